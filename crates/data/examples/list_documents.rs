@@ -1,4 +1,4 @@
-//! Lists a tenant's documents, as the application's role.
+//! Lists a tenant's documents, connected as the application's database role.
 //!
 //! ```text
 //! DATABASE_URL=postgres://platform_app:…@127.0.0.1:5432/platform cargo run -p data --example list_documents -- demo
@@ -21,7 +21,7 @@ use domain::scope::{Actor, TenantScope};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
-    let slug = std::env::args().nth(1).ok_or("which tenant? give its slug")?;
+    let slug = std::env::args().nth(1).ok_or("usage: list_documents <tenant slug>")?;
     let database = Database::new(&url, &PoolSettings::default())?;
     let tenant = PgDirectory::new(database.clone()).tenant(&slug).await?.ok_or("there is no such tenant")?;
     let request = RequestId::parse("example").ok_or("not a request id")?;

@@ -97,7 +97,7 @@ statements! {
 }
 
 /// The columns of a new row that are not taken from the [`AuditedOperation`].
-struct EventColumns<'a> {
+struct RowColumns<'a> {
     id: AuditId,
     phase: &'static str,
     result_status: ResultStatus,
@@ -116,7 +116,7 @@ impl AuditRepo for PgTenantTx {
         operation: &AuditedOperation,
         now: Timestamp,
     ) -> Result<AuditReceipt, StoreError> {
-        let columns = EventColumns {
+        let columns = RowColumns {
             id,
             phase: "intent",
             result_status: ResultStatus::Pending,
@@ -142,7 +142,7 @@ impl AuditRepo for PgTenantTx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let elapsed = (now - receipt.recorded_at()).num_milliseconds();
-        let columns = EventColumns {
+        let columns = RowColumns {
             id,
             phase: "outcome",
             result_status: outcome.status,
@@ -157,7 +157,7 @@ impl AuditRepo for PgTenantTx {
     }
 
     async fn record_event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
-        let columns = EventColumns {
+        let columns = RowColumns {
             id,
             phase: "event",
             result_status: outcome.status,
@@ -172,7 +172,7 @@ impl AuditRepo for PgTenantTx {
     }
 }
 
-fn audit_row(columns: &EventColumns<'_>, operation: &AuditedOperation) -> NewAuditRow {
+fn audit_row(columns: &RowColumns<'_>, operation: &AuditedOperation) -> NewAuditRow {
     NewAuditRow {
         id: columns.id.as_uuid(),
         event_type: operation.event.as_str(),
@@ -191,7 +191,7 @@ fn audit_row(columns: &EventColumns<'_>, operation: &AuditedOperation) -> NewAud
     }
 }
 
-/// Reads the audit log with the auditor's role, which has no other rights.
+/// The [`AuditReader`] implementation for PostgreSQL. Connects as the auditor's role, which has no other privileges.
 #[derive(Clone, Debug)]
 pub struct PgAuditReader {
     database: Database,

@@ -1,4 +1,4 @@
-//! Stores the content of documents as files: `<root>/<tenant>/<random id>`, never under a name chosen by a user.
+//! Stores the content of documents as files: `<root>/<tenant>/<random id>`. A user cannot choose any part of the path.
 //!
 //! A blob is written to `<id>.part`, synced and then renamed, so a file under its final name is always complete. A
 //! crash can leave a `.part` file behind; no row refers to it.
@@ -56,7 +56,7 @@ impl BlobStore for FsBlobStore {
         let mut file = create_file(&partial_file.0).await?;
         let (size, sha256) = write_stream(&mut file, content, max_bytes).await?;
         file.sync_all().await.map_err(storage_error("syncing a blob"))?;
-        tokio::fs::rename(&partial_file.0, tenant_dir.join(&key)).await.map_err(storage_error("naming a blob"))?;
+        tokio::fs::rename(&partial_file.0, tenant_dir.join(&key)).await.map_err(storage_error("renaming a blob"))?;
         sync_dir(&tenant_dir).await?;
         Ok(StoredBlob { key, size, sha256 })
     }
@@ -96,7 +96,7 @@ struct PartialFile(PathBuf);
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        // Fails if the blob was completed, because the file has been renamed; that is fine.
+        // Fails if the blob is complete, because the file has been renamed. That is expected.
         let _removed = std::fs::remove_file(&self.0);
     }
 }
@@ -123,14 +123,14 @@ async fn create_file(path: &Path) -> Result<File, BlobError> {
     options.open(path).await.map_err(storage_error("creating a blob"))
 }
 
-/// Creates a folder with mode 0700 unless it exists, and syncs its parent so that the new entry survives a crash.
+/// Creates a directory with mode 0700 unless it exists, and syncs its parent so that the new entry survives a crash.
 async fn create_dir(dir: &Path) -> Result<(), BlobError> {
-    if tokio::fs::try_exists(dir).await.map_err(storage_error("looking for a folder"))? {
+    if tokio::fs::try_exists(dir).await.map_err(storage_error("looking for a directory"))? {
         return Ok(());
     }
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    builder.create(dir).await.map_err(storage_error("creating a folder"))?;
+    builder.create(dir).await.map_err(storage_error("creating a directory"))?;
     match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => sync_dir(parent).await,
         None => Ok(()),
@@ -138,8 +138,8 @@ async fn create_dir(dir: &Path) -> Result<(), BlobError> {
 }
 
 async fn sync_dir(dir: &Path) -> Result<(), BlobError> {
-    let handle = File::open(dir).await.map_err(storage_error("opening a folder"))?;
-    handle.sync_all().await.map_err(storage_error("syncing a folder"))
+    let handle = File::open(dir).await.map_err(storage_error("opening a directory"))?;
+    handle.sync_all().await.map_err(storage_error("syncing a directory"))
 }
 
 fn storage_error(activity: &'static str) -> impl Fn(io::Error) -> BlobError {

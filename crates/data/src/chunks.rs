@@ -2,7 +2,7 @@
 //! id. The submodules store passages, search them by vector, and switch the embedding model.
 //!
 //! Each tenant has its own partition of passages. Every statement binds the tenant id, so that the planner can prune
-//! all other partitions. That is for speed only: row-level security decides what is visible. The reasons are in
+//! all other partitions. That is for speed only: row-level security decides what is visible. See
 //! `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
 
 pub(crate) mod model_switch;
@@ -41,7 +41,7 @@ row! {
 }
 
 row! {
-    /// A candidate. The columns are those of `candidate_columns!` in [`sql`].
+    /// The row of a [`Candidate`]. The columns are those of `candidate_columns!` in [`sql`].
     pub(crate) struct CandidateRow {
         id: Uuid,
         document_id: Uuid,
@@ -263,7 +263,7 @@ impl PgTenantTx {
         if hits.is_empty() {
             return Ok(Vec::new());
         }
-        // A result with rows has evaluated `set_config` of lexical.sql.
+        // If lexical.sql returns rows, it has also forced custom plans with `set_config`.
         self.set_uses_custom_plans();
         let candidates: Vec<Candidate> = CANDIDATES_AT
             .query()

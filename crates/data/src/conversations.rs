@@ -53,6 +53,8 @@ statements! {
         "reading a conversation",
         concat!("SELECT ", conversation_columns!(), " FROM conversations WHERE id = $1"),
     );
+    /// `$5` is searched in titles, in questions, and in those answers of which neither the answer nor a source is
+    /// classified above the clearance. `$6` lists the classifications within the clearance.
     LIST: ConversationRow = Statement::select(
         "conversations",
         "listing conversations",

@@ -1,8 +1,8 @@
-//! Rows of the audit log and of the ledger of model calls, which a transaction collects and inserts with one statement
-//! when it commits.
+//! Rows of the audit log and of the ledger of model calls. A transaction collects them and inserts them with one
+//! statement when it commits, or earlier if it reads the ledger (`PgTenantTx::insert_deferred`).
 //!
-//! Nothing in a transaction reads these rows back, and none of its effects is visible before the commit. So it makes no
-//! difference when they are inserted, only that they are: the commit fails if the insertion does (ADR 70).
+//! Other transactions see no changes before the commit, so the rows can be inserted last. If the insertion fails, the
+//! commit fails, too (ADR 70).
 
 use crate::statement::{Statement, statements};
 use domain::ports::StoreError;

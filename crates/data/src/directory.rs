@@ -260,7 +260,7 @@ async fn find_tenant(connection: &mut PgConnection, id: TenantId) -> Result<Opti
 }
 
 /// Appends a change of a tenant to that tenant's audit log and commits both. `before_and_after` is the tenant before
-/// and after the change; `None` (there is no such tenant) rolls back.
+/// and after the change. If it is `None` (no such tenant, or a version conflict), rolls back.
 async fn commit_tenant_change(
     mut tx: Transaction<'static, Postgres>,
     changed_by: &ChangedBy,
@@ -274,8 +274,8 @@ async fn commit_tenant_change(
     Ok(Some(after))
 }
 
-/// Appends a change of a mapping to the tenant's audit log and commits both. `None`, if nothing was changed, rolls
-/// back.
+/// Appends a change of a mapping to the tenant's audit log and commits both. If `mapping` is `None`, nothing was
+/// changed, and the transaction is rolled back.
 async fn commit_mapping_change(
     mut tx: Transaction<'static, Postgres>,
     changed_by: &ChangedBy,
@@ -319,7 +319,7 @@ async fn record_change(
         .await
 }
 
-/// The page key of a settings version. Versions have a number and no id, so the number is stored in the id's place.
+/// The page key of a settings version. Versions have a number but no id, so the key carries the number as its id.
 fn settings_version_key(version: &SettingsVersion) -> PageKey {
     PageKey { created_at: version.changed_at, id: Uuid::from_u128(version.version.unsigned_abs().into()) }
 }

@@ -139,7 +139,7 @@ statements! {
             " FROM deleted"
         ),
     );
-    /// If several visible documents have this content, returns the original before its copies, and older before newer
+    /// If several visible documents have this content, prefers the original to its copies, and the oldest copy to newer
     /// ones.
     FIND_BY_SHA256: DocumentRow = Statement::select(
         "documents",
@@ -238,7 +238,7 @@ impl DocumentRepo for PgTenantTx {
             .bind(&patch.title)
             .bind(&patch.doc_type)
             .bind(&patch.tags)
-            .bind(patch.classification.map(|class| class.as_str()))
+            .bind(patch.classification.map(|classification| classification.as_str()))
             .bind(&patch.metadata)
             .bind(now)
             .fetch_optional(connection)

@@ -20,7 +20,7 @@ pub enum SetupError {
     /// A migration failed, or the database contains a migration that this program does not know.
     #[error("the migrations cannot be applied")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The server, the schema or the rights of a role do not meet the requirements.
+    /// The server, the schema or the privileges of a role do not meet the requirements.
     #[error("the database is not fit for use: {}", problems.join(" "))]
     Unsupported {
         /// The problems found, each as a full sentence.
@@ -68,7 +68,7 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The thing that a violated constraint protects, as a noun phrase for the caller; `None` for other errors.
+/// The noun phrase for [`StoreError::Conflict`] if the error is a constraint violation; otherwise `None`.
 fn conflicting_object(error: &sqlx::Error) -> Option<&'static str> {
     let error = error.as_database_error()?;
     if error.is_foreign_key_violation() {

@@ -1,4 +1,4 @@
-//! Feedback on answers. Its author writes it, and the tenant's admins list it.
+//! Feedback on answers. Users rate the answers in their own conversations; the tenant's admins list the feedback.
 
 use crate::rows::{KeysetParams, TextEnum};
 use crate::statement::{Statement, row, statements};

@@ -3,9 +3,9 @@
 //!
 //! An identifier consists of one to six letters, one to eight digits, and up to two more letters. The parts follow each
 //! other directly or are separated by one space, hyphen (of any kind), underscore or slash. `P-101A/B` and `P-101/102`
-//! each name two identifiers. Codes that start with digits (`10LAB20AA001`) are handled in [`plant_code`], part numbers
-//! (`4711-0815`) in [`part_number`]. The lexical index contains the normalized identifiers in addition to the words
-//! found by PostgreSQL's parser, which would split `PIT-1001` into `pit` and the number `-1001`.
+//! each name two identifiers. Plant codes (`10LAB20AA001`) are handled in [`plant_code`], part numbers (`4711-0815`) in
+//! [`part_number`]. The lexical index contains the normalized identifiers in addition to the words found by
+//! PostgreSQL's parser, which would split `PIT-1001` into `pit` and the number `-1001`.
 
 mod plant_code;
 
@@ -48,7 +48,7 @@ fn terms_at(chars: &[char], start: usize, kind: TextKind) -> Option<(Vec<String>
     if chars[start].is_ascii_digit() {
         return part_number(chars, start);
     }
-    let first = identifier(chars, start, kind)?;
+    let first = parse_identifier(chars, start, kind)?;
     let (mut terms, mut end) = (first.terms(kind), first.end);
     // In `P-101A/B` and `P-101/102`, the text after the slash replaces the last part of the first identifier.
     while let Some((next, next_end)) = first.next_in_list(chars, end) {
@@ -74,6 +74,7 @@ fn part_number(chars: &[char], start: usize) -> Option<(Vec<String>, usize)> {
 }
 
 /// A parsed identifier; texts are in lower case. For `P-101A`, `letters` is `p`, `base` is `p101` and `suffix` is `a`.
+/// `is_ambiguous` is set if the suffix may be an ordinary word. `end` is the index after the identifier.
 struct Identifier {
     letters: String,
     base: String,
@@ -105,7 +106,7 @@ impl Identifier {
     }
 }
 
-fn identifier(chars: &[char], start: usize, kind: TextKind) -> Option<Identifier> {
+fn parse_identifier(chars: &[char], start: usize, kind: TextKind) -> Option<Identifier> {
     let letters_end = scan_while(chars, start, 6, |c| c.is_ascii_alphabetic())?;
     let digits_start = skip_separator(chars, letters_end);
     let digits_end = scan_while(chars, digits_start, 8, |c| c.is_ascii_digit())?;

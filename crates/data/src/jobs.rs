@@ -73,8 +73,9 @@ statements! {
              leased = false, lease_token = lease_token + 1
          WHERE id = $1 AND lease_token = $2",
     );
-    /// Does nothing if the job is already queued or leased; resets and queues it again if it is dead. PostgreSQL sends
-    /// the notification on commit.
+    /// Does nothing if the job is already queued or leased; resets and queues it again if it is dead. `turn_at` orders
+    /// the queue; `job_handicap` moves a large document back by up to ten minutes. PostgreSQL sends the notification on
+    /// commit.
     ENQUEUE: () = Statement::insert(
         "jobs",
         "queueing a job",

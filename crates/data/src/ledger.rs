@@ -68,7 +68,7 @@ statements! {
 }
 
 impl PgTenantTx {
-    /// Adds a row to those that the commit inserts. A row of the same id is not recorded twice.
+    /// Adds a row that the commit inserts. If the ledger already has a row with the same id, it is left unchanged.
     pub(crate) fn record_call(&mut self, entry: &LedgerEntry) {
         let ModelCall { served_by, usage, .. } = &entry.call;
         let row = NewCallRow {

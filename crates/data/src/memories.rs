@@ -38,6 +38,8 @@ statements! {
              (id, tenant_id, user_id, content, importance, tags, classification, expires_at, created_at, updated_at)
          VALUES ($1, app_tenant(), app_user(), $2, $3, $4, $5, $6, $7, $7)",
     );
+    /// If the limit `$10` is given, inserts nothing if the user already has a memory with this content or `$10` open
+    /// suggestions.
     SUGGEST: () = Statement::insert(
         "memories",
         "storing a suggested memory",
@@ -113,7 +115,7 @@ statements! {
         "storing the vector of a memory",
         "UPDATE memories SET embedding = $2, embedding_model = $3 WHERE id = $1 AND content = $4",
     );
-    /// The vectors of one user's memories are few, so all of them are compared.
+    /// A user has few memories, so this compares all of their vectors without an index.
     NEAREST: MemoryRow = Statement::select(
         "memories",
         "searching memories",
@@ -208,11 +210,11 @@ impl MemoryRepo for PgTenantTx {
         &mut self,
         model: &str,
         now: Timestamp,
-        max_class: Classification,
+        max_classification: Classification,
         limit: u32,
     ) -> Result<Vec<Memory>, StoreError> {
-        let query = WITHOUT_VECTOR.query().bind(now).bind(visible_classifications(max_class)).bind(i64::from(limit));
-        query.bind(model).fetch_all(self.connection()).await
+        let query = WITHOUT_VECTOR.query().bind(now).bind(visible_classifications(max_classification));
+        query.bind(i64::from(limit)).bind(model).fetch_all(self.connection()).await
     }
 
     async fn store_vectors(&mut self, model: &str, vectors: &[MemoryVector]) -> Result<(), StoreError> {

@@ -45,7 +45,7 @@ macro_rules! message_columns {
 }
 
 statements! {
-    /// Takes the next sequence numbers of the conversation, and returns those of the messages. The row lock on the
+    /// Assigns the conversation's next sequence numbers to the messages, and returns them. The row lock on the
     /// conversation is held until the transaction ends, so concurrent turns get later numbers.
     APPEND: Scalar<i64> = Statement::insert(
         "messages",
@@ -97,7 +97,8 @@ statements! {
         "reading a message",
         concat!("SELECT ", message_columns!(), " FROM messages WHERE id = $1"),
     );
-    /// Each step finds one message by its key. A message has a higher `seq` than the one that it follows.
+    /// Each step of the recursion finds one message by its key. A message has a higher `seq` than its parent, so
+    /// ordering by `seq` returns the branch from its first message to its last.
     BRANCH: MessageRow = Statement::select(
         "messages",
         "reading a branch",

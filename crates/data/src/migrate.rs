@@ -21,7 +21,7 @@ pub enum LoginRole {
     App,
     /// Used by the background worker; may call functions such as `claim_job`, but access no table.
     Worker,
-    /// Used to read the audit log; has no other rights.
+    /// Used to read the audit log; has no other privileges.
     Auditor,
 }
 
@@ -90,11 +90,11 @@ pub async fn enable_login(url: &str, role: LoginRole, password: &str) -> Result<
 pub struct DocumentFile {
     /// Id of the document that the file belongs to.
     pub id: Uuid,
-    /// Its tenant, whose directory holds the file.
+    /// Tenant of the document. The file is in the tenant's directory.
     pub tenant_id: Uuid,
     /// Name of the file in that directory.
     pub storage_path: String,
-    /// SHA-256 of its content, in hexadecimal digits.
+    /// SHA-256 of the file's content, in hexadecimal digits.
     pub sha256: String,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct RowScope {
 }
 
 impl RowScope {
-    /// The scope of a tenant's work without a user.
+    /// The scope of work for a tenant that is not done for a user.
     pub(crate) fn tenant(tenant: Uuid) -> Self {
         Self { tenant: Some(tenant), user: None }
     }

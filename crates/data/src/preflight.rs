@@ -1,5 +1,5 @@
-//! Checks the database before the server starts: server version, migrations, row-level security and the rights of each
-//! role. A server whose roles could bypass row-level security must not start.
+//! Checks the database before the server starts: server version, migrations, row-level security and the privileges of
+//! each role. A server whose roles could bypass row-level security must not start.
 
 use crate::error::SetupError;
 use crate::migrate;
@@ -24,7 +24,7 @@ pub struct RolePools<'a> {
     pub auditor: &'a Database,
 }
 
-/// Checks the server, the migrations and the rights of all roles.
+/// Checks the server, the migrations and the privileges of all roles.
 ///
 /// # Errors
 /// [`SetupError::Unsupported`] with all problems found, each as a full sentence; [`SetupError::Database`] if a query
@@ -42,12 +42,12 @@ pub async fn check(roles: RolePools<'_>) -> Result<(), SetupError> {
             problems.extend(unprotected_tables(&mut connection).await.map_err(database_error)?);
         }
         problems.extend(row_security_bypasses(&mut connection).await.map_err(database_error)?);
-        problems.extend(rights_problems(&mut connection, pool_user).await.map_err(database_error)?);
+        problems.extend(privilege_problems(&mut connection, pool_user).await.map_err(database_error)?);
     }
     if problems.is_empty() { Ok(()) } else { Err(SetupError::Unsupported { problems }) }
 }
 
-/// The part of the platform that uses a connection pool.
+/// The part of the platform that uses a connection pool, and so the role that the pool must connect as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum PoolUser {
     App,
@@ -72,14 +72,14 @@ impl PoolUser {
         }
     }
 
-    /// Whether the pool's role may have `right` on `table`. The application may have every right that row-level
+    /// Whether the pool's role may have `privilege` on `table`. The application may have every privilege that row-level
     /// security limits, so not TRUNCATE; on the audit log, it may only insert.
-    fn is_allowed(self, table: &str, right: &str) -> bool {
+    fn is_allowed(self, table: &str, privilege: &str) -> bool {
         match self {
-            Self::App if right == "TRUNCATE" => false,
-            Self::App => table != "audit_logs" || right == "INSERT",
+            Self::App if privilege == "TRUNCATE" => false,
+            Self::App => table != "audit_logs" || privilege == "INSERT",
             Self::Worker => false,
-            Self::Auditor => AUDITOR_TABLES.contains(&table) && right == "SELECT",
+            Self::Auditor => AUDITOR_TABLES.contains(&table) && privilege == "SELECT",
         }
     }
 }
@@ -148,8 +148,8 @@ async fn row_security_bypasses(connection: &mut PgConnection) -> Result<Vec<Stri
     Ok(bypasses.into_iter().map(sentence).collect())
 }
 
-/// Finds the table rights that the connected role must not have, and reports if it lacks those that it needs.
-async fn rights_problems(connection: &mut PgConnection, pool_user: PoolUser) -> Result<Vec<String>, sqlx::Error> {
+/// Reports the privileges on tables that the connected role must not have, and whether it lacks any that it needs.
+async fn privilege_problems(connection: &mut PgConnection, pool_user: PoolUser) -> Result<Vec<String>, sqlx::Error> {
     let granted: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, c.relname::text, wanted.name
          FROM pg_class c
@@ -161,14 +161,16 @@ async fn rights_problems(connection: &mut PgConnection, pool_user: PoolUser) -> 
     )
     .fetch_all(&mut *connection)
     .await?;
-    let excess_rights = granted.iter().filter(|(_, table, right)| !pool_user.is_allowed(table, right));
-    let mut problems: Vec<String> = excess_rights
-        .map(|(user, table, right)| format!("The {} role \"{user}\" has {right} on \"{table}\".", pool_user.name()))
+    let excess_privileges = granted.iter().filter(|(_, table, privilege)| !pool_user.is_allowed(table, privilege));
+    let mut problems: Vec<String> = excess_privileges
+        .map(|(user, table, privilege)| {
+            format!("The {} role \"{user}\" has {privilege} on \"{table}\".", pool_user.name())
+        })
         .collect();
-    let has_right = |table: &str, right: &str| granted.iter().any(|(_, t, r)| t == table && r == right);
-    let has_required_rights = match pool_user {
-        PoolUser::App => has_right("audit_logs", "INSERT") && has_right("conversations", "SELECT"),
-        PoolUser::Auditor => has_right("audit_logs", "SELECT"),
+    let has_privilege = |table: &str, privilege: &str| granted.iter().any(|(_, t, p)| t == table && p == privilege);
+    let has_required_privileges = match pool_user {
+        PoolUser::App => has_privilege("audit_logs", "INSERT") && has_privilege("conversations", "SELECT"),
+        PoolUser::Auditor => has_privilege("audit_logs", "SELECT"),
         PoolUser::Worker => {
             // to_regprocedure returns NULL where the function does not exist (a database that was never migrated).
             let may_claim: Option<bool> = sqlx::query_scalar(
@@ -179,7 +181,7 @@ async fn rights_problems(connection: &mut PgConnection, pool_user: PoolUser) -> 
             may_claim == Some(true)
         }
     };
-    if !has_required_rights {
+    if !has_required_privileges {
         problems.push(format!("The {} connection's role lacks its rights.", pool_user.name()));
     }
     Ok(problems)

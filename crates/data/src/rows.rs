@@ -46,7 +46,7 @@ impl Type<Postgres> for Sha256Column {
 impl Decode<'_, Postgres> for Sha256Column {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         let bytes = <&[u8] as Decode<'_, Postgres>>::decode(value)?;
-        AuditHash::from_slice(bytes).map(Self).ok_or_else(|| "not a SHA-256".into())
+        AuditHash::from_slice(bytes).map(Self).ok_or_else(|| "not a SHA-256 digest: the length is not 32 bytes".into())
     }
 }
 
@@ -93,11 +93,11 @@ impl KeysetParams {
 
 /// The classifications up to and including `clearance`, as the tables store them.
 pub(crate) fn visible_classifications(clearance: Classification) -> Vec<&'static str> {
-    let visible = Classification::ALL.iter().filter(|class| **class <= clearance);
-    visible.map(|class| class.as_str()).collect()
+    let visible = Classification::ALL.iter().filter(|classification| **classification <= clearance);
+    visible.map(|classification| classification.as_str()).collect()
 }
 
-/// Converts a count or sum from the database. Those are never negative; if one were, this returns 0.
+/// Converts a count or sum from the database, which is never negative. Returns 0 for a negative number.
 pub(crate) fn to_u64(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }

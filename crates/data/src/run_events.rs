@@ -101,7 +101,7 @@ impl RunEventStore for PgRunEventStore {
             .bind(to_bigint(first.seq))
             .bind(to_bigint(last.seq))
             .bind(Json(batch.events.iter().filter_map(StoredEvent::new).collect::<Vec<_>>()))
-            .bind(batch.events.iter().filter_map(delta).collect::<String>())
+            .bind(batch.events.iter().filter_map(delta_text).collect::<String>())
             .bind(batch.class.as_str())
             .bind(Json(&batch.sources))
             .bind(last.event.is_last())
@@ -131,17 +131,17 @@ impl RunEventStore for PgRunEventStore {
 
     async fn send(&self, signal: RunSignal) -> Result<(), StoreError> {
         let mut connection = self.database.acquire("sending a signal").await?;
-        SEND.query().bind(payload(signal)).execute(&mut connection).await
+        SEND.query().bind(to_payload(signal)).execute(&mut connection).await
     }
 
     async fn next_signal(&self) -> Result<Option<RunSignal>, StoreError> {
-        let failed = store_error("waiting for signals");
+        let to_store_error = store_error("waiting for signals");
         let mut listener = self.listener.lock().await;
         if let Some(open_listener) = listener.as_mut() {
-            let notification = open_listener.try_recv().await.map_err(failed)?;
-            return Ok(notification.and_then(|notification| parse(notification.payload())));
+            let notification = open_listener.try_recv().await.map_err(to_store_error)?;
+            return Ok(notification.and_then(|notification| parse_signal(notification.payload())));
         }
-        *listener = Some(self.database.listen(CHANNEL).await.map_err(failed)?);
+        *listener = Some(self.database.listen(CHANNEL).await.map_err(to_store_error)?);
         Ok(None)
     }
 
@@ -157,14 +157,14 @@ fn to_bigint(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn delta(numbered: &NumberedEvent) -> Option<&str> {
+fn delta_text(numbered: &NumberedEvent) -> Option<&str> {
     match &numbered.event {
         RunEvent::Delta { text } => Some(text),
         _ => None,
     }
 }
 
-fn payload(signal: RunSignal) -> String {
+fn to_payload(signal: RunSignal) -> String {
     match signal {
         RunSignal::Stored(run) => format!("stored {}", run.as_uuid()),
         RunSignal::Read(run) => format!("read {}", run.as_uuid()),
@@ -172,7 +172,7 @@ fn payload(signal: RunSignal) -> String {
     }
 }
 
-fn parse(payload: &str) -> Option<RunSignal> {
+fn parse_signal(payload: &str) -> Option<RunSignal> {
     let (word, id) = payload.split_once(' ')?;
     let run = RunId::from_uuid(id.parse().ok()?);
     match word {
@@ -189,12 +189,12 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn a_signal_is_the_same_after_its_way_through_the_channel() {
+    fn a_signal_survives_the_round_trip_through_its_payload() {
         let run = RunId::from_uuid(Uuid::from_u128(7));
         for signal in [RunSignal::Stored(run), RunSignal::Read(run), RunSignal::Cancel(run)] {
-            assert_eq!(parse(&payload(signal)), Some(signal));
+            assert_eq!(parse_signal(&to_payload(signal)), Some(signal));
         }
-        assert_eq!(parse("cancel nonsense"), None);
-        assert_eq!(parse(""), None);
+        assert_eq!(parse_signal("cancel nonsense"), None);
+        assert_eq!(parse_signal(""), None);
     }
 }

@@ -35,12 +35,13 @@ statements! {
     );
     REVOKED_USER: Scalar<Uuid> = Statement::select(
         "sessions",
-        "looking a session up",
+        "looking up a session",
         "SELECT user_id FROM sessions WHERE id = $1 AND revoked_at IS NOT NULL",
     );
-    PROLONG_REVOCATION: () = Statement::update(
+    /// Expired sessions are deleted, so a revoked session must not expire before the last of its tokens.
+    EXTEND_REVOCATION: () = Statement::update(
         "sessions",
-        "prolonging a revocation",
+        "extending a revocation",
         "UPDATE sessions SET expires_at = $2 WHERE id = $1 AND revoked_at IS NOT NULL AND expires_at < $2",
     );
     RECORD_USE: () = Statement::update(
@@ -91,8 +92,8 @@ impl SessionRepo for PgTenantTx {
     async fn revoked_user(&mut self, id: SessionId, token_expires_at: Timestamp) -> Result<Option<UserId>, StoreError> {
         let user = REVOKED_USER.query().bind(id.as_uuid()).optional_scalar(self.connection()).await?;
         if user.is_some() {
-            let prolong = PROLONG_REVOCATION.query().bind(id.as_uuid()).bind(token_expires_at);
-            prolong.execute(self.connection()).await?;
+            let extend = EXTEND_REVOCATION.query().bind(id.as_uuid()).bind(token_expires_at);
+            extend.execute(self.connection()).await?;
         }
         Ok(user.map(UserId::from_uuid))
     }

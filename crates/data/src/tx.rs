@@ -1,7 +1,7 @@
 //! A transaction that is limited to one tenant: the only source of repositories.
 //!
-//! Each repository is a trait implemented on [`PgTenantTx`], in a file of its own. When a transaction begins, it sets
-//! the tenant and the user as transaction-local settings, which the row-level security policies read. A statement
+//! Each repository is a trait implemented on [`PgTenantTx`], in its own file. When a transaction begins, it sets the
+//! tenant and the user as transaction-local settings, which the row-level security policies read. A statement
 //! without a tenant condition therefore still returns only rows of the current tenant.
 
 use crate::deferred::DeferredRows;
@@ -18,9 +18,12 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use std::mem;
 
 statements! {
-    PING: () = Statement::call("", "answering a ping", "SELECT 1");
-    FORCE_CUSTOM_PLANS: () =
-        Statement::call("set_config", "planning", "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)");
+    PING: () = Statement::call("", "pinging the database", "SELECT 1");
+    FORCE_CUSTOM_PLANS: () = Statement::call(
+        "set_config",
+        "forcing custom plans",
+        "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)",
+    );
 }
 
 /// The [`Store`] implementation for PostgreSQL. Connects as the application's role.
@@ -50,7 +53,7 @@ impl Store for PgStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let mut connection = self.database.acquire("answering a ping").await?;
+        let mut connection = self.database.acquire("pinging the database").await?;
         PING.query().execute(&mut connection).await
     }
 }

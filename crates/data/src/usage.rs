@@ -37,14 +37,14 @@ row! {
 statements! {
     STORAGE: StorageRow = Statement::select(
         "tenant_usage",
-        "reading what a tenant stores",
+        "reading a tenant's storage usage",
         concat!("SELECT ", storage_columns!(), " FROM tenant_usage WHERE tenant_id = app_tenant()"),
     );
     /// Spent and reserved amounts of the tenant and of the user, in a single statement. With two statements, a turn
     /// that finishes in between could have its reservation removed before its spending is counted.
     SPENDING: SpendingRow = Statement::select(
         "usage_days",
-        "reading what a tenant has spent",
+        "reading a tenant's spending",
         "SELECT spent.*, held.* FROM
              (SELECT coalesce(sum(input_tokens + output_tokens) FILTER (WHERE day = $1), 0)::bigint AS tokens,
                      coalesce(sum(cost_micros), 0)::bigint AS cost,
@@ -107,8 +107,8 @@ impl PgTenantTx {
         RESERVE
             .query()
             .bind(request.id.as_uuid())
-            .bind(to_bigint(amount.tokens))
-            .bind(to_bigint(amount.cost.0))
+            .bind(to_capped_bigint(amount.tokens))
+            .bind(to_capped_bigint(amount.cost.0))
             .bind(now)
             .bind(request.expires_at)
             .execute(self.connection())
@@ -186,6 +186,6 @@ impl From<SpendingRow> for Spending {
 }
 
 /// Converts an amount for a `bigint` column. The cap of 2^50 keeps sums over many rows from overflowing.
-fn to_bigint(number: u64) -> i64 {
+fn to_capped_bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX).min(1 << 50)
 }

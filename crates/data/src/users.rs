@@ -36,8 +36,9 @@ row! {
 }
 
 row! {
-    /// The columns of the tenant's row that authorization needs.
-    struct TenantStateRow {
+    /// What authorization needs besides the user: the tenant's state, and whether the session or personal access token
+    /// in use is revoked.
+    struct TenantAndSessionRow {
         tenant_active: bool,
         tenant_name: String,
         settings: Json<TenantSettings>,
@@ -63,7 +64,7 @@ statements! {
     );
     USER_BY_TOKEN: Scalar<Uuid> = Statement::select(
         "sign_in_tokens",
-        "looking a token up",
+        "looking up a token",
         "SELECT user_id FROM sign_in_tokens WHERE tenant_id = app_tenant() AND token_hash = $1",
     );
     RECORD_TOKEN: () = Statement::insert(
@@ -84,7 +85,7 @@ statements! {
         "reading a tenant's settings",
         "SELECT config FROM tenants WHERE id = app_tenant()",
     );
-    MEMBERSHIP: Joined<UserRow, TenantStateRow> = Statement::select(
+    MEMBERSHIP: Joined<UserRow, TenantAndSessionRow> = Statement::select(
         "users",
         "reading a membership",
         concat!(
@@ -144,8 +145,8 @@ statements! {
         "locking the admins",
         "SELECT id FROM users WHERE role = 'admin' AND is_active ORDER BY id FOR UPDATE",
     );
-    /// E-mail address and name come from the token and are for display only, so they may be truncated to the length of
-    /// their columns.
+    /// The email address and the name come from the token and are for display only, so they may be truncated to the
+    /// length of their columns.
     PROVISION: UserRow = Statement::insert(
         "users",
         "provisioning a user",
@@ -341,9 +342,9 @@ impl From<UserRow> for User {
     }
 }
 
-impl From<Joined<UserRow, TenantStateRow>> for Membership {
-    fn from(Joined(user, tenant): Joined<UserRow, TenantStateRow>) -> Self {
-        let TenantStateRow { tenant_active, tenant_name, settings: Json(settings), session_revoked } = tenant;
+impl From<Joined<UserRow, TenantAndSessionRow>> for Membership {
+    fn from(Joined(user, tenant): Joined<UserRow, TenantAndSessionRow>) -> Self {
+        let TenantAndSessionRow { tenant_active, tenant_name, settings: Json(settings), session_revoked } = tenant;
         Self { user: user.into(), tenant_active, tenant_name, settings, session_revoked }
     }
 }

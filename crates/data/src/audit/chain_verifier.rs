@@ -12,14 +12,14 @@ use uuid::Uuid;
 /// Maximum number of findings listed per tenant. The first one matters; later ones often follow from it.
 const MAX_FINDINGS: usize = 20;
 
-/// Ten minutes, in microseconds. Checkpoints are made every few seconds, so if a longer chain has none at all, they
-/// were removed.
+/// Ten minutes, in microseconds. Checkpoints are signed every few seconds, so a longer chain without any checkpoint
+/// means that the checkpoints were removed.
 const MAX_UNSIGNED_SPAN_MICROS: i64 = 600_000_000;
 
 /// Evidence of tampering or of damage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// Number of the chain entry that the finding is about, if any.
+    /// `seq` of the chain entry that the finding is about, if any.
     pub seq: Option<i64>,
     /// Id of the audit row, if known.
     pub audit_id: Option<Uuid>,
@@ -130,7 +130,7 @@ pub struct ChainVerifier {
 impl ChainVerifier {
     /// Starts the verification of a tenant's chain, and verifies the signatures of `checkpoints` and `purge_records`.
     #[must_use]
-    pub fn new(tenant: Uuid, checkpoints: &[Checkpoint], retirements: &[PurgeRecord], keys: &TrustedKeys) -> Self {
+    pub fn new(tenant: Uuid, checkpoints: &[Checkpoint], purge_records: &[PurgeRecord], keys: &TrustedKeys) -> Self {
         let mut report = ChainReport {
             tenant,
             entry_count: 0,
@@ -143,14 +143,14 @@ impl ChainVerifier {
             finding_count: 0,
             remarks: Vec::new(),
         };
-        let retirement = trusted_retirement(&mut report, retirements, keys);
+        let last_purge = latest_valid_purge_record(&mut report, purge_records, keys);
         let mut verifier = Self {
             signed_hashes: BTreeMap::new(),
-            head_hash: retirement.map_or_else(|| AuditHash::genesis(tenant), |retired| retired.chain_hash),
-            last_seq: retirement.map_or(0, |retired| retired.through_seq),
+            head_hash: last_purge.map_or_else(|| AuditHash::genesis(tenant), |purge| purge.chain_hash),
+            last_seq: last_purge.map_or(0, |purge| purge.through_seq),
             first_at_micros: None,
             last_at_micros: 0,
-            purged_before_micros: retirement.map(|retired| retired.before.timestamp_micros()),
+            purged_before_micros: last_purge.map(|purge| purge.before.timestamp_micros()),
             report,
         };
         verifier.verify_checkpoints(checkpoints, keys);
@@ -194,7 +194,7 @@ impl ChainVerifier {
 
     /// Checks the next entry. Entries must be supplied in ascending order of `seq`.
     pub fn verify_entry(&mut self, entry: &ChainEntry) {
-        let ChainEntry { seq, audit_id, at_micros, row_hash, chain_hash, computed_hash: computed } = *entry;
+        let ChainEntry { seq, audit_id, at_micros, row_hash, chain_hash, computed_hash } = *entry;
         let id = Some(audit_id);
         // A purge keeps its boundary entry, which the hash of the next entry is computed from.
         if seq == self.last_seq && self.report.entry_count == 0 && self.purged_before_micros.is_some() {
@@ -223,7 +223,7 @@ impl ChainVerifier {
         } else if self.head_hash.next(seq, at_micros, &row_hash) != chain_hash {
             self.report.add_finding(Some(seq), id, "the chain's hash does not follow from the entry before");
         }
-        match computed {
+        match computed_hash {
             Some(hash) if hash == row_hash => {}
             Some(_) => self.report.add_finding(Some(seq), id, "the row was changed after it was written"),
             None if self.purged_before_micros.is_some_and(|before| at_micros < before) => {
@@ -272,26 +272,26 @@ impl ChainVerifier {
     }
 }
 
-/// Returns the latest retirement with a valid signature, and reports those without.
-fn trusted_retirement<'a>(
+/// Returns the latest purge record with a valid signature, and reports records with an invalid or untrusted signature.
+fn latest_valid_purge_record<'a>(
     report: &mut ChainReport,
-    retirements: &'a [PurgeRecord],
+    purge_records: &'a [PurgeRecord],
     keys: &TrustedKeys,
 ) -> Option<&'a PurgeRecord> {
     let mut latest: Option<&PurgeRecord> = None;
-    for retirement in retirements {
-        match keys.verify_retirement(retirement) {
+    for record in purge_records {
+        match keys.verify_retirement(record) {
             Verification::Valid => {
-                if latest.is_none_or(|known| (known.before, known.at) < (retirement.before, retirement.at)) {
-                    latest = Some(retirement);
+                if latest.is_none_or(|known| (known.before, known.at) < (record.before, record.at)) {
+                    latest = Some(record);
                 }
             }
             Verification::Invalid => {
-                report.add_finding(Some(retirement.through_seq), None, "a retirement's signature is invalid")
+                report.add_finding(Some(record.through_seq), None, "a retirement's signature is invalid")
             }
             Verification::UnknownKey => {
                 report.add_finding(
-                    Some(retirement.through_seq),
+                    Some(record.through_seq),
                     None,
                     "a retirement is signed with a key that is not trusted here",
                 );

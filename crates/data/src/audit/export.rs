@@ -43,6 +43,7 @@ statements! {
         ),
     )
     .run_by(DbRole::Auditor);
+    /// Only the first page, for which `$2` (`after_seq`) is 0, has the purge records.
     RETIREMENTS: PurgeRow = Statement::select(
         "audit_retirements",
         ACTIVITY,
@@ -69,8 +70,7 @@ impl AuditExport {
         Self { database }
     }
 
-    /// Lists the tenants that have rows in the log, in ascending order; the nil id stands for the
-    /// platform's own events.
+    /// Lists the tenants that have rows in the log, in ascending order; the nil id is the platform's own chain.
     ///
     /// # Errors
     /// If the database fails.
@@ -107,7 +107,7 @@ pub(super) async fn page(
     let last_seq = if has_more { entries.last().map(ChainPageEntry::seq) } else { None };
     let query = CHECKPOINTS.query().bind(tenant).bind(after_seq).bind(last_seq.unwrap_or(i64::MAX));
     let checkpoints = query.fetch_all(&mut transaction).await?;
-    let retirements = RETIREMENTS.query().bind(tenant).bind(after_seq).fetch_all(&mut transaction).await?;
+    let purges = RETIREMENTS.query().bind(tenant).bind(after_seq).fetch_all(&mut transaction).await?;
     let previous_hash = stored_hash.map_or_else(|| AuditHash::genesis(tenant), |Sha256Column(hash)| hash);
-    Ok(ChainPage { previous_hash, entries, checkpoints, purges: retirements, has_more })
+    Ok(ChainPage { previous_hash, entries, checkpoints, purges, has_more })
 }

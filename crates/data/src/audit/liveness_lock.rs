@@ -1,5 +1,5 @@
-//! An advisory lock that shows that a process is alive. The process holds it on a dedicated connection, so the lock
-//! ends with the process. If a process no longer holds its lock, another one closes the operations that it left open
+//! An advisory lock that shows that a process is alive. The process holds it on a dedicated connection, so PostgreSQL
+//! releases the lock when the process dies. Another process then closes the operations that the dead one left open
 //! (`audit_recover`).
 
 use crate::pool::Database;
@@ -14,8 +14,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 statements! {
     PROBE: Scalar<i32> = Statement::call("", "probing the instance's lock", "SELECT 1");
-    /// The first key, `x'696e7374'` ("inst" in ASCII), is the lock class; the second one is the end of the instance id.
-    /// `audit_absent_instances` looks for the same keys.
+    /// The first key, `x'696e7374'` ("inst" in ASCII), separates these locks from others; the second one is the last 32
+    /// bits of the instance id. `audit_absent_instances` looks for the same keys.
     TAKE_LOCK: () = Statement::call(
         "pg_advisory_lock",
         "taking the instance's lock",

@@ -113,7 +113,7 @@ statements! {
     .run_by(DbRole::Owner);
 }
 
-/// Error of [`purge`]; nothing was deleted.
+/// Why [`purge`] failed. Nothing was deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeError {
     /// The database cannot be reached.
@@ -122,8 +122,8 @@ pub enum PurgeError {
     /// A statement failed.
     #[error(transparent)]
     Database(#[from] StoreError),
-    /// This many rows from before the given time are not in the chain yet.
-    #[error("{0} rows of that time are not sealed yet; let the platform run for a moment")]
+    /// The number of rows created before the cutoff that are not in the chain yet.
+    #[error("{0} rows to delete are not sealed yet; wait until the running platform has sealed them")]
     Unsealed(i64),
 }
 
@@ -146,7 +146,7 @@ pub async fn purge(
     if unsealed_rows > 0 {
         return Err(PurgeError::Unsealed(unsealed_rows));
     }
-    let mut retirements = Vec::new();
+    let mut purge_records = Vec::new();
     let tenants: Vec<TenantRow> = TENANTS.query().bind(cutoff).fetch_all(&mut transaction).await?;
     for TenantRow { tenant_id, rows } in tenants {
         let boundary: Option<BoundaryEntry> =
@@ -154,35 +154,35 @@ pub async fn purge(
         let (through_seq, chain_hash) = boundary
             .map_or_else(|| (0, AuditHash::genesis(tenant_id)), |boundary| (boundary.seq, boundary.chain_hash.0));
         let (key_id, signature) = (String::new(), String::new());
-        let unsigned_retirement =
+        let unsigned_record =
             PurgeRecord { tenant_id, through_seq, chain_hash, before: cutoff, rows, at: now, key_id, signature };
-        retirements.push(key.sign_retirement(unsigned_retirement));
+        purge_records.push(key.sign_retirement(unsigned_record));
     }
-    for retirement in &retirements {
-        store_retirement(&mut transaction, retirement).await?;
+    for record in &purge_records {
+        apply_purge(&mut transaction, record).await?;
     }
     SET_CUTOFF.query().bind(cutoff.to_rfc3339()).execute(&mut transaction).await?;
     DROP_PARTITIONS.query().execute(&mut transaction).await?;
     DELETE_OTHER_ROWS.query().bind(cutoff).execute(&mut transaction).await?;
     transaction.commit().await.map_err(store_error(ACTIVITY))?;
-    Ok(retirements)
+    Ok(purge_records)
 }
 
-/// Stores the signed record, deletes the chain entries before the boundary entry, and appends an audit event.
-async fn store_retirement(connection: &mut PgConnection, retirement: &PurgeRecord) -> Result<(), StoreError> {
+/// Stores the signed record, deletes the tenant's chain entries before the boundary entry, and appends an audit event.
+async fn apply_purge(connection: &mut PgConnection, record: &PurgeRecord) -> Result<(), StoreError> {
     INSERT_RETIREMENT
         .query()
-        .bind(retirement.tenant_id)
-        .bind(retirement.through_seq)
-        .bind(retirement.chain_hash.as_bytes().as_slice())
-        .bind(retirement.before)
-        .bind(retirement.rows)
-        .bind(retirement.at)
-        .bind(&retirement.key_id)
-        .bind(decode_hex(&retirement.signature).unwrap_or_default())
+        .bind(record.tenant_id)
+        .bind(record.through_seq)
+        .bind(record.chain_hash.as_bytes().as_slice())
+        .bind(record.before)
+        .bind(record.rows)
+        .bind(record.at)
+        .bind(&record.key_id)
+        .bind(decode_hex(&record.signature).unwrap_or_default())
         .execute(connection)
         .await?;
-    DELETE_ENTRIES.query().bind(retirement.tenant_id).bind(retirement.through_seq).execute(connection).await?;
-    let metadata = json!({"before": retirement.before, "rows": retirement.rows, "through_seq": retirement.through_seq});
-    INSERT_EVENT.query().bind(retirement.tenant_id).bind(metadata).execute(connection).await
+    DELETE_ENTRIES.query().bind(record.tenant_id).bind(record.through_seq).execute(connection).await?;
+    let metadata = json!({"before": record.before, "rows": record.rows, "through_seq": record.through_seq});
+    INSERT_EVENT.query().bind(record.tenant_id).bind(metadata).execute(connection).await
 }

@@ -15,7 +15,7 @@ pub struct SigningKey {
     id: String,
 }
 
-/// Error: the text or seed is not an Ed25519 key.
+/// The text or the seed is not an Ed25519 key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an Ed25519 key is 32 bytes, written as 64 hexadecimal digits")]
 pub struct InvalidKey;

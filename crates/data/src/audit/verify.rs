@@ -20,7 +20,7 @@ use uuid::Uuid;
 const ACTIVITY: &str = "verifying the audit log";
 
 /// The expression of the function `audit_canonical` (migration 22), repeated here so that the verification does not
-/// depend on a function that could have been replaced. Alias `l` is `audit_logs`.
+/// depend on a function that could have been replaced. `l` is the alias of `audit_logs`.
 macro_rules! canonical {
     () => {
         "CASE WHEN l.layout = 1 AND l.conversation_id IS NULL
@@ -49,8 +49,8 @@ row! {
 }
 
 row! {
-    /// The id of an audit row that is neither in the chain nor queued for sealing, or that was changed or deleted while
-    /// it was queued, and a sentence that says which.
+    /// An audit row that is neither in the chain nor queued for sealing, or that was changed or deleted while it was
+    /// queued. `what` is a sentence that says which of these applies.
     struct UnaccountedRow {
         id: Uuid,
         what: String,
@@ -168,15 +168,17 @@ impl AuditVerifier {
         let mut checkpoints: Vec<Checkpoint> = CHECKPOINTS.query().bind(tenant).fetch_all(&mut transaction).await?;
         let missing_checkpoints = external_checkpoints
             .iter()
-            .filter(|kept| kept.tenant_id == tenant)
+            .filter(|external| external.tenant_id == tenant)
             // Compare without the signature: if two processes sign the same head, the database keeps only one of the
             // two signatures.
-            .filter(|kept| !checkpoints.iter().any(|c| (c.seq, c.chain_hash) == (kept.seq, kept.chain_hash)))
+            .filter(|external| {
+                !checkpoints.iter().any(|c| (c.seq, c.chain_hash) == (external.seq, external.chain_hash))
+            })
             .cloned()
             .collect::<Vec<_>>();
         checkpoints.extend(missing_checkpoints.iter().cloned());
-        let retirements: Vec<PurgeRecord> = RETIREMENTS.query().bind(tenant).fetch_all(&mut transaction).await?;
-        let mut chain_verifier = ChainVerifier::new(tenant, &checkpoints, &retirements, &self.keys);
+        let purge_records: Vec<PurgeRecord> = RETIREMENTS.query().bind(tenant).fetch_all(&mut transaction).await?;
+        let mut chain_verifier = ChainVerifier::new(tenant, &checkpoints, &purge_records, &self.keys);
         let entries = ENTRIES.query().bind(tenant);
         entries.for_each(&mut transaction, |row| chain_verifier.verify_entry(&row.into())).await?;
         let mut report = chain_verifier.finish();

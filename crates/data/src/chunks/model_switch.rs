@@ -52,8 +52,8 @@ statements! {
         "locking a tenant's passages",
         "SELECT pg_advisory_xact_lock(hashtextextended('generations of ' || app_tenant(), 0))",
     );
-    /// `$1` tenant, `$2` model, `$3` current time. A failed document without passages of the new model is left without
-    /// any: it is not searched anyway, and its old vectors cannot be compared with those of the new model.
+    /// `$1` tenant, `$2` model, `$3` current time. A failed document that has no passages of the new model ends up with
+    /// no passages at all. It is not searched anyway, and its old vectors cannot be compared with the new ones.
     SWITCH_DOCUMENTS: () = Statement::update(
         "documents",
         "switching to the next model",
@@ -77,12 +77,12 @@ statements! {
     );
     DELETE_OLD_PASSAGES: () = Statement::delete(
         "document_chunks",
-        "removing the passages of the model before",
+        "removing the previous model's passages",
         "DELETE FROM document_chunks WHERE tenant_id = $1 AND embedding_model IS DISTINCT FROM $2",
     );
     DELETE_OLD_TERMS: () = Statement::delete(
         "document_terms",
-        "removing the words of the model before",
+        "removing the previous model's words",
         "DELETE FROM document_terms WHERE tenant_id = $1 AND embedding_model <> $2",
     );
     SET_MODEL: () = Statement::update(
@@ -134,8 +134,8 @@ pub(super) async fn switch_to(tx: &mut PgTenantTx, model: &str, now: Timestamp) 
     for statement in [DELETE_OLD_PASSAGES, DELETE_OLD_TERMS, SET_MODEL] {
         statement.query().bind(tx.tenant()).bind(model).execute(tx.custom_plan_connection().await?).await?;
     }
-    // The index over the old vectors has to be dropped, which only the owner of the tables may do; a worker job calls a
-    // function that runs as the owner.
+    // Only the owner of the tables may drop the index over the old vectors. A worker job calls a function that runs as
+    // the owner.
     if HAS_VECTOR_INDEX.query().scalar(tx.custom_plan_connection().await?).await? {
         enqueue(tx, None, JobPayload::BuildVectorIndex, now).await?;
     }

@@ -4,8 +4,8 @@
 //! vector is compared. If it is small, all of them are compared: the result is exact, and a narrow filter costs no
 //! recall. If it is large, the HNSW index is scanned iteratively until enough passages have passed the filters. If that
 //! scan stops early with too few results, the exact scan runs as well, so the caller gets `limit` passages, or all
-//! if fewer match. The exact scan does the counting itself and returns nothing if the index is preferred, so a search
-//! of few passages, the usual case, is one statement.
+//! if fewer match. The exact scan counts the passages itself and returns nothing if the index is preferred, so a search
+//! of few passages, the usual case, takes one statement.
 //!
 //! Vectors are stored, indexed and compared with two bytes per dimension (ADR 45).
 //!
@@ -30,9 +30,9 @@ const EF_SEARCH_PER_PASSAGE: u32 = 4;
 const MIN_EF_SEARCH: u32 = 400;
 /// Maximum `hnsw.ef_search` that pgvector accepts.
 const MAX_EF_SEARCH: u32 = 1000;
-/// `hnsw.max_scan_tuples`: the index scan stops after this many passages, since an exact scan is faster beyond that.
+/// `hnsw.max_scan_tuples`: the index scan stops after this many passages, because an exact scan is faster beyond that.
 const MAX_SCAN_TUPLES: &str = "20000";
-/// The vector type in the text of [`NEAREST_BY_INDEX`], which is replaced by the type with the actual number of
+/// The vector type in the text of [`NEAREST_BY_INDEX`]. It is replaced with the type that has the actual number of
 /// dimensions. A type modifier cannot be a bind parameter, and the index is defined on the type with its modifier.
 const VECTOR_TYPE: &str = "halfvec(384)";
 

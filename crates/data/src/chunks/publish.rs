@@ -1,8 +1,8 @@
 //! Stores passages: published ones, which replace the current passages of a document, and staged ones, which are
 //! embedded with the next model and not searched yet.
 //!
-//! Lock order: first the document's row, then the advisory lock on the tenant's embedding model. That one is taken in
-//! shared mode here and in exclusive mode by [`super::model_switch`].
+//! Lock order: first the document's row, then the advisory lock on the tenant's embedding model. The advisory lock is
+//! taken in shared mode here and in exclusive mode by [`super::model_switch`].
 
 use crate::identifiers::{TextKind, normalize_identifiers};
 use crate::jobs::enqueue;
@@ -27,8 +27,8 @@ statements! {
          SET embedding_model = $2, language = app_language()::text, chunk_count = $3, term_count = $4
          WHERE id = $1",
     );
-    /// Changes nothing while documents are being embedded with a next model: then only `switch_to` may change the model
-    /// in use.
+    /// Changes nothing while documents are being embedded with the next model. Only `switch_to` may change the model in
+    /// use in that case.
     SET_MODEL_IN_USE: () = Statement::update(
         "tenants",
         "recording the model in use",
@@ -143,7 +143,7 @@ pub(super) async fn stage(
 }
 
 /// Takes the locks and returns the model that the document is published with, if any. The row lock keeps two workers
-/// from writing passages of the same document at the same time: the second one waits, and then loses its lease.
+/// from writing passages of the same document at the same time: the second one waits, and then finds its lease lost.
 async fn lock_document(tx: &mut PgTenantTx, document: DocumentId) -> Result<Option<String>, StoreError> {
     let locked_model =
         LOCK_DOCUMENT.query().bind(document.as_uuid()).optional_scalar(tx.custom_plan_connection().await?).await?;

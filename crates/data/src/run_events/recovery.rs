@@ -11,9 +11,10 @@ use domain::run::{NumberedEvent, RunEvent};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-/// Distance of the last event's number from that of the newest stored event. Readers at the dead process may have seen
-/// events that were not stored yet, and ask for what comes after those.
-const LAST_EVENT_DISTANCE: i64 = 1_000_000;
+/// Added to the sequence number of the newest stored event to number the closing `error` event. Clients of the dead
+/// process may have received events that were never stored, and resume after the last of those. The gap makes sure that
+/// they still get the `error` event.
+const ERROR_EVENT_GAP: i64 = 1_000_000;
 
 row! {
     /// A run that has not ended and whose process does not hold its liveness lock.
@@ -43,8 +44,8 @@ statements! {
         "reading the number of a run's last event",
         "SELECT last_seq FROM run_events WHERE run_id = $1 ORDER BY first_seq DESC LIMIT 1",
     );
-    /// Appends the `error` event and stores the text so far in the message. Affects no rows if the run has ended
-    /// meanwhile.
+    /// Appends the `error` event and stores the text so far in the message. Affects no rows if the run has ended in the
+    /// meantime.
     CLOSE: Scalar<Uuid> = Statement::insert(
         "run_events",
         "ending an abandoned run",
@@ -92,8 +93,8 @@ pub struct RunRecovery {
 }
 
 impl RunRecovery {
-    /// Takes pools of both roles: the worker's role finds the runs of all tenants, and the application's role ends each
-    /// one with the rights of its user.
+    /// Creates a recovery from pools of both roles: the worker's role finds the runs of all tenants, and the
+    /// application's role ends each run in the scope of its tenant and user.
     #[must_use]
     pub fn new(app: Database, worker: Database) -> Self {
         Self { app, worker }
@@ -109,7 +110,7 @@ impl RunRecovery {
         ABANDONED.query().fetch_all(&mut connection).await
     }
 
-    /// Ends an abandoned run. Returns `false` if it has ended meanwhile.
+    /// Ends an abandoned run. Returns `false` if it has ended in the meantime.
     ///
     /// # Errors
     /// If the database fails.
@@ -117,8 +118,8 @@ impl RunRecovery {
         let scope = RowScope { tenant: Some(run.tenant_id), user: Some(run.user_id) };
         let mut transaction = self.app.begin(scope).await?;
         let last_seq: Option<i64> = LAST_SEQ.query().bind(run.run_id).optional_scalar(&mut transaction).await?;
-        let Some(seq) = last_seq.map(|last_seq| last_seq.saturating_add(LAST_EVENT_DISTANCE)) else { return Ok(false) };
-        let event = RunEvent::Failed(interrupted());
+        let Some(seq) = last_seq.map(|last_seq| last_seq.saturating_add(ERROR_EVENT_GAP)) else { return Ok(false) };
+        let event = RunEvent::Failed(interrupted_problem());
         let event = StoredEvent::new(&NumberedEvent { seq: u64::try_from(seq).unwrap_or_default(), event });
         let close = CLOSE.query().bind(run.run_id).bind(seq).bind(Json(Vec::from_iter(event)));
         let closed = close.optional_scalar(&mut transaction).await?.is_some();
@@ -137,11 +138,11 @@ impl RunRecovery {
     }
 }
 
-fn interrupted() -> Problem {
+fn interrupted_problem() -> Problem {
     Problem {
         kind: ErrorKind::Unavailable,
         code: "interrupted",
-        detail: Some("The server that wrote the answer stopped; what it had written is kept.".to_owned()),
+        detail: Some("The server that was writing the answer stopped. The text written so far is kept.".to_owned()),
         decision_id: None,
     }
 }

@@ -111,9 +111,9 @@ fn static_code(code: &str) -> &'static str {
     if codes.len() >= MAX_CODES {
         return ErrorKind::Internal.code();
     }
-    let kept: &'static str = Box::leak(code.to_owned().into_boxed_str());
-    codes.insert(kept);
-    kept
+    let leaked: &'static str = Box::leak(code.to_owned().into_boxed_str());
+    codes.insert(leaked);
+    leaked
 }
 
 #[cfg(test)]
@@ -126,11 +126,11 @@ mod tests {
     fn roundtrip(event: RunEvent) -> Option<NumberedEvent> {
         let stored = StoredEvent::new(&NumberedEvent { seq: 3, event })?;
         let json = serde_json::to_string(&stored).expect("JSON");
-        serde_json::from_str::<StoredEvent>(&json).expect("as written").into_event()
+        serde_json::from_str::<StoredEvent>(&json).expect("valid JSON").into_event()
     }
 
     #[test]
-    fn an_event_is_the_same_after_its_way_through_the_table() {
+    fn an_event_survives_the_round_trip_through_its_stored_form() {
         let message_id = MessageId::from_uuid(Uuid::from_u128(2));
         let summary = RunSummary {
             finish_reason: FinishReason::Cancelled,

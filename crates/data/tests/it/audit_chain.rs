@@ -236,8 +236,8 @@ async fn query_id(log: &TestLog, sql: &str) -> Result<Uuid, TestError> {
     Ok(sqlx::query_scalar(AssertSqlSafe(format!("SELECT {sql}"))).fetch_one(&mut superuser).await?)
 }
 
-/// The log is edited and the whole chain recomputed with the database's own functions, so that it is consistent. Only
-/// the signature reveals the change.
+/// The test edits the log and recomputes the whole chain with the database's own functions, so that it is consistent.
+/// Only the signature reveals the change.
 #[tokio::test]
 async fn a_recomputed_chain_is_detected() -> Result<(), TestError> {
     let log = TestLog::with_history().await?;
@@ -319,7 +319,7 @@ async fn the_id_of_a_sealed_row_cannot_be_reused() -> Result<(), TestError> {
     Ok(())
 }
 
-/// A checkpoint is only stored if the chain has that entry with that hash, so nobody can plant checkpoints.
+/// A checkpoint is only stored if the chain has that entry with that hash, so nobody can store forged checkpoints.
 #[tokio::test]
 async fn a_checkpoint_of_an_unknown_entry_is_not_stored() -> Result<(), TestError> {
     let log = TestLog::with_history().await?;
@@ -361,8 +361,8 @@ async fn equivalent_representations_are_not_reported() -> Result<(), TestError> 
     Ok(())
 }
 
-/// Two processes that start at the same time sign the same head. The database keeps the first signature, a file outside
-/// has the second.
+/// Two processes that start at the same time sign the same head. The database keeps the first signature, and a file
+/// outside the database has the second.
 #[tokio::test]
 async fn a_head_signed_twice_is_not_reported() -> Result<(), TestError> {
     let mut log = TestLog::with_history().await?;
@@ -479,14 +479,14 @@ async fn operations_of_a_dead_process_are_closed_as_unknown_once() -> Result<(),
     assert_eq!(log.maintenance.close_abandoned_operations(Some(dead_instance)).await?, 0);
     lock_connection.close().await?;
     // It takes a moment until the server notices the closed connection and releases the lock.
-    let dead_instances = eventually("the process counts as absent", || async {
-        log.maintenance.dead_instances().await.ok().filter(|absent| !absent.is_empty())
+    let dead_instances = eventually("the process counts as dead", || async {
+        log.maintenance.dead_instances().await.ok().filter(|dead| !dead.is_empty())
     });
     assert_eq!(dead_instances.await, [dead_instance]);
     assert_eq!(
         log.maintenance.close_abandoned_operations(None).await?,
         0,
-        "operations of a known process are not closed by age after such a short time"
+        "operations of a known process are closed by age only after a day"
     );
     assert_eq!(log.maintenance.close_abandoned_operations(Some(dead_instance)).await?, 1);
     assert_eq!(log.maintenance.close_abandoned_operations(Some(dead_instance)).await?, 0);
@@ -537,8 +537,8 @@ fn start_of_this_month() -> Timestamp {
 async fn a_log_with_purged_rows_is_intact() -> Result<(), TestError> {
     let mut log = log_with_old_and_new_rows().await?;
     assert!(log.verify(TENANT_A).await?.is_intact(), "control");
-    let retirements = purge(&log.db.superuser_url(), start_of_this_month(), &log.key, now()).await?;
-    assert_eq!(retirements.iter().map(|record| (record.tenant_id, record.rows)).collect::<Vec<_>>(), [(TENANT_A, 4)]);
+    let purge_records = purge(&log.db.superuser_url(), start_of_this_month(), &log.key, now()).await?;
+    assert_eq!(purge_records.iter().map(|record| (record.tenant_id, record.rows)).collect::<Vec<_>>(), [(TENANT_A, 4)]);
     let report = log.verify(TENANT_A).await?;
     assert!(report.is_intact(), "{report:?}");
     let mut superuser = connect_as_superuser(&log.db).await?;
@@ -552,7 +552,7 @@ async fn a_log_with_purged_rows_is_intact() -> Result<(), TestError> {
     .bind(start_of_this_month())
     .fetch_one(&mut superuser)
     .await?;
-    assert_eq!(remaining, (0, 7, 0), "six rows of today and the event of the retirement; the old partition is dropped");
+    assert_eq!(remaining, (0, 7, 0), "six rows of today and the event of the purge; the old partition is dropped");
     log.record_operation(TENANT_A, &json!({})).await?;
     log.seal_and_sign().await?;
     assert!(log.verify(TENANT_A).await?.is_intact());

@@ -33,16 +33,16 @@ fn list_files(root: &Path) -> Result<Vec<PathBuf>, TestError> {
 }
 
 #[tokio::test]
-async fn files_and_folders_are_accessible_to_the_owner_only() -> Result<(), TestError> {
+async fn files_and_directories_are_accessible_to_the_owner_only() -> Result<(), TestError> {
     let (store, dir) = blob_store()?;
     let blob = store.put(TENANT, byte_stream(&["abc"]), 9).await?;
     let mode = |path: &Path| fs::metadata(path).map(|found| found.permissions().mode() & 0o777);
-    let folder = dir.path().join("blobs").join(TENANT.to_string());
+    let tenant_dir = dir.path().join("blobs").join(TENANT.to_string());
     assert_eq!(
-        (mode(&dir.path().join("blobs"))?, mode(&folder)?, mode(&folder.join(&blob.key))?),
+        (mode(&dir.path().join("blobs"))?, mode(&tenant_dir)?, mode(&tenant_dir.join(&blob.key))?),
         (0o700, 0o700, 0o600)
     );
-    assert_eq!(list_files(dir.path())?, [folder.join(&blob.key)]);
+    assert_eq!(list_files(dir.path())?, [tenant_dir.join(&blob.key)]);
     Ok(())
 }
 
@@ -85,10 +85,10 @@ async fn a_cancelled_upload_leaves_no_file_and_is_never_visible_half_written() -
 #[tokio::test]
 async fn a_partial_file_left_by_a_crash_is_not_a_blob() -> Result<(), TestError> {
     let (store, dir) = blob_store()?;
-    let folder = dir.path().join("blobs").join(TENANT.to_string());
-    fs::create_dir_all(&folder)?;
+    let tenant_dir = dir.path().join("blobs").join(TENANT.to_string());
+    fs::create_dir_all(&tenant_dir)?;
     let id = uuid::Uuid::from_u128(9);
-    fs::write(folder.join(format!("{id}.part")), "ab")?;
+    fs::write(tenant_dir.join(format!("{id}.part")), "ab")?;
     for key in [id.to_string(), format!("{id}.part")] {
         assert!(matches!(store.open(TENANT, &key, None).await, Err(BlobError::Missing { .. })), "{key}");
     }
@@ -97,11 +97,11 @@ async fn a_partial_file_left_by_a_crash_is_not_a_blob() -> Result<(), TestError>
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_to_is_not_ready() -> Result<(), TestError> {
+async fn the_check_fails_if_the_directory_is_not_writable() -> Result<(), TestError> {
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("file");
     fs::write(&file, "")?;
-    // A file in place of the folder, because permissions would not stop the root user.
+    // A file in place of the directory, because permissions would not stop the root user.
     let store = FsBlobStore::new(file.join("blobs"), Arc::new(SequentialIds::default()));
     assert!(matches!(store.check().await, Err(BlobError::Storage { .. })));
     assert!(matches!(store.put(TENANT, byte_stream(&["a"]), 9).await, Err(BlobError::Storage { .. })));

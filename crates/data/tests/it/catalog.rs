@@ -9,8 +9,8 @@ pub(crate) const TENANT_A: Uuid = Uuid::from_u128(0xa);
 /// The other tenant, whose rows must stay hidden.
 pub(crate) const TENANT_B: Uuid = Uuid::from_u128(0xb);
 
-/// Connects as the application's role. Asserts that the role cannot bypass row-level security, since the tests would
-/// otherwise prove nothing.
+/// Connects as the application's role. Asserts that the role cannot bypass row-level security; otherwise, the tests
+/// would prove nothing.
 pub(crate) async fn connect_as_app(db: &TestDb) -> Result<PgConnection, TestError> {
     let mut connection = PgConnection::connect(&db.app_url()).await?;
     let role: (String, bool, bool) =
@@ -29,15 +29,16 @@ pub(crate) async fn connect_as_superuser(db: &TestDb) -> Result<PgConnection, Te
 /// Checks the tenant isolation of the schema against the [`VIOLATION_QUERIES`]; returns each violation as text.
 pub(crate) async fn isolation_violations(connection: &mut PgConnection) -> Result<Vec<String>, TestError> {
     let mut violations: Vec<String> = Vec::new();
-    for rule in VIOLATION_QUERIES {
-        violations.extend(sqlx::query_scalar::<_, String>(*rule).fetch_all(&mut *connection).await?);
+    for query in VIOLATION_QUERIES {
+        violations.extend(sqlx::query_scalar::<_, String>(*query).fetch_all(&mut *connection).await?);
     }
     Ok(violations)
 }
 
 /// Queries on the system catalog that return one line of text per violation.
 const VIOLATION_QUERIES: &[&str] = &[
-    // Row-level security is forced on every table, and every table has a tenant_id, except the table of migrations.
+    // Row-level security is forced on every table, and every table but `tenants` has a tenant_id. The table of
+    // migrations has neither.
     "SELECT format('%s: row security is not forced', c.relname) FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'
        AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
@@ -184,7 +185,7 @@ const VIOLATION_QUERIES: &[&str] = &[
        AND r.rolname <> CASE WHEN p.proname = 'audit_streams' THEN 'platform_auditor'
                              WHEN p.proname LIKE 'directory_%' OR p.proname LIKE 'audit_%' THEN 'platform_app'
                              ELSE 'platform_worker' END",
-    // The worker has no access to any table; its functions return ids.
+    // The worker has no access to any table: it calls functions. The auditor reads only the tables of the audit log.
     "SELECT format('%s: platform_worker has %s', c.relname, right_.name)
      FROM pg_class c, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS right_ (name)
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')

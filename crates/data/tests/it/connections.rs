@@ -15,7 +15,7 @@ use std::task::Poll;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Creates a pool with a single connection, so that each caller gets the connection that the previous one left behind.
+/// Creates a pool with a single connection, so that each caller gets the connection that the previous caller used.
 fn single_connection_pool(db: &TestDb) -> Result<Database, TestError> {
     let settings =
         PoolSettings { max_connections: 1, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
@@ -27,7 +27,7 @@ fn new_tenant(number: u128) -> NewTenant {
     NewTenant { id, name: format!("Plant {number}"), slug: format!("plant-{number}") }
 }
 
-/// Polls a future up to `polls` times and then drops it, wherever it is waiting. Returns whether it had completed.
+/// Polls a future up to `polls` times and then drops it. Returns whether it completed.
 async fn poll_and_drop<F: Future>(polls: usize, future: F) -> bool {
     let (mut future, mut remaining_polls) = (pin!(future), polls);
     poll_fn(|context| {
@@ -70,8 +70,8 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
             .bind(Uuid::from_u128(number))
             .fetch_one(&mut superuser)
             .await?;
-        assert!(exists, "round {round}: the statement ran inside somebody's open transaction");
-        // … and no transaction may be open.
+        assert!(exists, "round {round}: the statement ran inside a transaction that was left open");
+        // No transaction may be open.
         let open_transactions: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'",
         )
@@ -79,7 +79,7 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
         .await?;
         assert_eq!(open_transactions, 0, "round {round}");
     }
-    assert!(dropped_count >= 10 && completed_count >= 1, "{dropped_count} gave up, {completed_count} ended");
+    assert!(dropped_count >= 10 && completed_count >= 1, "{dropped_count} dropped, {completed_count} completed");
     Ok(())
 }
 

@@ -22,7 +22,8 @@ async fn create_tenant_with_user(ctx: &TestContext, slug: &str) -> Result<Tenant
     Ok(scope(tenant, Actor::User(user.id)))
 }
 
-/// Stores and publishes a document with these passages, which all have the same context (title and headings).
+/// Stores and publishes a document with these passages, which all have the same context (title and headings). The
+/// document's SHA-256 consists of `sha256_digit`, which must differ between the documents of a tenant.
 async fn ingest(
     ctx: &TestContext,
     scope: &TenantScope,
@@ -185,8 +186,16 @@ async fn common_words_are_ignored_if_three_rarer_ones_remain() -> Result<(), Tes
     let user_scope = create_tenant_with_user(&ctx, "a").await?;
     let passages = ["valve alpha", "valve beta", "valve gamma", "valve delta", "valve epsilon", "valve zeta"];
     ingest(&ctx, &user_scope, 'a', "Notes", &passages).await?;
-    assert_eq!(search(&ctx, &user_scope, "valve alpha beta").await?.len(), 6, "two rarer words: the common one counts");
-    assert_eq!(search(&ctx, &user_scope, "valve alpha beta gamma").await?.len(), 3, "three: it does not");
+    assert_eq!(
+        search(&ctx, &user_scope, "valve alpha beta").await?.len(),
+        6,
+        "with two rarer words, the common one is searched"
+    );
+    assert_eq!(
+        search(&ctx, &user_scope, "valve alpha beta gamma").await?.len(),
+        3,
+        "with three rarer words, it is ignored"
+    );
     Ok(())
 }
 
@@ -227,14 +236,17 @@ async fn hidden_passages_do_not_affect_a_readers_scores() -> Result<(), TestErro
         assert_eq!(after, before, "{query}: hidden passages changed the result");
         let hits_with_clearance =
             tx.chunks().search_lexical(query, &search_scope(Classification::Restricted), 20).await?;
-        assert!(hits_with_clearance.len() > before.len(), "{query}: a reader with clearance finds more");
-        assert_ne!(hits_with_clearance[0].score, before[0].score, "{query}: and the scores include those passages");
+        assert!(hits_with_clearance.len() > before.len(), "{query}: a reader with clearance finds more passages");
+        assert_ne!(
+            hits_with_clearance[0].score, before[0].score,
+            "{query}: for a reader with clearance, the scores include the hidden passages"
+        );
     }
     Ok(())
 }
 
-/// The reason for a table of postings: under row-level security, PostgreSQL uses only leakproof operators as index
-/// conditions before the policy is checked.
+/// Under row-level security, PostgreSQL uses only leakproof operators as index conditions. Full-text operators are not
+/// leakproof, so the lexemes are in a separate table and are compared with `=`.
 #[tokio::test]
 async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestError> {
     let (ctx, (db, _files)) = test_context().await?;

@@ -18,11 +18,11 @@ use uuid::Uuid;
 
 /// Number of tenants, larger than the number of locks that a statement takes for other reasons.
 const TENANT_COUNT: u128 = 100;
-/// Accepted number of additional locks, because the first execution of a session also locks catalog tables.
+/// Accepted number of additional locks, because the first execution in a session also locks catalog tables.
 const TOLERANCE: i64 = 20;
-/// The setting of a transaction after its first statement on passages.
+/// The planner setting of a transaction after its first statement on passages.
 const FORCE_CUSTOM_PLAN: &str = "SET plan_cache_mode = force_custom_plan";
-/// The plan that PostgreSQL may choose for all other statements.
+/// The planner setting that makes PostgreSQL use generic plans, as it may do for all other statements.
 const FORCE_GENERIC_PLAN: &str = "SET plan_cache_mode = force_generic_plan";
 /// Number of executions. PostgreSQL considers a generic plan from the sixth execution in a session.
 const EXECUTIONS: u32 = 8;
@@ -60,7 +60,7 @@ async fn count_locks(connection: &mut PgConnection, sql: String) -> Result<i64, 
     Ok(count)
 }
 
-/// Returns a literal of a parameter type; the uuid is the id of the tenant, of a document and of a user at once.
+/// Returns a literal of a parameter type. The UUID is the id of the tenant and also of its user and its document.
 fn literal(parameter_type: &str) -> String {
     let text = match parameter_type {
         "uuid" => "00000000-0000-0000-0000-000000000001",

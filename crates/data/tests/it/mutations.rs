@@ -51,7 +51,7 @@ impl Policy {
     }
 }
 
-/// Inserts rows of both tenants into the tables that `database_with_two_tenants` leaves empty.
+/// Fills the tables of the audit log that `database_with_two_tenants` leaves empty, for both tenants.
 async fn insert_audit_rows(superuser: &mut PgConnection) -> Result<(), TestError> {
     execute_sql(superuser, "SELECT * FROM audit_seal(100)").await?;
     for tenant in [TENANT_A, TENANT_B] {
@@ -90,13 +90,13 @@ async fn violations(connection: &mut PgConnection, table: &str) -> Result<Vec<St
         )
         .await?;
         if !result.as_ref().is_ok_and(|rows| *rows > 0) {
-            violations.push(format!("{table}: the tenant does not see its own: {result:?}"));
+            violations.push(format!("{table}: the tenant does not see its own rows: {result:?}"));
         }
         for setting in [Some(own_tenant.as_str()), Some(""), None] {
             let query = format!("SELECT 1 FROM {table} WHERE {tenant_column} = '{other_tenant}'");
             let result = execute_as_tenant(connection, setting, &query).await?;
             if result != Ok(0) {
-                violations.push(format!("{table}: another tenant's rows with {setting:?}: {result:?}"));
+                violations.push(format!("{table}: another tenant's rows are visible with {setting:?}: {result:?}"));
             }
         }
         if ["conversations", "messages", "memories", "idempotency_keys", "run_events"].contains(&table) {
@@ -108,7 +108,7 @@ async fn violations(connection: &mut PgConnection, table: &str) -> Result<Vec<St
             // The one row is the result of set_config.
             let result = execute_as_tenant(connection, Some(&own_tenant), &query).await?;
             if result != Ok(1) {
-                violations.push(format!("{table}: a colleague's rows: {result:?}"));
+                violations.push(format!("{table}: a colleague's rows are visible: {result:?}"));
             }
         }
     }
@@ -123,7 +123,7 @@ async fn violations(connection: &mut PgConnection, table: &str) -> Result<Vec<St
         let result =
             execute_as_tenant(connection, Some(&own_tenant), "UPDATE tenants SET embedding_model = 'm'").await?;
         if result != Ok(1) {
-            violations.push(format!("{table}: an update without a filter: {result:?}"));
+            violations.push(format!("{table}: an update without a filter does not change exactly one row: {result:?}"));
         }
     }
     Ok(violations)
@@ -141,7 +141,7 @@ async fn feedback_violations(connection: &mut PgConnection, own_tenant: &str) ->
         // One more row is the result of set_config.
         let result = execute_as_tenant(connection, Some(own_tenant), &query).await?;
         if result != Ok(rows + 1) {
-            violations.push(format!("a colleague's feedback: {sql}: {result:?}"));
+            violations.push(format!("a colleague's feedback: {sql} affects the wrong number of rows: {result:?}"));
         }
     }
     Ok(violations)
@@ -157,22 +157,22 @@ async fn insert_violations(
 ) -> Result<Vec<String>, TestError> {
     let mut violations = Vec::new();
     let Some((_, sql)) = INSERTS.iter().find(|(known, _)| *known == table) else {
-        return Ok(vec![format!("{table}: no insert is known to try")]);
+        return Ok(vec![format!("{table}: INSERTS has no statement for this table")]);
     };
     let result = execute_as_tenant(connection, Some(own_tenant), &substitute(sql, own_tenant, own_tenant)).await?;
     if result.is_err() {
-        violations.push(format!("{table}: the tenant cannot write its own: {result:?}"));
+        violations.push(format!("{table}: the tenant cannot insert its own row: {result:?}"));
     }
     let permission_denied = Err("42501".to_owned());
     let result = execute_as_tenant(connection, Some(own_tenant), &substitute(sql, other_tenant, other_tenant)).await?;
     if result != permission_denied {
-        violations.push(format!("{table}: a row planted in another tenant: {result:?}"));
+        violations.push(format!("{table}: a row was inserted for another tenant: {result:?}"));
     }
     if ["conversations", "memories", "idempotency_keys", "message_feedback", "run_events"].contains(&table) {
         let result =
             execute_as_tenant(connection, Some(own_tenant), &substitute(sql, own_tenant, other_tenant)).await?;
         if result != permission_denied {
-            violations.push(format!("{table}: a row planted for another user: {result:?}"));
+            violations.push(format!("{table}: a row was inserted for another user: {result:?}"));
         }
     }
     if table == "messages" {
@@ -180,7 +180,7 @@ async fn insert_violations(
         let result =
             execute_as_tenant(connection, Some(own_tenant), &substitute(sql, own_tenant, other_tenant)).await?;
         if result != permission_denied {
-            violations.push(format!("{table}: a message planted for another user: {result:?}"));
+            violations.push(format!("{table}: a message was inserted for another user: {result:?}"));
         }
     }
     Ok(violations)
@@ -206,7 +206,7 @@ async fn dropping_or_weakening_any_policy_is_detected() -> Result<(), TestError>
         for mutation in policy.mutations() {
             execute_sql(&mut superuser, &mutation).await?;
             // A weaker WITH CHECK of an UPDATE policy has no effect on statements, because no role may update
-            // tenant_id. Only the check of the catalog detects it.
+            // tenant_id. Only the catalog check detects it.
             let detected = match policy.command.as_str() {
                 "UPDATE" if mutation.contains("WITH CHECK") => isolation_violations(&mut superuser).await?,
                 _ => violations(&mut connection, &policy.table).await?,

@@ -68,7 +68,7 @@ async fn run_client(store: Arc<PgStore>, tenants: [TenantId; 2], client_number: 
         let request = pin!(list_users(&store, tenant, random_number % 20 == 7));
         let is_cancelled = random_number % 10 == 3;
         let timeout = Duration::from_micros(if is_cancelled { random_number % 3_000 } else { 20_000_000 });
-        // A caller that gives up during a request: its future is dropped at an arbitrary point.
+        // After the timeout, the future is dropped at an arbitrary point, as when a caller gives up.
         let outcome = match select(request, pin!(tokio::time::sleep(timeout))).await {
             futures::future::Either::Left((ended, _)) => ended,
             futures::future::Either::Right(_) => {
@@ -114,10 +114,14 @@ async fn no_client_sees_another_tenants_rows_after_cancellations_and_errors() ->
     let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
     let (succeeded, cancelled, failed) =
         (count(&counters.succeeded), count(&counters.cancelled), count(&counters.failed));
-    assert_eq!(count(&counters.leaked), 0, "wrong rows; {succeeded} right, {cancelled} cut off, {failed} failed");
+    assert_eq!(
+        count(&counters.leaked),
+        0,
+        "rows of the other tenant; {succeeded} succeeded, {cancelled} cancelled, {failed} failed"
+    );
     assert!(
         succeeded > REQUESTS * 7 / 10 && cancelled > 100 && failed > 100,
-        "{succeeded} right, {cancelled} cut off, {failed} failed"
+        "{succeeded} succeeded, {cancelled} cancelled, {failed} failed"
     );
     // Cancelled transactions are rolled back at once or when their connection is used again. Wait for the last ones.
     let superuser = tokio::sync::Mutex::new(superuser);

@@ -25,14 +25,14 @@ fn assert_reported(problems: &[String], sentence: &str) {
 }
 
 #[tokio::test]
-async fn a_sound_database_passes() -> Result<(), TestError> {
+async fn a_correctly_set_up_database_passes() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     assert_eq!(check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, Vec::<String>::new());
     Ok(())
 }
 
 #[tokio::test]
-async fn the_superuser_is_refused_in_every_place() -> Result<(), TestError> {
+async fn a_superuser_is_rejected_for_each_role() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let superuser_url = db.superuser_url();
     let user = connect_as_superuser(&db).await.map(drop).map(|()| "postgres")?;
@@ -49,10 +49,10 @@ async fn the_superuser_is_refused_in_every_place() -> Result<(), TestError> {
 }
 
 #[tokio::test]
-async fn swapped_roles_are_refused() -> Result<(), TestError> {
+async fn swapped_roles_are_rejected() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let problems = check(&db.worker_url(), &db.app_url(), &db.app_url()).await.map_err(|error| error.to_string());
-    // The query fails because the worker's role must not read the table of migrations.
+    // The query fails because the worker's role may not read the table of migrations.
     assert_eq!(problems, Err("the database failed while checking the application's role".to_owned()));
     let problems = check(&db.app_url(), &db.app_url(), &db.app_url()).await?;
     assert_reported(&problems, "The worker role \"platform_app\" has SELECT on \"documents\".");

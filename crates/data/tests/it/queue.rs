@@ -66,13 +66,17 @@ async fn a_large_document_yields_to_small_ones_for_ten_minutes_at_most() -> Resu
     let large = queue_document(&mut superuser, TENANT_A, 90 << 20).await?;
     backdate(&mut superuser, "true", "9 minutes").await?;
     let small = queue_document(&mut superuser, TENANT_A, 1).await?;
-    assert_eq!(claim_document(&job_queue).await?, Some(small), "queued nine minutes after the large one");
+    assert_eq!(
+        claim_document(&job_queue).await?,
+        Some(small),
+        "the small document was queued nine minutes after the large one"
+    );
     backdate(&mut superuser, "NOT leased", "2 minutes").await?;
     queue_document(&mut superuser, TENANT_A, 1).await?;
     assert_eq!(
         claim_document(&job_queue).await?,
         Some(large),
-        "the second small one was queued eleven minutes after it"
+        "the second small document was queued eleven minutes later"
     );
     Ok(())
 }
@@ -96,7 +100,7 @@ async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), Tes
         .fetch_one(&mut *transaction)
         .await?;
     let rows_read: i64 = sqlx::query_scalar(rows_read_sql).fetch_one(&mut *transaction).await?;
-    assert!(rows_read > 0 && rows_read < 500, "{rows_read} rows read to serve {tenant}");
+    assert!(rows_read > 0 && rows_read < 500, "{rows_read} rows read to claim a job of {tenant}");
     Ok(())
 }
 
@@ -144,9 +148,9 @@ async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -
     Ok(())
 }
 
-/// Operators find the reason of a failure in `last_error`, which is limited to 500 characters.
+/// Operators find the reason for a failure in `last_error`, which is limited to 500 characters.
 #[tokio::test]
-async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
+async fn the_last_error_is_stored_with_the_job() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
@@ -163,10 +167,10 @@ async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
             )
             .await?;
     }
-    assert_eq!(job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?, None, "given up after five attempts");
+    assert_eq!(job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?, None, "the job is dead after five attempts");
     let (is_dead, error): (bool, String) =
         sqlx::query_as("SELECT dead_at IS NOT NULL, last_error FROM jobs").fetch_one(&mut superuser).await?;
     assert!(is_dead && error.starts_with("5: the model is gone") && error.chars().count() == 500, "{error}");
-    assert_eq!(job_queue.enqueue_reembedding().await?, 1, "and revived when it is queued again");
+    assert_eq!(job_queue.enqueue_reembedding().await?, 1, "a dead job is queued again");
     Ok(())
 }

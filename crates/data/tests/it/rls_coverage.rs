@@ -24,7 +24,7 @@ async fn add_tenant(connection: &mut PgConnection) -> Result<(), TestError> {
     Ok(())
 }
 
-/// Mistakes that a migration could make, each with the beginning of the finding that it must cause.
+/// Mistakes that a migration could make, each with the beginning of the violation that must be reported.
 const MISTAKES: &[(&str, &str)] = &[
     (
         "ALTER TABLE document_chunks_0000000000000000000000000000000a NO FORCE ROW LEVEL SECURITY",
@@ -78,7 +78,7 @@ const MISTAKES: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn each_gap_is_detected() -> Result<(), TestError> {
+async fn each_mistake_is_detected() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut connection = connect_as_superuser(&db).await?;
     add_tenant(&mut connection).await?;
@@ -87,7 +87,7 @@ async fn each_gap_is_detected() -> Result<(), TestError> {
         let script = AssertSqlSafe(format!("BEGIN; {mistake}"));
         sqlx::raw_sql(script).execute(&mut connection).await?;
         let violations = isolation_violations(&mut connection).await?;
-        assert!(violations.iter().any(|leak| leak.starts_with(expected)), "{mistake}: {violations:?}");
+        assert!(violations.iter().any(|violation| violation.starts_with(expected)), "{mistake}: {violations:?}");
         sqlx::raw_sql("ROLLBACK").execute(&mut connection).await?;
     }
     assert_eq!(isolation_violations(&mut connection).await?, Vec::<String>::new());

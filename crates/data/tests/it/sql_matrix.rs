@@ -1,14 +1,14 @@
 //! Runs statements without a tenant condition against every table, with every kind of tenant setting: no row of another
-//! tenant is read, changed, deleted or inserted. Each statement has a positive control, which shows that the policy
-//! blocks it and not an error in the statement.
+//! tenant is read, changed, deleted or inserted. Each statement has a positive control, which shows that the statement
+//! is valid, so that it is the policy that blocks it.
 
 use crate::catalog::{TENANT_A, TENANT_B, connect_as_app, connect_as_superuser};
 use data::testing::{TestDb, TestError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-/// Each table with a column that the application may update (`None` if there is none), and whether the application may
-/// delete rows.
+/// Each table with a column that the application may update (`None` if there is none), and whether the application can
+/// delete the test's row: it may delete from the table, and no foreign key prevents it.
 const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("users", Some("email"), false),
     ("sign_in_tokens", None, true),
@@ -141,7 +141,6 @@ async fn a_statement_without_a_filter_touches_the_tenants_own_row_only() -> Resu
     for (table, column, can_delete) in TABLES {
         let mut statements = vec![format!("SELECT * FROM {table}")];
         statements.extend(column.map(|column| format!("UPDATE {table} SET {column} = {column}")));
-        // Not for tables where the application may not delete rows or a foreign key would prevent the deletion.
         statements.extend(can_delete.then(|| format!("DELETE FROM {table}")));
         for sql in statements {
             assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), &sql).await?, Ok(1), "control: {sql}");
@@ -154,7 +153,7 @@ async fn a_statement_without_a_filter_touches_the_tenants_own_row_only() -> Resu
 }
 
 #[tokio::test]
-async fn a_row_by_its_id_is_absent_to_another_tenant() -> Result<(), TestError> {
+async fn another_tenants_rows_are_not_found_by_its_tenant_id() -> Result<(), TestError> {
     let (_db, mut app) = database_with_two_tenants().await?;
     let (own_tenant, other_tenant, unknown_tenant) =
         (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
@@ -171,7 +170,7 @@ async fn a_row_by_its_id_is_absent_to_another_tenant() -> Result<(), TestError> 
     Ok(())
 }
 
-/// For each table, inserts a row besides the existing one. `T` stands for the tenant id and `P` for the ids of the
+/// For each table, a statement that inserts one more row. `T` stands for the tenant id and `P` for the ids of the
 /// parent rows.
 pub(crate) const INSERTS: &[(&str, &str)] = &[
     ("users", "INSERT INTO users (tenant_id, issuer, external_id) VALUES (T, 'issuer', 'new')"),
@@ -294,7 +293,7 @@ async fn no_row_is_inserted_for_another_tenant_or_under_its_parents() -> Result<
 }
 
 #[tokio::test]
-async fn no_row_moves_to_another_tenant() -> Result<(), TestError> {
+async fn a_row_cannot_be_moved_to_another_tenant() -> Result<(), TestError> {
     let (_db, mut app) = database_with_two_tenants().await?;
     let own_tenant = TENANT_A.to_string();
     for (table, _, _) in TABLES.iter().chain(&[("tenants", None, false), ("audit_logs", None, false)]) {
@@ -309,7 +308,7 @@ async fn no_row_moves_to_another_tenant() -> Result<(), TestError> {
 
 /// ON CONFLICT must neither reveal whether another tenant has the key nor change that tenant's row.
 #[tokio::test]
-async fn on_conflict_never_affects_another_tenants_row() -> Result<(), TestError> {
+async fn on_conflict_does_not_affect_another_tenants_row() -> Result<(), TestError> {
     let (_db, mut app) = database_with_two_tenants().await?;
     let (own_tenant, other_tenant) = (TENANT_A.to_string(), TENANT_B.to_string());
     let upsert = |tenant: &str, subject: &str| {
@@ -384,7 +383,7 @@ async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestE
 
 /// No login role may access the partition of a tenant's passages directly, only through the parent table.
 #[tokio::test]
-async fn a_partition_is_reached_through_its_parent_only() -> Result<(), TestError> {
+async fn a_partition_is_accessible_through_its_parent_only() -> Result<(), TestError> {
     let (_db, mut app) = database_with_two_tenants().await?;
     let own_tenant = TENANT_A.to_string();
     assert_eq!(
@@ -410,9 +409,10 @@ async fn a_partition_is_reached_through_its_parent_only() -> Result<(), TestErro
     Ok(())
 }
 
-/// In the tenant's row, the application may change the embedding model of the current tenant, but nothing else.
+/// In the row of the current tenant, the application may change the current and the next embedding model, but nothing
+/// else.
 #[tokio::test]
-async fn the_application_changes_only_the_models_of_a_tenant() -> Result<(), TestError> {
+async fn the_application_can_change_only_the_embedding_models_of_its_tenant() -> Result<(), TestError> {
     let (_db, mut app) = database_with_two_tenants().await?;
     let own_tenant = TENANT_A.to_string();
     assert_eq!(
@@ -430,7 +430,7 @@ async fn the_application_changes_only_the_models_of_a_tenant() -> Result<(), Tes
 }
 
 #[tokio::test]
-async fn a_colleagues_rows_are_absent() -> Result<(), TestError> {
+async fn a_colleagues_rows_are_hidden() -> Result<(), TestError> {
     let (_db, mut app) = database_with_two_tenants().await?;
     for table in ["conversations", "messages", "memories", "idempotency_keys", "run_events"] {
         let sql = format!(
@@ -496,7 +496,7 @@ async fn the_ledger_and_its_sums_are_not_changed() -> Result<(), TestError> {
     assert_eq!(
         execute_as_tenant(&mut app, Some(&own_tenant), "SELECT * FROM model_calls").await?,
         Ok(1),
-        "outlives its conversation"
+        "a model call outlives its conversation"
     );
     Ok(())
 }

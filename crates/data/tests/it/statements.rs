@@ -31,7 +31,7 @@ fn mismatches(statement: &StatementInfo, prepared: &PgStatement) -> Vec<String> 
 }
 
 #[tokio::test]
-async fn every_statement_fits_the_schema() -> Result<(), TestError> {
+async fn every_statement_matches_the_schema() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let all_statements = statements();
     assert!(all_statements.len() > 100, "only {} statements", all_statements.len());
@@ -75,7 +75,7 @@ async fn a_changed_column_is_detected() -> Result<(), TestError> {
 }
 
 /// Repositories must declare their statements with `statements!`. Only the code for migrations, preflight checks and
-/// tests may call functions like `sqlx::query`. Everyone may call `raw_sql`, for example to set the role.
+/// tests may call functions like `sqlx::query`. `raw_sql` is allowed everywhere, for example to set the role.
 #[test]
 fn every_statement_is_declared_with_the_macro() -> Result<(), TestError> {
     const MAY_CALL_SQLX: &[&str] = &["statement.rs", "migrate.rs", "preflight.rs", "testing.rs"];

@@ -119,8 +119,8 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
     Ok(())
 }
 
-/// Rows of the audit log from before sessions were recorded keep their hashes and their conversations, and are in one
-/// chain with later rows. An intent that was open at the upgrade is closed with a row of the same layout.
+/// Audit rows from before sessions were recorded keep their hashes and their conversations, and are in the same chain
+/// as later rows. An intent that was open at the upgrade is closed with a row of the same layout.
 #[tokio::test]
 async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), TestError> {
     // Creates the template database, which sets the passwords of the login roles for the whole cluster.
@@ -175,11 +175,11 @@ async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), Test
         let ChainPageEntry::Event(event) = entry else { return Err("a row is missing".into()) };
         assert_eq!((event.computed_hash(), event.conversation_id), (event.row_hash, Some(conversation)), "{event:?}");
     }
-    assert_edits_of_old_rows_are_found(&mut superuser, &verifier, conversation).await
+    assert_edits_of_old_rows_are_detected(&mut superuser, &verifier, conversation).await
 }
 
-/// Whatever is edited on an old row is found, also in the columns that it does not use.
-async fn assert_edits_of_old_rows_are_found(
+/// Edits of a row from before sessions are detected, even in columns that its layout does not use.
+async fn assert_edits_of_old_rows_are_detected(
     superuser: &mut PgConnection,
     verifier: &AuditVerifier,
     conversation: Uuid,
@@ -221,9 +221,9 @@ fn migrations_before_sessions() -> impl Iterator<Item = &'static str> {
     ])
 }
 
-/// Tokens that were counted before the ledger existed are carried over.
+/// The migration copies the counts from `tenant_token_usage` to `usage_days`.
 #[tokio::test]
-async fn token_counts_are_carried_over() -> Result<(), TestError> {
+async fn token_counts_from_before_the_ledger_are_kept() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
     let mut superuser = connect_as_superuser(&db).await?;
     let later_migrations = [
@@ -287,8 +287,8 @@ async fn assert_previous_version_counts_tokens(db: &TestDb, superuser: &mut PgCo
     Ok(())
 }
 
-/// Vectors keep their values at two bytes per dimension, in partitions that exist and in new ones; passages have no
-/// terms until they are ingested again. A tenant that had a vector index gets a job that builds the new one.
+/// Vectors keep their values with two bytes per dimension, in existing and in new partitions. Passages have no terms
+/// until their documents are ingested again. A tenant that had a vector index gets a job that builds the new one.
 #[tokio::test]
 async fn vectors_become_half_precision_and_their_index_builds_are_queued() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;

@@ -1,5 +1,5 @@
 //! Vector search on larger numbers of passages: the tenant's own index, its recall with filters, when it is created and
-//! dropped, and that one tenant's passages do not affect the results of another.
+//! dropped, and the isolation of one tenant's results from another tenant's passages.
 
 use crate::catalog::connect_as_superuser;
 use crate::store::test_context;
@@ -156,8 +156,8 @@ fn ids(hits: &[RankedCandidate]) -> BTreeSet<Uuid> {
     hits.iter().map(|hit| hit.candidate.chunk_id.as_uuid()).collect()
 }
 
-/// Returns how often an index was scanned. PostgreSQL flushes the statistics of a connection at its end, so this waits
-/// until all connections of the application are closed.
+/// Returns how often an index was scanned. PostgreSQL flushes the statistics of a connection when it closes, so this
+/// waits until all connections of the application are closed.
 async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, TestError> {
     for _ in 0..10_000 {
         let open_connections: i64 = sqlx::query_scalar(
@@ -170,7 +170,7 @@ async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, T
             return Ok(scans.bind(index).fetch_one(superuser).await?);
         }
     }
-    Err("connections that were closed are still there".into())
+    Err("the application's connections did not close".into())
 }
 
 /// A reader who may see all or half of the passages is served from the index; one who may see only a tenth, for whom
@@ -210,7 +210,7 @@ async fn recall_is_high_for_every_clearance() -> Result<(), TestError> {
         assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score), "best first");
         assert!(hits.iter().all(|hit| hit.candidate.classification <= *clearance));
         if *clearance == Classification::Public {
-            assert_eq!(ids(&hits), ids(exact), "a search over a tenth is an exact scan");
+            assert_eq!(ids(&hits), ids(exact), "a search over a tenth of the passages is an exact scan");
         }
         found_count += ids(&hits).intersection(&ids(exact)).count();
         expected_count += exact.len();
@@ -280,7 +280,7 @@ async fn an_index_is_created_and_dropped_with_its_model() -> Result<(), TestErro
 
 /// Tenants that are created concurrently each get a partition. Deleting a document deletes its passages.
 #[tokio::test]
-async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
+async fn each_tenant_has_its_own_partition() -> Result<(), TestError> {
     let (ctx, (db, _files)) = test_context().await?;
     let tenants: Vec<TenantScope> = try_join_all((0..24).map(|number| {
         let slug = format!("plant-{number}");

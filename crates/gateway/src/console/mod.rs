@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Name of the page that loads the console.
+/// File name of the page that loads the console.
 const PAGE_FILE: &str = "index.html";
 
 /// The ports of the browser console. By default, a server has neither a console nor the development sign-in.
@@ -27,7 +27,7 @@ pub struct ConsolePorts {
     pub development: Option<Arc<dyn DevelopmentSignIn>>,
 }
 
-/// The built files of the console.
+/// The source of the console's built files.
 pub trait ConsoleFiles: Send + Sync {
     /// Returns the file at this path under `/ui/`, such as `assets/index-4f2a.js`; `None` if there is none.
     fn file(&self, path: &str) -> Option<ConsoleFile>;
@@ -61,18 +61,18 @@ pub trait DevelopmentSignIn: Send + Sync {
 pub struct DevelopmentUser {
     /// The user's id on this platform.
     pub id: Uuid,
-    /// Name for display.
+    /// Name, for display only.
     pub name: String,
     /// Role in the tenant: `admin`, `user` or `viewer`.
     pub role: &'static str,
 }
 
-/// A token of the development issuer.
+/// A token that the development sign-in has issued.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DevelopmentToken {
     /// The bearer token.
     pub access_token: String,
-    /// How long it is valid.
+    /// Time until the token expires.
     pub expires_in: Duration,
 }
 
@@ -86,7 +86,7 @@ pub struct DevelopmentSignInError(pub String);
 pub(crate) struct ConsoleState {
     ports: ConsolePorts,
     ids: Arc<dyn IdGen>,
-    /// The API's resources, such as `admin/users`, so that the console links to pages only where this server has them.
+    /// The API's resources, such as `admin/users`. The console links only to pages whose resource is listed here.
     resources: Arc<[String]>,
 }
 

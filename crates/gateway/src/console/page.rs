@@ -1,4 +1,4 @@
-//! The page that starts the console: it carries the settings of the sign-in, and a nonce for its styles.
+//! The page that starts the console. It contains the sign-in settings, and a nonce for its styles.
 
 use axum::http::HeaderName;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -9,43 +9,43 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// Text in the built page that the nonce of the response replaces.
+/// Placeholder in the built page for the nonce of the response.
 const NONCE_PLACEHOLDER: &str = "__CSP_NONCE__";
-/// Text in the built page that the settings replace, as JSON in an attribute.
+/// Placeholder in the built page for the settings: JSON in an attribute.
 const SETTINGS_PLACEHOLDER: &str = "__CONSOLE_SETTINGS__";
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// How users of the console sign in. Nothing of it is secret.
+/// How users of the console sign in. None of it is secret.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ConsoleSettings {
-    /// The issuer at which users sign in; `None` if there is no client for the console.
+    /// The OAuth client that users sign in with; `None` if none is configured for the console.
     pub sign_in: Option<ConsoleClient>,
 }
 
 /// The console as a public client (RFC 6749, section 2.1) of an issuer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ConsoleClient {
-    /// URL of the issuer, whose discovery document the console reads.
+    /// URL of the issuer. The console reads its discovery document.
     pub issuer: String,
-    /// Id of the client.
+    /// The console's client id at this issuer.
     pub client_id: String,
-    /// Scopes to ask for, separated by spaces.
+    /// Scopes to request, separated by spaces.
     pub scope: String,
 }
 
-/// What the page tells the console.
+/// Settings that the page passes to the console.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct PageSettings<'a> {
     pub(super) sign_in: Option<&'a ConsoleClient>,
-    /// Whether users sign in from a list.
+    /// Whether users can sign in without an identity provider, by selecting a user from a list.
     pub(super) development: bool,
     /// The API's resources, such as `admin/users`.
     pub(super) resources: &'a [String],
 }
 
-/// A nonce from ids that nobody can guess.
+/// Returns a nonce: the SHA-256 digest of `ids` in base64. It cannot be guessed, because the ids contain random bits.
 pub(super) fn nonce(ids: &[Uuid]) -> String {
     let mut hash = Sha256::new();
     for id in ids {
@@ -54,22 +54,23 @@ pub(super) fn nonce(ids: &[Uuid]) -> String {
     STANDARD_NO_PAD.encode(hash.finalize())
 }
 
-/// Fills the built page in.
+/// Replaces the placeholders in the built page, and adds the headers of the response.
 pub(super) fn render(template: &str, nonce: &str, settings: &PageSettings<'_>) -> impl IntoResponse {
     let json = serde_json::to_string(settings).unwrap_or_default();
     let html = template.replace(NONCE_PLACEHOLDER, nonce).replace(SETTINGS_PLACEHOLDER, &escape_attribute(&json));
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
         (CACHE_CONTROL, "no-store".to_owned()),
-        (CONTENT_SECURITY_POLICY, policy(nonce, settings)),
+        (CONTENT_SECURITY_POLICY, content_security_policy(nonce, settings)),
         (CROSS_ORIGIN_OPENER_POLICY, "same-origin".to_owned()),
         (PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()".to_owned()),
     ];
     (headers, html)
 }
 
-/// The content security policy. Scripts come from this server alone; the console connects to it and to the issuer.
-fn policy(nonce: &str, settings: &PageSettings<'_>) -> String {
+/// Returns the value of `Content-Security-Policy`. Scripts may come only from this server, and the console may connect
+/// only to this server and to the issuer.
+fn content_security_policy(nonce: &str, settings: &PageSettings<'_>) -> String {
     let issuer = settings.sign_in.and_then(|client| origin(&client.issuer)).unwrap_or_default();
     let connect = format!("'self' {issuer}");
     format!(
@@ -80,7 +81,8 @@ fn policy(nonce: &str, settings: &PageSettings<'_>) -> String {
     )
 }
 
-/// The origin of a URL: its scheme, host and port. `None` if it has characters that could end the directive.
+/// Returns the origin of a URL: its scheme, host and port. `None` if it has no authority, or contains a character that
+/// could end the directive.
 fn origin(url: &str) -> Option<&str> {
     let authority = url.find("://")? + 3;
     let end = url[authority..].find('/').map_or(url.len(), |slash| authority + slash);
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_allows_scripts_of_this_server_and_connections_to_the_issuer() {
+    fn the_content_security_policy_allows_own_scripts_and_connections_to_the_issuer() {
         let client = client("https://login.example:8443/realms/plant");
         let settings = PageSettings { sign_in: Some(&client), development: false, resources: &[] };
         let response = render("", "abc", &settings).into_response();
@@ -123,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_cannot_add_a_directive() {
+    fn an_issuer_url_cannot_add_a_directive_to_the_policy() {
         assert_eq!(origin("https://a.example; script-src *"), None);
         assert_eq!(origin("https://a.example/x; y"), Some("https://a.example"));
         assert_eq!(origin("urn:development"), None);
     }
 
     #[test]
-    fn settings_cannot_leave_their_attribute() {
+    fn settings_cannot_break_out_of_their_html_attribute() {
         let json = r#"{"client_id":"a\"><script>"}"#;
         assert!(!escape_attribute(json).contains(['"', '<', '>']));
     }

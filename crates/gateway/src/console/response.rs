@@ -1,4 +1,4 @@
-//! The response with one file: compressed as the browser accepts it, and cached as long as its content stays the same.
+//! The response with one file of the console: its compression (`Accept-Encoding`) and caching.
 
 use super::ConsoleFile;
 use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
@@ -6,17 +6,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::borrow::Cow;
 
-/// Files whose names contain a hash of their content never change.
+/// Folder of the files whose names contain a hash of their content, so that they never change.
 const HASHED_FOLDER: &str = "assets/";
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-/// Other files are checked again after a day.
+/// For all other files: browsers revalidate them after a day.
 const ONE_DAY: &str = "public, max-age=86400";
 
-/// Builds the response with a file of the console.
+/// Builds the response: 304 if the browser already has the file.
 pub(super) fn file_response(path: &str, file: ConsoleFile, request_headers: &HeaderMap) -> Response {
     let etag = format!("\"{}\"", file.etag);
     let cache_control = if path.starts_with(HASHED_FOLDER) { IMMUTABLE } else { ONE_DAY };
-    let mut response = if has(request_headers, &IF_NONE_MATCH, &etag) {
+    let mut response = if contains_etag(request_headers, &IF_NONE_MATCH, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let (content, encoding) = encoded(file, request_headers);
@@ -39,7 +39,7 @@ pub(super) fn file_response(path: &str, file: ConsoleFile, request_headers: &Hea
     response
 }
 
-/// The shortest form of the file that the browser accepts, and its `Content-Encoding`.
+/// Returns the smallest version of the file that the browser accepts, and its `Content-Encoding`.
 fn encoded(file: ConsoleFile, headers: &HeaderMap) -> (Cow<'static, [u8]>, Option<&'static str>) {
     match (file.brotli, file.gzip) {
         (Some(brotli), _) if accepts(headers, "br") => (brotli, Some("br")),
@@ -48,7 +48,7 @@ fn encoded(file: ConsoleFile, headers: &HeaderMap) -> (Cow<'static, [u8]>, Optio
     }
 }
 
-/// Whether `Accept-Encoding` has this coding, and not with weight 0.
+/// Whether `Accept-Encoding` contains this coding with a weight other than 0.
 fn accepts(headers: &HeaderMap, coding: &str) -> bool {
     items(headers, &ACCEPT_ENCODING).any(|item| {
         let mut parts = item.split(';').map(str::trim);
@@ -57,10 +57,11 @@ fn accepts(headers: &HeaderMap, coding: &str) -> bool {
     })
 }
 
-fn has(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
-    items(headers, name).any(|item| item.strip_prefix("W/").unwrap_or(item) == wanted)
+fn contains_etag(headers: &HeaderMap, name: &HeaderName, etag: &str) -> bool {
+    items(headers, name).any(|item| item.strip_prefix("W/").unwrap_or(item) == etag)
 }
 
+/// Returns the items of a comma-separated header, from all of its lines.
 fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim)
 }

@@ -1,4 +1,4 @@
-//! The 409 responses to a repeated request.
+//! The 409 errors of requests with an idempotency key.
 
 use crate::error::ApiError;
 use domain::error::ErrorKind;
@@ -11,7 +11,7 @@ pub(super) fn conflict_error(code: &'static str, detail: &'static str) -> ApiErr
     ApiError { code, ..ApiError::new(ErrorKind::Conflict, detail) }
 }
 
-/// Creates the error for a repeated request if the first one, or the run that it started, has not finished yet.
+/// Creates the error for a repeated request whose first attempt, or the run that it started, is still in progress.
 pub(super) fn in_progress_error(detail: &'static str) -> ApiError {
     ApiError { retry_after: Some(RETRY_AFTER), ..conflict_error("idempotency_in_progress", detail) }
 }

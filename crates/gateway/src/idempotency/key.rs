@@ -1,4 +1,4 @@
-//! The header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
+//! Parses the header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
 
 use crate::error::ApiError;
 use axum::http::{HeaderMap, HeaderName};
@@ -7,8 +7,8 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// Maximum length of a key, in characters.
 const MAX_LENGTH: usize = 255;
 
-/// Parses the key of a request: a quoted string of RFC 8941 (`"8e03…"`), as the draft requires, or the same without
-/// quotes, as most clients send it. Both forms give the same key.
+/// Parses the key of a request: a quoted string as in RFC 8941 (`"8e03…"`), which the draft requires, or the bare key,
+/// which most clients send. Both forms give the same key.
 pub(crate) fn parse(headers: &HeaderMap) -> Result<String, ApiError> {
     let invalid_key = |detail: &str| ApiError::invalid_field("/Idempotency-Key", detail);
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_and_bare_keys_are_the_same_and_anything_else_is_refused() {
+    fn quoted_and_bare_keys_are_equal_and_invalid_keys_are_refused() {
         assert_eq!(parse_key(&[b"8e03978e-40d5"]).as_deref(), Some("8e03978e-40d5"));
         assert_eq!(parse_key(&[b"\"8e03978e-40d5\""]).as_deref(), Some("8e03978e-40d5"));
         assert_eq!(parse_key(&[br#""a\"b\\c""#]).as_deref(), Some(r#"a"b\c"#));

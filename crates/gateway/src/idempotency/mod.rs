@@ -35,8 +35,8 @@ use tracing::{Instrument, Span};
 /// Maximum size of a stored response, in bytes. Responses of POST requests are far smaller.
 const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
-/// Response extension: the response contains a secret that is shown only once. Only the fact that the request succeeded
-/// is stored.
+/// Response extension: the response contains a secret that is shown only once. The response is not stored, only that
+/// the request succeeded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContainsSecret;
 
@@ -45,7 +45,7 @@ pub(crate) struct ContainsSecret;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Repeatable;
 
-/// Middleware for idempotency keys. Must run after authentication.
+/// Middleware for idempotency keys. It must run after authentication, because keys belong to a caller.
 pub(crate) async fn handle_idempotency_key(
     State(gate): State<Arc<dyn Gate>>,
     State(settings): State<Arc<GatewaySettings>>,
@@ -64,7 +64,7 @@ pub(crate) async fn handle_idempotency_key(
     handler.run(info, request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Handles a request with an idempotency key.
+/// The context in which a request with an idempotency key is handled.
 struct KeyedRequestHandler {
     gate: Arc<dyn Gate>,
     caller: Caller,
@@ -121,6 +121,7 @@ impl KeyedRequestHandler {
         }
     }
 
+    /// Reads the form of a repeated request to compute its digest. Fails if that takes longer than the timeout.
     async fn form_digest(&self, request: Request) -> Result<[u8; 32], ApiError> {
         let form = multipart::open(request, Some(FormDigest::default())).await?;
         let digest = multipart::compute_digest(form, self.settings.max_upload_bytes);
@@ -148,7 +149,7 @@ fn is_form(headers: &HeaderMap) -> bool {
     essence.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
 }
 
-/// The first request with its key.
+/// A request whose key has not been used before.
 struct FirstRequest {
     gate: Arc<dyn Gate>,
     caller: Caller,
@@ -220,7 +221,7 @@ mod tests {
     use axum::http::StatusCode;
 
     #[tokio::test]
-    async fn a_secret_is_not_stored() {
+    async fn a_response_with_a_secret_is_not_stored() {
         let mut response = (StatusCode::CREATED, "the token").into_response();
         response.extensions_mut().insert(ContainsSecret);
         let (outcome, response) = outcome_to_store(response).await;

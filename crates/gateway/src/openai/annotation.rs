@@ -1,4 +1,4 @@
-//! Citations in OpenAI's format: annotations of the text, each with the position of its `[n]` marker.
+//! Citations in OpenAI's format: annotations of the answer's text, each with the position of its `[n]` marker.
 
 use domain::conversation::Citation;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// Maximum length of a marker, in bytes. Longer text in brackets is not a marker.
 const MAX_MARKER_BYTES: usize = 32;
 
-/// A citation.
+/// A citation in the text of an answer.
 #[derive(Serialize, ToSchema, Clone, Debug)]
 #[schema(as = UrlCitationAnnotation)]
 pub(crate) struct Annotation {
@@ -18,22 +18,22 @@ pub(crate) struct Annotation {
     url_citation: UrlCitation,
 }
 
-/// What is cited, and where.
+/// The cited document, and the position of the citation in the text.
 #[derive(Serialize, ToSchema, Clone, Debug)]
 pub(crate) struct UrlCitation {
-    /// The document's content on this platform, relative to its address. The fragment has the page and the passage, so
-    /// that each passage has its own URL: clients merge sources with the same one.
+    /// URL of the document's file, relative to this server. The fragment contains the page and the passage, so that
+    /// each passage has its own URL: clients merge sources that have the same URL.
     url: String,
     /// The document's title.
     title: String,
-    /// Where the text marks it: the first character of `[n]`, counted from 0.
+    /// Position of the first character of the marker `[n]`, counted from 0.
     start_index: usize,
-    /// The character after `[n]`.
+    /// Position of the first character after the marker.
     end_index: usize,
 }
 
-/// Returns the annotation of a citation. `text` is the answer so far; if it has no marker for the citation, the
-/// annotation points to its end.
+/// Returns the annotation of a citation. `text` is the answer so far. If it has no marker for the citation, the
+/// position is the end of the text.
 pub(crate) fn to_annotation(citation: &Citation, text: &str) -> Annotation {
     let (start_index, end_index) = find_marker(text, citation.n).unwrap_or_else(|| {
         let end = text.chars().count();
@@ -43,7 +43,7 @@ pub(crate) fn to_annotation(citation: &Citation, text: &str) -> Annotation {
     Annotation { kind: "url_citation", url_citation }
 }
 
-/// Returns the citation as a source event of Open WebUI. Other clients ignore the field in which it is sent.
+/// Returns the citation as a `source` event of Open WebUI. It is sent in a field that other clients ignore.
 pub(crate) fn source_event(citation: &Citation) -> Value {
     let (url, name) = (url(citation), &citation.title);
     json!({
@@ -60,13 +60,14 @@ pub(crate) fn source_event(citation: &Citation) -> Value {
     })
 }
 
+/// Returns the URL of the document's file, with page and passage in the fragment.
 fn url(citation: &Citation) -> String {
     let page = citation.page.map_or_else(String::new, |page| format!("page={page}&"));
     format!("/v1/documents/{}/content#{page}passage={}", citation.document_id, citation.chunk_id)
 }
 
-/// Returns start and end, in characters, of the first marker that contains the number `n`. The marker is `[2]`, or the
-/// whole of `[1, 2]`.
+/// Returns the start and end, in characters, of the first marker that contains the number `n`. A marker may contain
+/// several numbers, as in `[1, 2]`.
 fn find_marker(text: &str, n: u32) -> Option<(usize, usize)> {
     let mut search_start = 0;
     while let Some(open) = text[search_start..].find('[').map(|offset| offset + search_start) {
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_is_found_by_its_number_and_counted_in_characters() {
+    fn a_marker_is_found_by_its_number_and_its_position_is_in_characters() {
         assert_eq!(find_marker("Größe 5 µm [1].", 1), Some((11, 14)));
         assert_eq!(find_marker("see [a] and [12], [1, 2]", 2), Some((18, 24)));
         assert_eq!(find_marker("see [ 3 ]", 3), Some((4, 9)));

@@ -1,4 +1,4 @@
-//! Answers as one JSON document in OpenAI's format.
+//! An answer in OpenAI's format, as one JSON document.
 
 use super::annotation::{self, Annotation};
 use super::chunk::{CompletionMetadata, CompletionUsage, PlatformNote, ToolCallBody, finish_reason};
@@ -11,15 +11,15 @@ use futures::StreamExt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An answer.
+/// An answer, as one document.
 #[derive(Serialize, ToSchema, Debug)]
 pub(crate) struct ChatCompletion {
     id: String,
     /// `chat.completion`
     object: &'static str,
-    /// When the answer began, in seconds since 1970.
+    /// When the run started, in seconds since 1970.
     created: u64,
-    /// The model that was asked for.
+    /// The model id from the request.
     model: String,
     system_fingerprint: Option<String>,
     choices: Vec<Choice>,
@@ -27,7 +27,7 @@ pub(crate) struct ChatCompletion {
     platform: PlatformNote,
 }
 
-/// The one choice.
+/// The only choice of the answer.
 #[derive(Serialize, ToSchema, Debug)]
 #[schema(as = ChatCompletionChoice)]
 struct Choice {
@@ -37,18 +37,18 @@ struct Choice {
     finish_reason: &'static str,
 }
 
-/// What was answered.
+/// The message that the model generated.
 #[derive(Serialize, ToSchema, Debug)]
 #[schema(as = ChatCompletionMessage)]
 struct AnswerMessage {
     /// `assistant`
     role: &'static str,
-    /// The text; null where the model wants tools called and says nothing.
+    /// The text; null if the model only requests tool calls.
     content: Option<String>,
     refusal: Option<String>,
-    /// What the text rests on; it marks each as `[n]`.
+    /// Citations of the text, which marks each as `[n]`.
     annotations: Vec<Annotation>,
-    /// What the model thinks before it answers; for admins.
+    /// The model's reasoning before its answer. Only admins receive it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

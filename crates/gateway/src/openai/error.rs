@@ -1,4 +1,4 @@
-//! Errors in OpenAI's format. OpenAI's client libraries choose the exception by the status, and read `code` and
+//! Errors in OpenAI's format. OpenAI's client libraries derive the exception type from the status, and read `code` and
 //! `param`.
 
 use crate::error::ApiError;
@@ -8,7 +8,7 @@ use domain::error::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Why a request came to nothing.
+/// An error in OpenAI's format.
 #[derive(Serialize, ToSchema, Debug)]
 #[schema(as = OpenAiError, example = json!({"error": {
     "message": "Invalid 'temperature': must be between 0 and 2", "type": "invalid_request_error",
@@ -18,21 +18,21 @@ pub(crate) struct ErrorBody {
     error: ErrorObject,
 }
 
-/// The failure itself.
+/// Details of an error.
 #[derive(Serialize, ToSchema, Debug)]
 #[schema(as = OpenAiErrorObject)]
 pub(crate) struct ErrorObject {
-    /// A sentence on this occurrence.
+    /// Explanation of this occurrence of the error.
     message: String,
-    /// The kind: `invalid_request_error`, `authentication_error`, `permission_error`, `rate_limit_error`,
+    /// The type: `invalid_request_error`, `authentication_error`, `permission_error`, `rate_limit_error`,
     /// `insufficient_quota` or `server_error`.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// The field that is not allowed.
+    /// The invalid field, such as `messages[0].content`.
     param: Option<String>,
-    /// A stable code for programs.
+    /// A stable code that programs can check.
     code: &'static str,
-    /// Of a refusal: what an admin can ask about, with `GET /v1/admin/decisions/{id}`.
+    /// For a refused request: the id with which an admin can look up the reason, at `GET /v1/admin/decisions/{id}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_id: Option<String>,
 }
@@ -67,7 +67,8 @@ impl ErrorBody {
     }
 }
 
-/// Returns the status that OpenAI's clients expect, or `default` if it is the same as for other clients.
+/// Returns the status that OpenAI's clients expect: 400 for an invalid field or a prompt that is too long, otherwise
+/// `default`.
 pub(crate) fn status(error: &ApiError, default: StatusCode) -> StatusCode {
     match error.kind {
         ErrorKind::InvalidField => StatusCode::BAD_REQUEST,
@@ -92,7 +93,7 @@ fn error_type(error: &ApiError) -> &'static str {
     }
 }
 
-/// Translates the codes that clients check to OpenAI's; other codes are not changed.
+/// Translates codes that OpenAI's clients check to OpenAI's codes. Other codes stay the same.
 fn to_openai_code(code: &'static str) -> &'static str {
     match code {
         "invalid_token" => "invalid_api_key",

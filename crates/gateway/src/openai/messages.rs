@@ -1,5 +1,5 @@
-//! The messages of a chat request in OpenAI's format. For the assistant, they are split into question, history and
-//! instructions; in a direct request, the model gets them unchanged.
+//! The messages of a chat request in OpenAI's format. A request to the assistant is split into question, history and
+//! instructions. A direct request passes the messages to the model unchanged.
 
 use super::schema;
 use super::tool_rounds;
@@ -12,26 +12,26 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// Maximum total length of system and developer messages, in characters, so that the prompt has room for passages.
+/// Maximum total length of system and developer messages, in characters. Leaves room for passages in the prompt.
 const MAX_INSTRUCTIONS_CHARS: usize = 16_000;
 /// Prefix of the messages that Open WebUI sends in the background to generate titles, tags and suggestions.
 const BACKGROUND_TASK_PREFIX: &str = "### Task:";
-/// What follows the prefix where Open WebUI puts contents of its own files before a question of its user.
+/// Follows the prefix in a user's question to which Open WebUI has added context from its own files.
 const QUESTION_WITH_CONTEXT: &str = "Respond to the user query using the provided context";
 
-/// A message.
+/// A message of a chat request.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ChatCompletionRequestMessage)]
 pub(super) struct ChatMessage {
     #[schema(schema_with = schema::roles)]
     role: String,
-    /// Text, or parts of type `text`.
+    /// A string, or a list of parts of type `text`.
     #[schema(schema_with = schema::content)]
     #[serde(default)]
     content: Value,
-    /// The tools that an assistant wanted called.
+    /// Tool calls that the model requested in an earlier answer.
     tool_calls: Option<Vec<EarlierCall>>,
-    /// The call that a tool's result answers.
+    /// Id of the tool call whose result this message is.
     tool_call_id: Option<String>,
 }
 
@@ -42,7 +42,7 @@ struct EarlierCall {
     function: EarlierFunction,
 }
 
-/// Which function was called, and with what.
+/// The function that was called, with its arguments as JSON.
 #[derive(Deserialize, ToSchema)]
 struct EarlierFunction {
     name: String,
@@ -70,7 +70,7 @@ impl ParsedMessages {
         parsed.collect::<Result<_, ApiError>>().map(Self)
     }
 
-    /// Returns whether this is a background request of Open WebUI, not a message of its user.
+    /// Returns whether this is a background request of Open WebUI, as opposed to a message of a user.
     pub(super) fn is_background_task(&self) -> bool {
         let task =
             self.last_user_message().and_then(|(_, text)| text.trim_start().strip_prefix(BACKGROUND_TASK_PREFIX));
@@ -80,19 +80,19 @@ impl ParsedMessages {
     /// Returns the messages unchanged, for a direct request.
     pub(super) fn into_prompt(self) -> Result<Vec<PromptMessage>, ApiError> {
         if self.0.iter().all(|message| matches!(message, PromptMessage::System(_))) {
-            return Err(ApiError::invalid_field("/messages", "must have a message that is not an instruction"));
+            return Err(ApiError::invalid_field("/messages", "must contain a user, assistant or tool message"));
         }
         Ok(self.0)
     }
 
-    /// Uses the last user message as the question; only rounds of client tools may follow it. Earlier rounds are
-    /// omitted, since the answers based on them are in the history.
+    /// Uses the last user message as the question. Only calls of client tools and their results may follow it. Earlier
+    /// ones are omitted, because the history contains the answers that are based on them.
     pub(super) fn into_assistant_request(mut self) -> Result<AssistantRequest, ApiError> {
         let index = self.last_user_message().map(|(index, _)| index);
         let last_index = self.0.len() - 1;
         let ends_in_tool = matches!(self.0.last(), Some(PromptMessage::Tool { .. }));
         let Some(index) = index.filter(|index| *index == last_index || ends_in_tool) else {
-            let detail = "must be user or tool: a question, or the result of a tool that was called for it, comes last";
+            let detail = "must be user or tool: the last message must be a question, or the result of a tool call";
             return Err(ApiError::invalid_field(format!("/messages/{last_index}/role"), detail));
         };
         let tool_rounds = tool_rounds::parse(self.0.split_off(index + 1), index + 1)?;
@@ -138,7 +138,7 @@ fn parse_message(index: usize, message: ChatMessage) -> Result<PromptMessage, Ap
     let pointer = |name: &str| format!("/messages/{index}/{name}");
     let content = parse_content(&message.content, &pointer("content"))?;
     let require_content = |content: Option<String>| {
-        content.ok_or_else(|| ApiError::invalid_field(pointer("content"), "must be a text or a list of texts"))
+        content.ok_or_else(|| ApiError::invalid_field(pointer("content"), "must be a string or a list of text parts"))
     };
     match message.role.as_str() {
         "system" | "developer" => Ok(PromptMessage::System(require_content(content)?)),
@@ -171,7 +171,7 @@ fn parse_content(content: &Value, pointer: &str) -> Result<Option<String>, ApiEr
         Value::Null => return Ok(None),
         Value::String(text) => return Ok(Some(text.clone())),
         Value::Array(parts) => parts,
-        _ => return Err(ApiError::invalid_field(pointer, "must be a text or a list of texts")),
+        _ => return Err(ApiError::invalid_field(pointer, "must be a string or a list of text parts")),
     };
     let texts = parts.iter().enumerate().map(|(index, part)| part_text(part, &format!("{pointer}/{index}")));
     Ok(Some(texts.collect::<Result<Vec<_>, ApiError>>()?.join("\n")))
@@ -182,7 +182,7 @@ fn part_text<'a>(part: &'a Value, pointer: &str) -> Result<&'a str, ApiError> {
         (Some("text"), Some(text)) => Ok(text),
         (Some("refusal"), _) => Ok(part["refusal"].as_str().unwrap_or_default()),
         (Some("text"), None) | (None, _) => {
-            Err(ApiError::invalid_field(pointer, "must be a part of type text, with a text"))
+            Err(ApiError::invalid_field(pointer, "must be a part of type text that has the field text"))
         }
         (Some(_), _) => {
             let detail = "must be text: images, audio and files are not supported";

@@ -1,5 +1,5 @@
 //! The OpenAI-compatible API: requests, answers and errors in OpenAI's formats, under one path prefix
-//! (`docs/adr/0032-an-openai-compatible-surface.md`). Requests pass the same gate, limits and audit as all others.
+//! (`docs/adr/0032-an-openai-compatible-surface.md`). The same gate, limits and audit apply as to all other requests.
 
 pub(crate) mod annotation;
 pub(crate) mod chunk;
@@ -30,7 +30,7 @@ pub(crate) fn is_openai_path(path: &str) -> bool {
     path.strip_prefix(PATH_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Parses the id of a model; an unknown one is a 404.
+/// Parses a model id. An unknown id is a 404.
 pub(crate) fn parse_model_id(id: &str) -> Result<ModelId, ApiError> {
     id.parse().map_err(|_| {
         let name: String = id.chars().take(64).collect();
@@ -38,7 +38,7 @@ pub(crate) fn parse_model_id(id: &str) -> Result<ModelId, ApiError> {
     })
 }
 
-/// OpenAI's error for an unknown model: 404 with `param` set to `model`.
+/// Creates OpenAI's error for an unknown model: 404 with `param` set to `model`.
 pub(crate) fn model_not_found(detail: String) -> ApiError {
     let field = FieldError { pointer: "/model".to_owned(), detail };
     ApiError { code: "model_not_found", fields: vec![field], ..ApiError::from_kind(ErrorKind::NotFound) }

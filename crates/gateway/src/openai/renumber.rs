@@ -11,13 +11,13 @@ const MAX_MARKER_BYTES: usize = 32;
 pub(super) struct MarkerNumbering {
     /// Passage numbers, in the order in which they were cited.
     cited_passages: Vec<u32>,
-    /// Text from the first marker on that is incomplete, or whose citation may still follow.
+    /// Text that was not sent yet. It starts at a marker that is incomplete, or whose citation may still follow.
     held_text: String,
 }
 
 impl MarkerNumbering {
-    /// Appends text and returns what can be sent. A marker is held back until its citation has arrived, which follows
-    /// its text immediately; if something else follows, it is no citation and keeps its number.
+    /// Appends text and returns what can be sent. A marker is held back until its citation arrives, which is the next
+    /// event. If a different event arrives, the marker is not a citation and keeps its number.
     pub(super) fn push(&mut self, text: &str) -> String {
         let mut ready = self.release_uncited();
         self.held_text.push_str(text);
@@ -47,7 +47,7 @@ impl MarkerNumbering {
         text
     }
 
-    /// Returns the number in the answer of a passage: its position among the citations, from 1.
+    /// Returns a passage's number in the answer: its position among the citations, from 1.
     fn citation_number(&self, passage: u32) -> Option<usize> {
         self.cited_passages.iter().position(|cited| *cited == passage).map(|position| position + 1)
     }
@@ -102,18 +102,18 @@ pub(super) struct NumberedCitation {
     pub(super) citation: Citation,
 }
 
-/// What an opening bracket begins.
+/// What an opening bracket starts.
 enum Bracket<'a> {
-    /// Numbers, which may be a marker: the text inside.
+    /// A possible marker: numbers. Contains the text inside the brackets.
     Marker(&'a str),
-    /// The beginning of what may become a marker.
+    /// Incomplete text that may become a marker.
     Incomplete,
-    /// Text in brackets that no marker has, such as `[note]`.
+    /// Other text, such as `[note]`.
     Text,
 }
 
 impl<'a> Bracket<'a> {
-    /// `text` begins with the bracket.
+    /// Classifies the start of `text`, which is an opening bracket.
     fn parse(text: &'a str) -> Self {
         let inside = &text[1..];
         let end = inside.find(|c: char| !(c.is_ascii_digit() || matches!(c, ',' | ';' | ' ' | '^')));
@@ -128,7 +128,7 @@ impl<'a> Bracket<'a> {
     }
 }
 
-/// The numbers in a marker, which has no other text.
+/// Returns the numbers in a marker. `inside` is the text inside its brackets.
 fn numbers(inside: &str) -> impl Iterator<Item = u32> {
     inside.split([',', ';']).filter_map(|part| part.trim().trim_start_matches('^').parse().ok())
 }
@@ -154,16 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn markers_count_from_one_in_the_order_of_the_citations() {
+    fn markers_are_numbered_from_one_in_the_order_of_the_citations() {
         let mut numbering = MarkerNumbering::default();
         assert_eq!(numbering.push("Close FV-2003 ["), "Close FV-2003 ");
-        assert_eq!(numbering.push("4]. Then"), "", "its citation comes next");
+        assert_eq!(numbering.push("4]. Then"), "", "the marker is held back until its citation arrives");
         let NumberedCitation { text, citation: first } = numbering.cite(citation(4));
         assert_eq!((text.as_str(), first.n), ("[1]. Then", 1));
         assert_eq!(numbering.push(" 60 Nm [1, 4]."), " 60 Nm ");
         let NumberedCitation { text, citation: second } = numbering.cite(citation(1));
         assert_eq!((text.as_str(), second.n), ("[2, 1].", 2));
-        assert_eq!(numbering.push(" Again [4]."), " Again [1].", "known numbers wait for nothing");
+        assert_eq!(numbering.push(" Again [4]."), " Again [1].", "a passage that is already cited is not held back");
         assert_eq!(numbering.finish(), "");
     }
 

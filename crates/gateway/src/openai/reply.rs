@@ -25,9 +25,8 @@ pub(crate) struct ChatReply {
 }
 
 impl ChatReply {
-    /// Streams the answer. If the run fails before its first output and within `keep_alive_interval`, the response has
-    /// an error status, so that clients retry. If the first output takes longer, the stream starts without it and is
-    /// kept open.
+    /// Streams the answer. Waits up to `keep_alive_interval` for the first output: if the run fails before that, the
+    /// response has an error status, so that clients retry. If the output takes longer, the stream starts without it.
     pub(crate) async fn into_stream(self, keep_alive_interval: Duration) -> Result<Response, ApiError> {
         let (metadata, conversation, include_usage) = (self.metadata(), self.conversation, self.options.include_usage);
         let events = wait_for_output(self.events, keep_alive_interval).await?;
@@ -44,7 +43,7 @@ impl ChatReply {
         Ok((with_conversation_id(Json(document).into_response(), conversation), summary))
     }
 
-    /// Returns the reference to the stored answer; `None` for a direct request.
+    /// Returns the reference to the stored answer; `None` for a direct request, whose answer is not stored.
     pub(crate) fn reference(&self) -> Option<RunReference> {
         let reference = RunReference::for_stream(self.conversation?, self.start.clone());
         Some(reference.with_openai_options(self.options.clone()))

@@ -35,18 +35,18 @@ const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
 /// Maximum length of a tool's name, in bytes.
 const MAX_TOOL_NAME_BYTES: usize = 64;
 
-/// A chat, in OpenAI's words. Fields that are not named here are ignored.
+/// A chat request in OpenAI's format. Unknown fields are ignored.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({
     "model": "auto", "messages": [{"role": "user", "content": "How do I isolate pump P-101 before I open it?"}]
 }))]
 pub(crate) struct ChatCompletionRequest {
-    /// `auto`, `fast`, `heavy`: the plant's assistant; `fast-direct`, `heavy-direct`: a language model alone.
+    /// `auto`, `fast` or `heavy` for the plant's assistant; `fast-direct` or `heavy-direct` for a language model only.
     pub(crate) model: String,
-    /// What was said, and what is said now.
+    /// The messages so far, and at the end the new one.
     #[schema(min_items = 1)]
     messages: Vec<ChatMessage>,
-    /// Chunks while the answer is written, or one document at the end (the default).
+    /// Whether to stream the answer in chunks instead of returning one document at the end.
     #[schema(default = false)]
     pub(crate) stream: Option<bool>,
     stream_options: Option<StreamOptions>,
@@ -54,7 +54,7 @@ pub(crate) struct ChatCompletionRequest {
     temperature: Option<f32>,
     #[schema(minimum = 0, maximum = 1)]
     top_p: Option<f32>,
-    /// A text at which the answer stops, or up to four.
+    /// Up to four strings at which generation stops.
     #[schema(schema_with = schema::stop)]
     #[serde(default)]
     stop: Value,
@@ -63,44 +63,44 @@ pub(crate) struct ChatCompletionRequest {
     frequency_penalty: Option<f32>,
     #[schema(minimum = -2, maximum = 2)]
     presence_penalty: Option<f32>,
-    /// As `max_completion_tokens`, which counts where both are there.
+    /// Older name of `max_completion_tokens`, which takes precedence.
     #[schema(minimum = 1)]
     max_tokens: Option<u32>,
-    /// Most tokens of the answer; the platform has a limit of its own.
+    /// Maximum number of tokens of the answer. The platform's own limit applies too.
     #[schema(minimum = 1)]
     max_completion_tokens: Option<u32>,
-    /// One answer.
+    /// Number of choices. Must be 1.
     #[schema(minimum = 1, maximum = 1)]
     n: Option<u32>,
     #[schema(schema_with = schema::object_or_null)]
     #[serde(default)]
     response_format: Value,
-    /// Tools of the client's, which it calls itself.
+    /// Tools that the client executes itself.
     #[schema(max_items = 128)]
     tools: Option<Vec<ClientTool>>,
     #[schema(schema_with = schema::tool_choice)]
     #[serde(default)]
     tool_choice: Value,
     parallel_tool_calls: Option<bool>,
-    /// Of this platform: whether the assistant looks into the documents; `auto` unless said.
+    /// Extension of this platform: whether the assistant searches the documents. `auto` by default.
     #[schema(schema_with = wire::retrieval_mode_or_null)]
     retrieval: Option<RetrievalMode>,
-    /// Of this platform: look into these documents only.
+    /// Extension of this platform: search only these documents.
     #[schema(max_items = 100)]
     document_ids: Option<Vec<Uuid>>,
-    /// Of this platform: look into documents with one of these tags only.
+    /// Extension of this platform: search only documents with at least one of these tags.
     #[schema(max_items = 32)]
     tags: Option<Vec<String>>,
 }
 
-/// What a stream holds beside the answer.
+/// Options of a stream.
 #[derive(Deserialize, ToSchema)]
 struct StreamOptions {
-    /// What the answer took, in a piece of its own at the end.
+    /// Whether to send the token usage, in a separate chunk at the end.
     include_usage: Option<bool>,
 }
 
-/// A tool of the client's.
+/// A tool that the client executes.
 #[derive(Deserialize, ToSchema)]
 struct ClientTool {
     /// `function`
@@ -110,19 +110,19 @@ struct ClientTool {
     function: ClientFunction,
 }
 
-/// What the tool is called, and takes.
+/// Name, description and parameters of a tool.
 #[derive(Deserialize, ToSchema)]
 struct ClientFunction {
     #[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
     name: String,
     description: Option<String>,
-    /// JSON Schema.
+    /// JSON Schema of the parameters.
     #[schema(schema_with = schema::object_or_null)]
     #[serde(default)]
     parameters: Value,
 }
 
-/// The command that a request is parsed to.
+/// The command that a chat request is parsed into.
 pub(crate) enum ChatCommand {
     /// A request to the plant's assistant, which searches the documents and cites them.
     Assistant(Box<AskAssistant>),
@@ -131,12 +131,12 @@ pub(crate) enum ChatCommand {
 }
 
 impl ChatCompletionRequest {
-    /// Parses the model id; an unknown one is a 404.
+    /// Parses the model id. An unknown id is a 404.
     pub(crate) fn model_id(&self) -> Result<ModelId, ApiError> {
         super::parse_model_id(&self.model)
     }
 
-    /// Returns whether a stream ends with a chunk that contains the token usage.
+    /// Returns whether a chunk with the token usage is sent at the end of a stream.
     pub(crate) fn include_usage(&self) -> bool {
         self.stream_options.as_ref().and_then(|options| options.include_usage) == Some(true)
     }
@@ -220,7 +220,7 @@ fn in_range(pointer: &str, value: Option<f32>, range: RangeInclusive<f32>) -> Re
 
 fn parse_stop(stop: &Value) -> Result<Vec<String>, ApiError> {
     let invalid = || {
-        let detail = format!("must be a text, or a list of up to {MAX_STOP_SEQUENCES} texts that are not empty");
+        let detail = format!("must be a string or a list of up to {MAX_STOP_SEQUENCES} strings, none of them empty");
         ApiError::invalid_field("/stop", detail)
     };
     let texts: Vec<String> = match stop {
@@ -346,12 +346,12 @@ fn parse_tool_choice(choice: Value, tools: &[OfferedTool]) -> Result<Option<Valu
 }
 
 /// Parses the conversation id in the header. An invalid id becomes the maximum UUID, which no conversation has, so that
-/// the response is the same as for an unknown one.
+/// the response is the same as for an unknown id.
 pub(crate) fn parse_conversation_id(header: Option<&str>) -> Option<ConversationId> {
     header.map(|text| ConversationId::from(Uuid::parse_str(text).unwrap_or(Uuid::max())))
 }
 
-/// Adds a detail to a 404 of the gate: whether the model was not found, or a conversation or document.
+/// Adds an explanation to a 404 of the gate: either the model was not found, or a conversation or document.
 pub(crate) fn explain_not_found(error: ApiError, model: &str) -> ApiError {
     match error.code {
         "model_not_found" => {

@@ -1,4 +1,4 @@
-//! OpenAPI schemas of fields that accept several types, or a closed list of words.
+//! OpenAPI schemas of fields that accept several types, or only certain strings.
 
 use crate::wire;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
@@ -40,7 +40,7 @@ pub(super) fn stop() -> RefOr<Schema> {
     Schema::OneOf(OneOfBuilder::new().item(text()).item(list).item(null()).build()).into()
 }
 
-/// Input of an embedding request: a string, a list of strings, or token ids instead of either.
+/// Input of an embedding request: a string or a list of strings. Each string may be replaced by its token ids.
 pub(crate) fn embedding_input() -> RefOr<Schema> {
     let text = || text().min_length(Some(1)).max_length(Some(32_000));
     let tokens = || {

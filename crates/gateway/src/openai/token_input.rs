@@ -1,18 +1,18 @@
 //! Input of an embedding request as token ids of `cl100k_base`, the encoding of OpenAI's embedding models. LangChain
-//! sends them by default, whatever the model is called.
+//! sends them by default, for any model name.
 
 use crate::error::ApiError;
 use serde_json::Value;
 
-/// The highest id of a token that stands for text; those above it control a model.
+/// The highest id of a token that represents text. Higher ids are special tokens, or unused.
 const LAST_TEXT_TOKEN: u32 = 100_255;
 /// Maximum number of tokens of one text.
 const MAX_TOKENS: usize = 32_000;
 
-/// Decodes token ids to text. Clients cut long texts between tokens, which may split a character: its bytes become
-/// U+FFFD. The first call takes about 0.1 s, since it reads the table of tokens.
+/// Decodes token ids to text. Clients split long texts between tokens, possibly within a character, whose bytes then
+/// become U+FFFD. The first call takes about 0.1 s, because it loads the token table.
 pub(crate) fn decode(pointer: &str, ids: &[Value]) -> Result<String, ApiError> {
-    let invalid = || ApiError::invalid_field(pointer, "must be a text, or ids of tokens of the encoding cl100k_base");
+    let invalid = || ApiError::invalid_field(pointer, "must be a string or a list of token ids of cl100k_base");
     if ids.len() > MAX_TOKENS {
         return Err(ApiError::invalid_field(pointer, format!("must be at most {MAX_TOKENS} tokens long")));
     }

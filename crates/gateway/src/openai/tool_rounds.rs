@@ -1,11 +1,11 @@
-//! Rounds of client tools that follow a question: an assistant message with calls, then the result of each.
+//! Rounds of client tool calls that follow a question. A round is an assistant message with calls, then their results.
 
 use crate::error::ApiError;
 use domain::model::PromptMessage;
 use std::collections::HashSet;
 
-/// Checks that each call is followed by its result, and each result belongs to a call, as model servers require.
-/// System messages are dropped. `first_index` is the index of the first of these messages in the request.
+/// Checks that each call is followed by its result, and that each result belongs to a call, because model servers
+/// require it. System messages are dropped. `first_index` is the index of the first of these messages in the request.
 pub(super) fn parse(messages: Vec<PromptMessage>, first_index: usize) -> Result<Vec<PromptMessage>, ApiError> {
     let mut unanswered_calls: HashSet<String> = HashSet::new();
     for (index, message) in messages.iter().enumerate() {

@@ -24,11 +24,12 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 #[openapi(
     info(
         title = "Plant agent platform",
-        description = "Questions to plant documents, answered with citations. Every request but those under `health` \
-            carries a bearer token. Failures are problem documents (RFC 9457). A POST that changes something may carry \
-            an `Idempotency-Key` (1 to 255 printable characters): sent again within 24 hours by the same user, the \
-            same request has no further effect and gets the same answer, with `Idempotency-Replayed: true`; 409 while \
-            the first is at work, 422 if the key was used with another request.",
+        description = "Answers questions about plant documents, with citations. All requests need a bearer token, \
+            except those tagged `health` or `development`. Errors are problem documents (RFC 9457). A POST request \
+            that changes something may have an `Idempotency-Key` (1 to 255 printable ASCII characters). If the same \
+            user repeats the request with the same key within 24 hours, it has no further effect and gets the same \
+            response, with `Idempotency-Replayed: true`. The response is 409 while the first request is still being \
+            processed, and 422 if the key was used with a different request.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
@@ -36,25 +37,25 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         ToolStarted, ToolFinished, RunFinished, RunFailed, StreamEvent, ClientValue, ErrorBody, ErrorObject,
     )),
     tags(
-        (name = "conversations", description = "Conversations and their messages"),
-        (name = "chat", description = "Answers, streamed or whole"),
-        (name = "documents", description = "What answers rest on"),
-        (name = "search", description = "Search without a model"),
-        (name = "openai", description = "For clients of OpenAI's: base URL `/openai/v1`; failures in OpenAI's shape"),
-        (name = "memories", description = "What you asked to remember"),
-        (name = "audit", description = "Who did what"),
-        (name = "account", description = "Who you are here"),
-        (name = "usage", description = "What calls to models came to, and the budgets"),
-        (name = "sessions", description = "Where users are signed in"),
-        (name = "tokens", description = "Personal access tokens, for machines"),
-        (name = "admin", description = "Users and tenants"),
-        (name = "development", description = "Sign-in without an issuer, in development mode only"),
-        (name = "health", description = "Whether the server lives and can work; no token needed"),
+        (name = "conversations", description = "Conversations, their messages, and feedback on answers"),
+        (name = "chat", description = "Chat turns and their event streams"),
+        (name = "documents", description = "The documents that answers are based on"),
+        (name = "search", description = "Document search without a generated answer"),
+        (name = "openai", description = "OpenAI-compatible API: base URL `/openai/v1`, errors in OpenAI's format"),
+        (name = "memories", description = "Facts that the platform remembers about you"),
+        (name = "audit", description = "The audit log"),
+        (name = "account", description = "Your own account"),
+        (name = "usage", description = "Usage of models, and budgets"),
+        (name = "sessions", description = "Sign-in sessions"),
+        (name = "tokens", description = "Personal access tokens, for machine clients"),
+        (name = "admin", description = "Administration of users, tenants and settings"),
+        (name = "development", description = "Sign-in without an identity provider, in development mode only"),
+        (name = "health", description = "Liveness, readiness, and explanations of problem types; no token needed"),
     ),
 )]
 struct ApiDoc;
 
-/// Name of the security scheme.
+/// Name of the security scheme in the document.
 const BEARER: &str = "bearer";
 
 /// Builds the OpenAPI 3.1 document of all routes.
@@ -88,8 +89,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// Sets the ids of all operations to method and path, as in `get_v1_documents_id`. The names of the handlers, which are
-/// their ids otherwise, are unique in a module only; OpenAPI asks for unique ids.
+/// Sets the ids of all operations to method and path, as in `get_v1_documents_id`. OpenAPI requires unique ids, and the
+/// default, the handler's name, is unique only within its module.
 fn set_operation_ids(document: &mut utoipa::openapi::OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let words: Vec<_> = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
@@ -109,7 +110,7 @@ fn set_operation_ids(document: &mut utoipa::openapi::OpenApi) {
     }
 }
 
-/// The paths of the document without parameters, less `/v1/`, such as `admin/users`.
+/// Returns the document's paths that have no parameters, without the prefix `/v1/`: `admin/users`, for instance.
 pub(crate) fn resources() -> Vec<String> {
     let paths = openapi().paths.paths.into_keys().filter(|path| !path.contains('{'));
     paths.filter_map(|path| path.strip_prefix("/v1/").map(str::to_owned)).collect()
@@ -127,8 +128,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
         .filter_map(Option::as_mut)
 }
 
-/// Adds the common parts of operations behind authentication: the security scheme, and the error responses that depend
-/// on their parameters and body.
+/// Adds what all operations behind authentication have in common: the security scheme, and the error responses that
+/// their parameters and body can cause.
 fn add_common_parts(operation: &mut Operation, in_openai_format: bool) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
     let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
@@ -142,16 +143,16 @@ fn add_common_parts(operation: &mut Operation, in_openai_format: bool) {
     }
     let has_body = operation.request_body.is_some();
     let errors = [
-        ("400", "The body cannot be read", has_body || (has_other_parameter && in_openai_format)),
-        ("401", "No valid token", true),
-        ("403", "Known, and not allowed", true),
-        ("404", "Absent, or not for you to know of", true),
-        ("409", "Not possible at present", has_body || has_path_parameter),
-        ("413", "Larger than allowed", has_body),
-        ("415", "A type of content that is not taken", has_body),
-        ("422", "A field is not allowed; `errors` names it", (has_body || has_other_parameter) && !in_openai_format),
-        ("429", "More requests than your limit", true),
-        ("503", "A part that this needs is down", true),
+        ("400", "Malformed request", has_body || (has_other_parameter && in_openai_format)),
+        ("401", "No valid bearer token", true),
+        ("403", "The operation is not allowed", true),
+        ("404", "Does not exist, or is hidden from you", true),
+        ("409", "Not possible in the current state", has_body || has_path_parameter),
+        ("413", "The body is too large", has_body),
+        ("415", "The content type is not supported", has_body),
+        ("422", "A field is invalid; `errors` names it", (has_body || has_other_parameter) && !in_openai_format),
+        ("429", "You have exceeded a rate limit or quota", true),
+        ("503", "A required component is unavailable", true),
     ];
     for (status, description, applies) in errors {
         if applies {
@@ -167,7 +168,7 @@ fn error_response(status: &str, description: &str, in_openai_format: bool) -> ut
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
     let mut response = ResponseBuilder::new().description(description).content(media_type, content);
     if matches!(status, "429" | "503") {
-        let seconds = HeaderBuilder::new().description(Some("Seconds to wait")).build();
+        let seconds = HeaderBuilder::new().description(Some("Seconds to wait before the next attempt")).build();
         response = response.header("Retry-After", seconds);
     }
     response.build()

@@ -1,5 +1,5 @@
-//! Completes the schemas of requests: strings must not contain U+0000, client data must be storable, and parameters are
-//! optional but never `null`.
+//! Adds constraints to the schemas of requests that utoipa cannot derive: strings must not contain U+0000, client data
+//! must be storable, and parameters may be missing but not `null`.
 
 use crate::body::MAX_NUMBER;
 use crate::wire::NOT_BLANK;
@@ -20,7 +20,7 @@ const IF_MATCH: &str = r#"^("[0-9]{1,18}"|\*)$"#;
 /// Maximum length of a tag, in characters.
 const MAX_TAG_CHARS: usize = 128;
 
-/// The schema of a value in client data.
+/// The schema of a value in client data (`metadata`): any JSON value that PostgreSQL can store.
 pub(super) struct ClientValue;
 
 impl ToSchema for ClientValue {
@@ -91,7 +91,7 @@ pub(super) fn complete_body(operation: &Operation, components: &mut Components) 
     }
 }
 
-/// Forbids unknown fields in a form. (JSON bodies do so with `deny_unknown_fields`.)
+/// Forbids unknown fields in a form. JSON bodies use serde's `deny_unknown_fields` instead.
 fn forbid_unknown_fields(location: &str, components: &mut Components) {
     let schema = location.rsplit('/').next().and_then(|name| components.schemas.get_mut(name));
     if let Some(RefOr::T(Schema::Object(form))) = schema {

@@ -6,13 +6,13 @@ use governor::clock::{Clock, DefaultClock, Reference};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Number of checks after which entries whose quota is fully available again are removed.
+/// Number of checks between two removals of the entries whose quota is fully available again.
 const CHECKS_PER_SWEEP: u64 = 4_096;
 
 /// The theoretical arrival time (TAT) of each policy, in microseconds since the limiter was created.
 type ArrivalTimes = HashMap<(PartitionKey, &'static str), u64>;
 
-/// A rate limiter that counts in the memory of this process.
+/// A rate limiter for a single server. It is also the fallback of [`SharedLimiter`](super::SharedLimiter).
 pub struct InProcessLimiter<C: Clock = DefaultClock> {
     clock: C,
     start: C::Instant,
@@ -38,7 +38,7 @@ impl<C: Clock> InProcessLimiter<C> {
         Self { start: clock.now(), clock, counters: Mutex::default() }
     }
 
-    /// Counts one request. Uses the same arithmetic as `shared.lua`.
+    /// Checks and counts one request, with the same arithmetic as `shared.lua`.
     pub(super) fn count(&self, policies: &[QuotaPolicy]) -> RateLimitDecision {
         let now = self.clock.now().duration_since(self.start).as_u64() / 1_000;
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,14 +57,15 @@ impl<C: Clock> InProcessLimiter<C> {
     }
 }
 
-/// Returns the TAT minus the current time, in microseconds; at most the tolerance. So after a quota was lowered, the
-/// next request waits for at most one emission interval.
+/// Returns the TAT minus the current time, in microseconds. It is capped at the tolerance, so that after a quota is
+/// lowered, the next request waits for at most one emission interval.
 fn backlog(arrival_times: &ArrivalTimes, policy: &QuotaPolicy, now: u64) -> u64 {
     let arrival = arrival_times.get(&(policy.partition, policy.name)).copied().unwrap_or(0);
     arrival.saturating_sub(now).min(policy.tolerance())
 }
 
 impl Counters {
+    /// Removes the entries whose quota is fully available again, once every [`CHECKS_PER_SWEEP`] checks.
     fn sweep(&mut self, now: u64) {
         self.checks += 1;
         if self.checks.is_multiple_of(CHECKS_PER_SWEEP) {
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_eleventh_request_of_a_burst_is_refused_and_other_users_are_not() {
+    fn a_user_above_the_limit_is_refused_and_other_users_are_not() {
         let clock = FakeRelativeClock::default();
         let limiter = InProcessLimiter::with_clock(clock.clone());
         for remaining in (0..10).rev() {
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quota_per_hour_limits_a_steady_client() {
+    fn the_hourly_quota_limits_a_steady_client() {
         let clock = FakeRelativeClock::default();
         let limiter = InProcessLimiter::with_clock(clock.clone());
         let mut allowed = 0;

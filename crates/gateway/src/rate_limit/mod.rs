@@ -1,8 +1,8 @@
 //! Rate limits: per user by minute and hour, depending on the role, and per tenant by day.
 //!
 //! The algorithm is GCRA (generic cell rate algorithm): it allows a burst of the whole quota, which is refilled evenly
-//! over the window. A request is checked against all of its policies together; if any of them refuses it, none counts
-//! it.
+//! over the window. Each request is checked against several policies. If one of them refuses it, it is not counted
+//! against any of them.
 
 mod in_process;
 mod limiter;

@@ -26,13 +26,13 @@ pub enum PartitionKey {
 /// A quota policy (draft-ietf-httpapi-ratelimit-headers): a number of requests per window of time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct QuotaPolicy {
-    /// Whose requests count against the policy.
+    /// The user or tenant whose requests count against the policy.
     pub partition: PartitionKey,
     /// Name of the policy in the headers, such as `minute`.
     pub name: &'static str,
     /// Requests that the policy allows per window.
     pub quota: u32,
-    /// Time after which a used-up quota is fully available again.
+    /// Time in which an exhausted quota is refilled completely.
     pub window: Duration,
 }
 
@@ -54,7 +54,7 @@ impl QuotaPolicy {
         Self { partition: PartitionKey::Tenant(tenant), name: "tenant-day", quota: per_day, window: DAY }
     }
 
-    /// Returns the time after which one used request is available again, in microseconds.
+    /// Returns the time in which the quota is refilled by one request, in microseconds.
     pub(super) fn emission_interval(&self) -> u64 {
         (micros(self.window) / u64::from(self.quota.max(1))).max(1)
     }

@@ -37,16 +37,17 @@ impl LimiterMetrics {
     /// Registers the gauge `rate_limit_shared` and the counter `rate_limit_counted_alone_total`.
     ///
     /// # Errors
-    /// If the registry has a metric of that name already.
+    /// If the registry already has a metric with one of these names.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let shared = IntGauge::new("rate_limit_shared", "1 while limits are counted in Redis, 0 while it fails.")?;
+        let redis_in_use =
+            IntGauge::new("rate_limit_shared", "1 while limits are counted in Redis, 0 while it fails.")?;
         let fallback_checks = IntCounter::new(
             "rate_limit_counted_alone_total",
             "Requests that this process counted alone because Redis failed.",
         )?;
-        registry.register(Box::new(shared.clone()))?;
+        registry.register(Box::new(redis_in_use.clone()))?;
         registry.register(Box::new(fallback_checks.clone()))?;
-        Ok(Self { redis_in_use: shared, fallback_checks })
+        Ok(Self { redis_in_use, fallback_checks })
     }
 }
 
@@ -73,8 +74,8 @@ struct ConnectionSlot {
 }
 
 impl SharedLimiter {
-    /// Opens the limiter with the Redis at `url` (`redis://` or `rediss://`). Tries to connect once, for at most one
-    /// second; if that fails, the limiter starts with the fallback.
+    /// Opens a limiter that uses the Redis server at `url` (`redis://` or `rediss://`). Tries to connect once, for at
+    /// most one second. If that fails, the limiter starts with the fallback and keeps trying to connect.
     ///
     /// # Errors
     /// If `url` is not valid.
@@ -125,7 +126,7 @@ impl RedisCounter {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current connection and its generation.
+    /// Returns the current connection and its generation; `None` while Redis is unavailable.
     fn connection(&self) -> Option<(MultiplexedConnection, u64)> {
         let slot = self.lock_slot();
         slot.connection.clone().map(|connection| (connection, slot.generation))
@@ -150,8 +151,7 @@ impl RedisCounter {
         }
     }
 
-    /// Opens a connection and runs the script on it once, since a server that is read-only or still loading cannot be
-    /// used.
+    /// Opens a connection and runs the script on it once, to detect a server that is read-only or still loading.
     async fn connect(&self) -> Result<MultiplexedConnection, CountError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))

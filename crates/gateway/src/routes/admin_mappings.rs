@@ -1,4 +1,4 @@
-//! Routes of tenant mappings (claim values that map to a tenant), for platform admins.
+//! Routes of tenant mappings, for platform admins. A mapping assigns a tenant to a value of the tokens' tenant claim.
 
 use crate::body::{ApiJson, PathId, PathIdPair};
 use crate::caller::ApiCall;
@@ -23,20 +23,20 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete))
 }
 
-/// A mapping to be made.
+/// A new mapping.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"issuer": "https://sso.acme.example/realms/plant", "claim": "acme-north"}))]
 struct NewMapping {
-    /// One of the issuers that the platform is configured to trust.
+    /// One of the trusted issuers in the platform's configuration.
     #[schema(min_length = 1, max_length = 255)]
     issuer: String,
-    /// The value of the issuer's tenant claim.
+    /// Value of the tenant claim in the issuer's tokens.
     #[schema(min_length = 1, max_length = 255)]
     claim: String,
 }
 
-/// A claim that stands for a tenant.
+/// A claim value that maps to a tenant.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TenantMapping)]
 struct MappingBody {
@@ -47,15 +47,15 @@ struct MappingBody {
     created_at: DateTime<Utc>,
 }
 
-/// Which page.
+/// Page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct MappingQuery {
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -71,8 +71,9 @@ impl From<TenantMapping> for MappingBody {
     }
 }
 
-/// Lists the claims that stand for a tenant beside those of the configuration, the newest first. Needs the grant
-/// `platform_admin`.
+/// Lists the claim values that map to a tenant, newest first. Requires the grant `platform_admin`.
+///
+/// The list does not contain the mappings in the platform's configuration.
 #[utoipa::path(
     get, path = "/v1/admin/tenants/{id}/mappings", tag = "admin", params(("id" = Uuid, Path), MappingQuery),
     responses((status = 200, body = Listing<MappingBody>))
@@ -87,7 +88,9 @@ async fn list(
     Ok(Json(Listing::from_page(mappings, Into::into)))
 }
 
-/// Lets a claim stand for a tenant. A claim stands for one tenant only. Needs the grant `platform_admin`.
+/// Maps a claim value to a tenant. Requires the grant `platform_admin`.
+///
+/// A claim value of an issuer maps to one tenant only.
 #[utoipa::path(
     post, path = "/v1/admin/tenants/{id}/mappings", tag = "admin", params(("id" = Uuid, Path)),
     request_body = NewMapping, responses((status = 201, body = MappingBody))
@@ -106,7 +109,9 @@ async fn create(
     Ok((StatusCode::CREATED, Json(mapping.into())))
 }
 
-/// Lets a claim stand for a tenant no longer; its users are refused within seconds. Needs the grant `platform_admin`.
+/// Deletes a mapping. Requires the grant `platform_admin`.
+///
+/// Tokens with this claim value are refused within seconds.
 #[utoipa::path(
     delete, path = "/v1/admin/tenants/{id}/mappings/{mapping}", tag = "admin",
     params(("id" = Uuid, Path), ("mapping" = Uuid, Path)), responses((status = 204))

@@ -26,30 +26,30 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(update))
 }
 
-/// A tenant to be made.
+/// A new tenant.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "Plant Nord", "slug": "plant-nord"}))]
 struct NewTenant {
     #[schema(min_length = 1, max_length = 512)]
     name: String,
-    /// Short name for addresses and tokens.
+    /// Short name for URLs and tokens.
     #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
     slug: String,
 }
 
-/// What to change of a tenant. A field that is missing or null stays as it is.
+/// A change of a tenant. Fields that are missing or null are not changed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"is_active": false}))]
 struct TenantChange {
     #[schema(min_length = 1, max_length = 512)]
     name: Option<String>,
-    /// A tenant that is switched off is refused at every request.
+    /// All requests of an inactive tenant are refused.
     is_active: Option<bool>,
 }
 
-/// A tenant.
+/// A tenant, without its settings.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Tenant)]
 struct TenantBody {
@@ -61,15 +61,15 @@ struct TenantBody {
     updated_at: DateTime<Utc>,
 }
 
-/// Which page.
+/// Page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct TenantQuery {
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -95,7 +95,7 @@ fn parse_slug(slug: String) -> Result<String, ApiError> {
     Err(ApiError::invalid_field("/slug", detail))
 }
 
-/// Lists the tenants, the newest first. Needs the grant `platform_admin`.
+/// Lists the tenants, newest first. Requires the grant `platform_admin`.
 #[utoipa::path(
     get, path = "/v1/admin/tenants", tag = "admin", params(TenantQuery),
     responses((status = 200, body = Listing<TenantBody>))
@@ -106,7 +106,7 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<J
     Ok(Json(Listing::from_page(tenants, Into::into)))
 }
 
-/// Makes a tenant. Needs the grant `platform_admin`.
+/// Creates a tenant. Requires the grant `platform_admin`.
 #[utoipa::path(
     post, path = "/v1/admin/tenants", tag = "admin", request_body = NewTenant,
     responses((status = 201, body = TenantBody))
@@ -117,7 +117,7 @@ async fn create(call: ApiCall, ApiJson(body): ApiJson<NewTenant>) -> Result<(Sta
     Ok((StatusCode::CREATED, Json(tenant.into())))
 }
 
-/// Renames a tenant, or switches it on or off. Needs the grant `platform_admin`.
+/// Renames, activates or deactivates a tenant. Requires the grant `platform_admin`.
 #[utoipa::path(
     patch, path = "/v1/admin/tenants/{id}", tag = "admin", params(("id" = Uuid, Path)), request_body = TenantChange,
     responses((status = 200, body = TenantBody))

@@ -25,50 +25,50 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update))
 }
 
-/// A user to be made before the first login.
+/// A user to create before the first login.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "external_id": "7c2f1d1e", "email": "k.meyer@plant.example", "name": "K. Meyer", "role": "user"
 }))]
 struct NewUser {
-    /// The issuer's stable id of the user (Entra: `oid`).
+    /// The issuer's stable id of the user (Entra ID: `oid`).
     #[schema(min_length = 1, max_length = 128)]
     external_id: String,
-    /// For display; it never authorizes.
+    /// For display only; never used for authorization.
     #[schema(min_length = 1, max_length = 128)]
     email: String,
-    /// For display.
+    /// For display only.
     #[serde(alias = "display_name")]
     #[schema(min_length = 1, max_length = 128)]
     name: Option<String>,
-    /// `viewer` unless said.
+    /// `viewer` by default.
     #[schema(schema_with = wire::role_or_null)]
     role: Option<Role>,
-    /// The token issuer that vouches for the user; the platform's first one unless said.
+    /// Issuer of the user's tokens. By default the first one in the platform's configuration.
     #[schema(min_length = 1, max_length = 512)]
     issuer: Option<String>,
 }
 
-/// What to change of a user. A field that is missing or null stays as it is.
+/// A change of a user. Fields that are missing or null are not changed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"role": "viewer", "grants": ["auditor"], "is_active": true}))]
 struct UserChange {
-    /// Pins the role, unless `role_pinned` says otherwise.
+    /// Setting the role also pins it, unless `role_pinned` is `false`.
     #[schema(schema_with = wire::role_or_null)]
     role: Option<Role>,
-    /// `true`: no token raises the role. `false`: the next token that is issued after the role was set decides again.
+    /// `true`: no token can raise the role. `false`: the next token that was issued after the role was set decides.
     role_pinned: Option<bool>,
-    /// Powers beside the role, in place of all before: `auditor` and `approver`. `platform_admin` is given by the
-    /// platform's configuration only.
+    /// Privileges in addition to the role: `auditor` and `approver`. Replaces all previous ones. `platform_admin` can
+    /// only be given in the platform's configuration.
     #[schema(schema_with = wire::grants_or_null)]
     grants: Option<Vec<Grant>>,
-    /// A user who is switched off is refused at every request.
+    /// All requests of an inactive user are refused.
     is_active: Option<bool>,
 }
 
-/// A user.
+/// A user of the tenant.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
 struct UserBody {
@@ -77,31 +77,31 @@ struct UserBody {
     email: String,
     #[schema(schema_with = wire::role)]
     role: &'static str,
-    /// An admin set the role: a token may lower it and never raise it, until it is unpinned.
+    /// Whether an admin pinned the role. A token can lower a pinned role but never raise it.
     role_pinned: bool,
-    /// When the role was set: by an admin, by the token that gave it (its time of issue), or with the user.
+    /// When the role was set: by an admin, by a token (the token's time of issue), or when the user was created.
     role_set_at: DateTime<Utc>,
-    /// Powers beside the role.
+    /// Privileges in addition to the role.
     #[schema(value_type = Vec<String>)]
     grants: Vec<&'static str>,
     is_active: bool,
-    /// Who vouches for the user.
+    /// Issuer of the user's tokens.
     issuer: String,
-    /// The issuer's id of the user.
+    /// The issuer's stable id of the user.
     external_id: String,
     last_login: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
 
-/// Which page.
+/// Page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct UserQuery {
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -124,7 +124,7 @@ impl From<User> for UserBody {
     }
 }
 
-/// Lists the tenant's users, the newest first.
+/// Lists the tenant's users, newest first.
 #[utoipa::path(
     get, path = "/v1/admin/users", tag = "admin", params(UserQuery),
     responses((status = 200, body = Listing<UserBody>))
@@ -135,7 +135,7 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Jso
     Ok(Json(Listing::from_page(users, Into::into)))
 }
 
-/// Makes a user before the first login.
+/// Creates a user before the first login.
 #[utoipa::path(
     post, path = "/v1/admin/users", tag = "admin", request_body = NewUser,
     responses((status = 201, body = UserBody))
@@ -153,7 +153,7 @@ async fn create(call: ApiCall, ApiJson(body): ApiJson<NewUser>) -> Result<(Statu
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 
-/// Checks that an admin of a tenant may give the grants, and removes duplicates.
+/// Checks that a tenant's admin may give these grants, and removes duplicates.
 fn check_grants(grants: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiError> {
     let Some(mut grants) = grants else { return Ok(None) };
     if let Some(index) = grants.iter().position(|grant| *grant == Grant::PlatformAdmin) {
@@ -165,7 +165,7 @@ fn check_grants(grants: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiErr
     Ok(Some(grants))
 }
 
-/// Reads a user of the tenant.
+/// Returns a user of the tenant.
 #[utoipa::path(
     get, path = "/v1/admin/users/{id}", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = UserBody))
@@ -175,10 +175,10 @@ async fn get(call: ApiCall, PathId(id): PathId<UserId>) -> Result<Json<UserBody>
     Ok(Json(user.into()))
 }
 
-/// Changes a user's role or grants, or switches the user on or off. In force within five seconds.
+/// Changes a user's role or grants, or activates or deactivates the user. Takes effect within five seconds.
 ///
-/// A role that is set here, the present one too, is pinned: tokens that were issued before no longer count for it, and
-/// later ones may lower it and never raise it, until `role_pinned` is `false`.
+/// Setting a role, even to its current value, pins it: tokens that were issued before no longer change it, and later
+/// ones can lower but never raise it, until `role_pinned` is set to `false`.
 #[utoipa::path(
     patch, path = "/v1/admin/users/{id}", tag = "admin", params(("id" = Uuid, Path)), request_body = UserChange,
     responses((status = 200, body = UserBody))

@@ -31,70 +31,70 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(export))
 }
 
-/// A row of the audit log. An operation has two: its intent, and under the same `correlation_id` its outcome.
+/// A row of the audit log. Most operations have two rows with the same `correlation_id`: their intent and outcome.
 #[derive(Serialize, ToSchema)]
 struct AuditEvent {
     id: Uuid,
     tenant_id: Uuid,
     /// Null for the worker, the system and refused tokens.
     user_id: Option<Uuid>,
-    /// The session, or the id of the personal access token. Null also in rows from before sessions were recorded.
+    /// Id of the session or of the personal access token. Null in rows from before the platform recorded sessions.
     session_id: Option<Uuid>,
     conversation_id: Option<Uuid>,
     #[schema(example = "chat.request")]
     event_type: String,
     resource_type: Option<String>,
     resource_id: Option<Uuid>,
-    /// What served.
+    /// Name of the model that was used.
     model: Option<String>,
     tools_used: Vec<String>,
-    /// Keyed hash of the request's content.
+    /// Keyed hash of the request's content, which the log does not contain.
     request_hash: Option<String>,
-    /// `pending` for an intent, otherwise how the operation ended.
+    /// `pending` for an intent, otherwise the result of the operation.
     result_status: Option<String>,
     /// Milliseconds from intent to outcome.
     latency_ms: Option<i32>,
     correlation_id: Uuid,
     request_id: Option<String>,
-    /// `intent`, `outcome`, or `event` where one row is both.
+    /// `intent`, `outcome`, or `event` for an operation that has only one row.
     phase: String,
     #[schema(value_type = Object)]
     metadata: Value,
     created_at: DateTime<Utc>,
 }
 
-/// Which rows, which page.
+/// Filter and page of the audit log.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct AuditQuery {
-    /// Only this event, `chat.request` for instance.
+    /// Only rows with this event type, such as `chat.request`.
     #[param(min_length = 1, max_length = 128)]
     event_type: Option<String>,
-    /// Only this user's.
+    /// Only rows of this user.
     user_id: Option<Uuid>,
-    /// Only about this resource.
+    /// Only rows about this resource.
     resource_id: Option<Uuid>,
-    /// From this moment on (RFC 3339).
+    /// Only rows from this time on (RFC 3339).
     from: Option<DateTime<Utc>>,
-    /// Before this moment (RFC 3339).
+    /// Only rows before this time (RFC 3339).
     to: Option<DateTime<Utc>>,
-    /// Only rows of this state.
+    /// Only rows with this result.
     #[param(schema_with = wire::result_status)]
     result_status: Option<ResultStatus>,
-    /// Only within this session.
+    /// Only rows of this session.
     session_id: Option<Uuid>,
-    /// Only within this conversation.
+    /// Only rows of this conversation.
     conversation_id: Option<Uuid>,
-    /// Only this operation: its intent and its outcome.
+    /// Only the intent and outcome of this operation.
     correlation_id: Option<Uuid>,
-    /// Only what this request caused (`x-request-id`).
+    /// Only rows of the request with this `x-request-id`.
     #[param(min_length = 1, max_length = 64)]
     request_id: Option<String>,
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -123,7 +123,7 @@ impl From<AuditRecord> for AuditEvent {
     }
 }
 
-/// Reads the audit log, the newest rows first: admins and auditors their tenant's, others their own.
+/// Lists the audit log, newest rows first. Admins and auditors see their tenant's rows, other users only their own.
 #[utoipa::path(
     get, path = "/v1/audit", tag = "audit", params(AuditQuery),
     responses((status = 200, body = Listing<AuditEvent>))
@@ -150,33 +150,33 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Js
     Ok(Json(Listing::from_page(rows, Into::into)))
 }
 
-/// How an export is written.
+/// The format of an audit export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum ExportFormat {
-    /// Rows with their place in the hash chain, and the signed checkpoints: `audit verify` checks it offline.
+    /// Rows with their position in the hash chain, and the signed checkpoints. `audit verify` checks them offline.
     #[default]
     Ndjson,
     /// Events of the Open Cybersecurity Schema Framework, for a SIEM.
     Ocsf,
 }
 
-/// What to take out.
+/// Format and start of an audit export.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ExportQuery {
-    /// How it is written.
+    /// `ndjson` by default.
     #[param(inline)]
     format: Option<ExportFormat>,
-    /// Only after this place of the chain (`seq`): where the last export ended.
+    /// Only rows after this position in the hash chain: the last `seq` of the previous export.
     #[param(minimum = 0, default = 0)]
     after: Option<i64>,
 }
 
-/// Takes the tenant's audit log out, one JSON object a line, in the order of its hash chain. For admins and auditors.
+/// Exports the tenant's audit log in the order of its hash chain, one JSON object per line. For admins and auditors.
 ///
-/// The newest rows appear a second or two after they were written. An export that broke off goes on with `after`.
+/// The newest rows appear one or two seconds after they were written. Use `after` to resume an interrupted export.
 #[utoipa::path(
     get, path = "/v1/audit/export", tag = "audit", params(ExportQuery),
     responses((status = 200, body = String, content_type = "application/x-ndjson"))

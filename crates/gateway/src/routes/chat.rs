@@ -1,4 +1,4 @@
-//! The route of chat turns.
+//! The route that sends a message in a conversation.
 
 use crate::body::{ApiJson, PathId};
 use crate::caller::ApiCall;
@@ -29,43 +29,43 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(chat))
 }
 
-/// What is said, and how to answer it.
+/// A message, with options for its answer.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"message": "How do I isolate pump P-101 before I open it?", "retrieval": "auto"}))]
 struct ChatMessage {
-    /// Your message; not with `regenerate`.
+    /// Text of the message. Required, except with `regenerate`, where it must be missing.
     #[schema(min_length = 1, max_length = 32000)]
     message: Option<String>,
-    /// The message that yours follows: the last one of the active branch unless said; null starts a new branch from the
-    /// beginning. With `regenerate`, the message of yours to answer again.
+    /// The message that the new one follows. By default, it is the last message of the active branch; null starts a new
+    /// branch at the beginning. With `regenerate`, it is your message that is answered again.
     #[serde(default, deserialize_with = "deserialize_present")]
     #[schema(value_type = Option<Uuid>)]
     parent_id: Option<Option<Uuid>>,
-    /// Answer an earlier message of yours once more, as an alternative to its other answers.
+    /// Whether to answer one of your earlier messages again, as an alternative to its other answers.
     #[schema(default = false)]
     regenerate: Option<bool>,
-    /// Events while the answer is written (the default), or one JSON answer at the end.
+    /// Whether to stream events while the answer is generated, or return one JSON document at the end.
     #[schema(default = true)]
     stream: Option<bool>,
-    /// The tier, if not the conversation's.
+    /// Model tier. By default the conversation's.
     #[schema(schema_with = wire::model_choice_or_null)]
     model: Option<ModelChoice>,
-    /// Whether to look into the documents; `auto` unless said.
+    /// Whether to search the documents. `auto` by default.
     #[schema(schema_with = wire::retrieval_mode_or_null)]
     retrieval: Option<RetrievalMode>,
-    /// Look into these documents only.
+    /// Search only these documents.
     #[schema(max_items = 100)]
     document_ids: Option<Vec<Uuid>>,
-    /// Look into documents with one of these tags only.
+    /// Search only documents with at least one of these tags.
     #[schema(max_items = 32)]
     tags: Option<Vec<String>>,
-    /// Look also into revisions that are no longer, or not yet, in force.
+    /// Whether to also search revisions that are superseded or not yet in force.
     #[schema(default = false)]
     include_superseded: Option<bool>,
 }
 
-/// Distinguishes a field that is null from one that is missing.
+/// Distinguishes a field that is null (`Some(None)`) from one that is missing (`None`).
 fn deserialize_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Uuid>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -95,7 +95,7 @@ impl ChatMessage {
             }
             return match self.parent_id.flatten() {
                 Some(id) => Ok(TurnQuestion::Earlier(id.into())),
-                None => Err(ApiError::invalid_field("/parent_id", "must name the message to answer again")),
+                None => Err(ApiError::invalid_field("/parent_id", "must be the id of the message to answer again")),
             };
         }
         let Some(message) = &self.message else {
@@ -110,12 +110,13 @@ impl ChatMessage {
     }
 }
 
-/// Says something and gets an answer, as server-sent events or as one JSON document.
+/// Sends a message and returns the answer, as server-sent events or as one JSON document.
 ///
-/// The events are `run.started`, `message.delta`, `tool.started`, `tool.finished`, `citation`, and at the end
-/// `run.finished` or `error`; their ids count from 1. `GET /v1/runs/{id}/events` gives them again.
+/// The events are `run.started`, `message.reasoning` (for admins), `message.delta`, `tool.started`, `tool.finished`,
+/// `citation`, and at the end `run.finished` or `error`. Their ids count from 1. `GET /v1/runs/{id}/events` replays
+/// them.
 ///
-/// One answer is written in a conversation at a time: meanwhile, another message gets 409 `conversation_busy`.
+/// While an answer is being generated, other messages in the same conversation get 409 `conversation_busy`.
 #[utoipa::path(
     post, path = "/v1/conversations/{id}/chat", tag = "chat", params(("id" = Uuid, Path)), request_body = ChatMessage,
     responses((status = 200, description = "The answer", content(
@@ -133,7 +134,7 @@ async fn chat(
     let as_stream = body.stream != Some(false) && !accepts_only_json(&headers);
     let command = body.parse(conversation)?;
     let events = call.execute(command).await?;
-    // Concurrent runs have their own limit.
+    // Runs are limited separately, so the request need not count as in flight while the answer is generated.
     call.release_in_flight();
     let (start, events) = sse::wait_for_start(events).await?;
     let reference = RunReference::for_stream(conversation, start);

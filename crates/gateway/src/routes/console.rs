@@ -1,4 +1,4 @@
-//! The files and pages of the browser console, below `/ui/`.
+//! Routes of the browser console, under `/ui/`: its files and pages.
 
 use crate::console::ConsoleState;
 use crate::error::ApiError;
@@ -13,7 +13,7 @@ use axum::routing::get;
 use domain::error::ErrorKind;
 use std::sync::Arc;
 
-/// The folders of the console that contain files only. Every other path below `/ui/` is one of its pages.
+/// Folders that contain only files. Any other path under `/ui/` that is not a file is a page of the console.
 const FILE_FOLDERS: &[&str] = &["assets/", "pdfjs/"];
 
 pub(super) fn routes() -> Router<AppState> {

@@ -26,35 +26,34 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(content))
 }
 
-/// Reads a document's original bytes, or one range of them.
+/// Downloads a document's original file, or one byte range of it.
 #[utoipa::path(
     get, path = "/v1/documents/{id}/content", tag = "documents",
     params(
         ("id" = Uuid, Path),
         ("Range" = Option<String>, Header, description = "One byte range (RFC 9110)", example = "bytes=0-1023"),
-        ("If-None-Match" = Option<String>, Header, description = "The `ETag` that you have"),
+        ("If-None-Match" = Option<String>, Header, description = "`ETag` of the file that you already have"),
     ),
     responses(
-        (status = 200, description = "All bytes", content(
+        (status = 200, description = "The whole file", content(
             (String = "application/pdf"),
             (String = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
             (String = "text/markdown"),
             (String = "text/plain"),
         )),
-        (status = 206, description = "The range", content(
+        (status = 206, description = "The requested range of the file", content(
             (String = "application/pdf"),
             (String = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
             (String = "text/markdown"),
             (String = "text/plain"),
         )),
-        (status = 304, description = "Those that you have"),
-        (status = 416, description = "The document is shorter than the range", body = ProblemDocument,
+        (status = 304, description = "The file that you have is up to date"),
+        (status = 416, description = "The file has no bytes in this range", body = ProblemDocument,
             content_type = "application/problem+json"),
     )
 )]
 async fn content(call: ApiCall, PathId(id): PathId<DocumentId>, headers: HeaderMap) -> Result<Response, ApiError> {
-    // A range depends on the file size, so the document's metadata is read first. A request without a range does not
-    // need it.
+    // Parsing a range requires the file size, so the document's metadata is read first; only if there is a range.
     let range = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         None => None,
         Some(header) => {
@@ -88,7 +87,7 @@ fn contains_etag(list: &HeaderValue, etag: &str) -> bool {
     list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// Parses the range. Returns the whole file if it has changed since the client's last request (`If-Range`).
+/// Parses the range. Returns `Whole` if `If-Range` shows that the file has changed since the client's last request.
 fn requested_range(header: &str, headers: &HeaderMap, document: &Document) -> RequestedRange {
     let has_changed = headers.get(IF_RANGE).is_some_and(|tag| tag.as_bytes() != etag(document).as_bytes());
     if has_changed {
@@ -101,7 +100,8 @@ fn range_not_satisfiable(size: u64) -> Response {
     (StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))]).into_response()
 }
 
-/// Builds the response. It is always an attachment, so that a malicious document cannot run scripts in this origin.
+/// Builds the response. The file is always an attachment, so that a malicious document cannot run scripts in this
+/// origin.
 fn file_response(document: &Document, range: Option<ByteRange>, bytes: ByteStream) -> Response {
     let total = file_size(document);
     let length = range.map_or(total, |range| range.len);

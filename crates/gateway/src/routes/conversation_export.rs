@@ -19,14 +19,14 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Name of the file of an untitled conversation, and the title in it.
+/// Title and file name of a conversation that has no title.
 const UNTITLED: &str = "Conversation";
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(export))
 }
 
-/// The format of the file.
+/// The format of an exported conversation.
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
 enum ExportFormat {
@@ -34,17 +34,17 @@ enum ExportFormat {
     Json,
 }
 
-/// In which format.
+/// Options of an export.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ExportQuery {
-    /// `markdown` (the default): the active branch, to read. `json`: the messages of all branches.
+    /// `markdown` (the default) contains the active branch, `json` the messages of all branches.
     #[param(inline)]
     format: Option<ExportFormat>,
 }
 
-/// Exports a conversation as a file. What is above your clearance is left out.
+/// Exports a conversation as a file, without the content of messages that are above your clearance.
 #[utoipa::path(
     get, path = "/v1/conversations/{id}/export", tag = "conversations", params(("id" = Uuid, Path), ExportQuery),
     responses((status = 200, description = "The file", content(
@@ -93,7 +93,7 @@ fn to_markdown(Transcript { conversation, messages }: &Transcript) -> String {
             MessageRole::User => "You",
             MessageRole::Assistant | MessageRole::System | MessageRole::Tool => "Assistant",
         };
-        text += &format!("\n## {speaker}, {}\n\n", to_minute(message.created_at));
+        text += &format!("\n## {speaker}, {}\n\n", format_to_minute(message.created_at));
         text += if message.withheld { "*Left out: above your clearance.*" } else { message.content.trim_end() };
         text += "\n";
         text += status_note(message);
@@ -105,11 +105,11 @@ fn to_markdown(Transcript { conversation, messages }: &Transcript) -> String {
     text
 }
 
-fn to_minute(time: DateTime<Utc>) -> impl std::fmt::Display {
+fn format_to_minute(time: DateTime<Utc>) -> impl std::fmt::Display {
     time.format("%Y-%m-%d %H:%M UTC")
 }
 
-/// Returns a line about an answer that is not complete.
+/// Returns a note about an answer that is not complete; empty if it is.
 fn status_note(message: &Message) -> &'static str {
     match message.status {
         MessageStatus::Complete => "",

@@ -1,4 +1,4 @@
-//! Routes of the conversations.
+//! Routes of conversations.
 
 use crate::body::{ApiJson, PathId};
 use crate::caller::ApiCall;
@@ -29,22 +29,22 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete))
 }
 
-/// A conversation to be started.
+/// A new conversation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"title": "Pump P-101", "model": "fast"}))]
 struct NewConversation {
     #[schema(min_length = 1, max_length = 512)]
     title: Option<String>,
-    /// The tier that its turns use unless a turn says otherwise.
+    /// Default model tier of its turns.
     #[schema(schema_with = wire::model_choice_or_null)]
     model: Option<ModelChoice>,
-    /// Your own data: a JSON object of at most 16 KiB.
+    /// Client data: a JSON object of at most 16 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }
 
-/// What to change of a conversation. A field that is missing or null stays as it is.
+/// A change of a conversation. Fields that are missing or null are not changed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"title": "Pump P-101, bearing"}))]
@@ -53,16 +53,16 @@ struct ConversationChange {
     title: Option<String>,
     #[schema(schema_with = wire::model_choice_or_null)]
     model: Option<ModelChoice>,
-    /// Replaces your own data.
+    /// Replaces the client data.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
-    /// Whether it is left out of the usual list.
+    /// Whether lists omit the conversation by default.
     archived: Option<bool>,
     /// The last message of the branch to show and continue.
     active_message_id: Option<Uuid>,
 }
 
-/// A conversation.
+/// A conversation, without its messages.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Conversation)]
 struct ConversationBody {
@@ -70,17 +70,17 @@ struct ConversationBody {
     title: Option<String>,
     #[schema(schema_with = wire::model_choice_or_null)]
     model: Option<&'static str>,
-    /// Your own data.
+    /// Client data, which the platform stores but does not use.
     #[schema(value_type = Object)]
     metadata: Value,
-    /// The highest classification that its answers have touched.
+    /// Highest classification of the content that its answers are based on.
     #[schema(schema_with = wire::classification)]
     classification: &'static str,
     archived: bool,
     /// The last message of the active branch; null while there are no messages.
     active_message_id: Option<Uuid>,
     created_at: DateTime<Utc>,
-    /// When it was changed or spoken in last.
+    /// When the conversation was last changed or received a message.
     updated_at: DateTime<Utc>,
 }
 
@@ -92,38 +92,38 @@ pub(super) struct ConversationWithMessages {
     messages: Vec<MessageBody>,
 }
 
-/// A message.
+/// A message of a conversation.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Message)]
 struct MessageBody {
     id: Uuid,
-    /// The message that it follows; null at the start of a branch. Messages with the same parent are alternatives.
+    /// The message that it follows; null for a first message. Messages with the same parent are alternatives.
     parent_id: Option<Uuid>,
-    /// Place in the conversation, from 1.
+    /// Position in the conversation, from 1.
     seq: i64,
     #[schema(schema_with = wire::message_role)]
     role: &'static str,
     content: String,
-    /// How far it got.
+    /// Whether the message is complete.
     #[schema(schema_with = wire::message_status)]
     status: &'static str,
     token_count: Option<i32>,
     citations: Vec<CitationBody>,
-    /// The model that wrote an answer.
+    /// Name of the model that generated the answer; null for your messages.
     model: Option<String>,
-    /// The highest classification of what an answer was made from; your own words are `public`.
+    /// Highest classification of the content that the answer is based on; `public` for your own messages.
     #[schema(schema_with = wire::classification)]
     classification: &'static str,
-    /// Parts of the text that no passage supports.
+    /// Parts of the text that are not supported by any passage.
     unsupported: Vec<TextRangeBody>,
-    /// Content and citations are left out: they are above your clearance by now.
+    /// Whether content and citations are left out, because they are above your current clearance.
     withheld: bool,
-    /// A fallback wrote the answer, or it lacks something that was down or that the model may not see.
+    /// Whether a fallback answered, a component such as retrieval was unavailable, or content was left out.
     degraded: bool,
     created_at: DateTime<Utc>,
 }
 
-/// Which conversations.
+/// Filter by whether conversations are archived.
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
 enum Archived {
@@ -132,31 +132,31 @@ enum Archived {
     All,
 }
 
-/// Which messages.
+/// The messages to return.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct TranscriptQuery {
-    /// The messages of the active branch (the default), or those of all branches.
+    /// `active` (the default) or `all`.
     #[param(schema_with = wire::branches)]
     branches: Option<Branches>,
 }
 
-/// Which conversations, and which page of them.
+/// Filter and page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ConversationQuery {
-    /// Those that are not archived (the default), those that are, or all.
+    /// `false` (the default): conversations that are not archived. `true`: archived conversations. `all`: both.
     #[param(inline)]
     archived: Option<Archived>,
-    /// Only those with these words in the title or a message, in upper or lower case.
+    /// Only conversations whose title or messages contain this text, ignoring case.
     #[param(min_length = 1, max_length = 128)]
     q: Option<String>,
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -203,7 +203,7 @@ impl From<Transcript> for ConversationWithMessages {
     }
 }
 
-/// Starts a conversation.
+/// Creates a conversation.
 #[utoipa::path(
     post, path = "/v1/conversations", tag = "conversations", request_body = NewConversation,
     responses((status = 201, body = ConversationBody, headers(("location" = String))))
@@ -222,7 +222,7 @@ async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(conversation.into())))
 }
 
-/// Lists your conversations, the newest first, and finds words in them.
+/// Lists your conversations, newest first. Use `q` to search in them.
 #[utoipa::path(
     get, path = "/v1/conversations", tag = "conversations", params(ConversationQuery),
     responses((status = 200, body = Listing<ConversationBody>))
@@ -243,7 +243,7 @@ async fn list(
     Ok(Json(Listing::from_page(conversations, Into::into)))
 }
 
-/// Reads a conversation with its messages: those of the active branch unless said otherwise.
+/// Returns a conversation with its messages, by default those of the active branch.
 #[utoipa::path(
     get, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = Uuid, Path), TranscriptQuery),
     responses((status = 200, body = ConversationWithMessages))

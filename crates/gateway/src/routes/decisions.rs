@@ -1,4 +1,4 @@
-//! Routes that explain a refusal and that simulate a decision.
+//! Routes that explain a refusal, and simulate a decision of the policy gate.
 
 use crate::body::{ApiJson, PathId};
 use crate::caller::ApiCall;
@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(read_decision)).routes(routes!(simulate))
 }
 
-/// What is asked: may this user do this to that?
+/// A decision to simulate: whether the user may perform the operation on the resource.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -37,45 +37,46 @@ struct Simulation {
     resource: Resource,
     #[schema(schema_with = wire::operation)]
     operation: Operation,
-    /// Which one; for conversations, documents, memories, users and tenants only.
+    /// Id of one conversation, document, memory, user or tenant. Must be missing for other resources.
     resource_id: Option<Uuid>,
 }
 
-/// A decision with its grounds.
+/// A simulated decision, with its reasons.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Simulated)]
 struct SimulatedBody {
     allowed: bool,
-    /// The rule that says no.
+    /// The rule that refuses; null if the operation is allowed.
     #[schema(schema_with = wire::rule_or_null)]
     rule: Option<&'static str>,
-    /// The ground, as the audit log has it.
+    /// Reason code of the refusal, as in the audit log.
     reason: Option<&'static str>,
-    /// The code that the user would read.
+    /// `code` of the problem document that the user would receive.
     code: Option<&'static str>,
-    /// What each rule says, in order, up to the one that decides.
+    /// Results of the rules, in order, up to the one that decides.
     steps: Vec<StepBody>,
+    /// Null if the user does not exist.
     standing: Option<EntitlementsBody>,
 }
 
-/// What one rule says.
+/// The result of one rule.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DecisionStep)]
 struct StepBody {
     #[schema(schema_with = wire::rule)]
     rule: &'static str,
     passed: bool,
-    /// On what grounds.
+    /// The reason for the result, as a sentence.
     detail: String,
 }
 
-/// What a user may do, at the moment of the decision.
+/// A user's role, grants and clearance at the time of the decision.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Standing)]
 struct EntitlementsBody {
     #[schema(schema_with = wire::role)]
     role: &'static str,
-    /// Powers beside the role.
+    /// Privileges in addition to the role.
     #[schema(value_type = Vec<String>)]
     grants: Vec<&'static str>,
     /// The highest classification that the user may see.
@@ -83,32 +84,31 @@ struct EntitlementsBody {
     clearance: &'static str,
 }
 
-/// A refusal, as the audit log has it.
+/// A refusal, as recorded in the audit log.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Decision)]
 struct DecisionBody {
     decision_id: Uuid,
     decided_at: DateTime<Utc>,
-    /// Who was refused; null where the token named nobody.
+    /// The user who was refused; null if the token did not identify a user.
     user_id: Option<Uuid>,
-    /// The audit log's event.
+    /// Event type of the refusal.
     event_type: String,
-    /// The event that the operation would have had.
+    /// Event type that the operation would have had.
     attempted: Option<String>,
     resource: Option<String>,
     operation: Option<String>,
     resource_id: Option<Uuid>,
-    /// The rule that said no; null where the use case said it.
+    /// The rule that refused; null if the use case refused.
     #[schema(schema_with = wire::rule_or_null)]
     rule: Option<&'static str>,
-    /// The ground.
+    /// Reason code of the refusal.
     reason: Option<String>,
-    #[doc = " What each rule said, in order, up to the one that decided. Of what is not there for the user, \
-        whether it is absent"]
-    /// or hidden is not recorded: ask `simulate`.
+    /// Results of the rules, in order, up to the one that decided. If the target was not found, they do not show
+    /// whether it is missing or hidden from the user. A simulation does.
     steps: Vec<StepBody>,
     standing: Option<EntitlementsBody>,
-    /// The request that was refused.
+    /// `x-request-id` of the refused request.
     request_id: Option<String>,
 }
 
@@ -170,13 +170,14 @@ impl From<AuditRecord> for DecisionBody {
     }
 }
 
-/// Parses a part of a row's metadata. Returns `None` if it is missing, as in rows written by other versions.
+/// Parses a part of a row's metadata. Returns `None` if it is missing or invalid, as in rows written by other versions.
 fn parse<T: for<'a> Deserialize<'a>>(value: &Value) -> Option<T> {
     T::deserialize(value).ok()
 }
 
-#[doc = " Says why a request was refused: `decision_id` of the problem document that it was answered with. \
-    For admins and auditors."]
+/// Explains why a request was refused. For admins and auditors.
+///
+/// The id is the `decision_id` in the problem document of the refusal.
 #[utoipa::path(
     get, path = "/v1/admin/decisions/{id}", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = DecisionBody))
@@ -186,7 +187,7 @@ async fn read_decision(call: ApiCall, PathId(id): PathId<AuditId>) -> Result<Jso
     Ok(Json(row.into()))
 }
 
-/// Says what would be decided, by the same rules, and changes nothing. For admins and auditors.
+/// Simulates a decision, without executing the operation. For admins and auditors.
 #[utoipa::path(
     post, path = "/v1/admin/decisions/simulate", tag = "admin", request_body = Simulation,
     responses((status = 200, body = SimulatedBody))

@@ -1,5 +1,5 @@
-//! Sign-in without an issuer, for the console in development mode. A server in production does not have these routes:
-//! they respond with 404.
+//! Sign-in without an identity provider, for the console in development mode. In production, these routes respond with
+//! 404.
 
 use crate::body::PathId;
 use crate::console::{ConsoleState, DevelopmentSignIn, DevelopmentSignInError, DevelopmentToken, DevelopmentUser};
@@ -21,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(users)).routes(routes!(token))
 }
 
-/// The users that anyone may sign in as.
+/// The users that can sign in without a password.
 #[derive(Serialize, ToSchema)]
 struct DevelopmentUsers {
     data: Vec<DevelopmentUserBody>,
@@ -37,7 +37,7 @@ struct DevelopmentUserBody {
     role: &'static str,
 }
 
-/// A token of the development issuer.
+/// A token that the development sign-in has issued.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DevelopmentToken)]
 struct DevelopmentTokenBody {
@@ -55,14 +55,14 @@ struct DevelopmentTokenBody {
         (status = 200, body = DevelopmentUsers),
         (status = 404, description = "The server is not in development mode", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 429, description = "More requests than one address may make", body = ProblemDocument,
+        (status = 429, description = "Too many requests from this IP address", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 503, description = "A part that this needs is down", body = ProblemDocument,
+        (status = 503, description = "A required component is unavailable", body = ProblemDocument,
             content_type = "application/problem+json"),
     )
 )]
 async fn users(State(console): State<ConsoleState>) -> Result<Json<DevelopmentUsers>, ApiError> {
-    let users = sign_in(&console)?.users().await.map_err(unavailable)?;
+    let users = sign_in(&console)?.users().await.map_err(to_unavailable)?;
     let body = |DevelopmentUser { id, name, role }| DevelopmentUserBody { id, name, role };
     Ok(Json(DevelopmentUsers { data: users.into_iter().map(body).collect() }))
 }
@@ -74,9 +74,9 @@ async fn users(State(console): State<ConsoleState>) -> Result<Json<DevelopmentUs
         (status = 200, body = DevelopmentTokenBody),
         (status = 404, description = "No active user of the demo tenant, or the server is not in development mode",
             body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "More requests than one address may make", body = ProblemDocument,
+        (status = 429, description = "Too many requests from this IP address", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 503, description = "A part that this needs is down", body = ProblemDocument,
+        (status = 503, description = "A required component is unavailable", body = ProblemDocument,
             content_type = "application/problem+json"),
     )
 )]
@@ -84,7 +84,7 @@ async fn token(
     State(console): State<ConsoleState>,
     PathId(user): PathId<UserId>,
 ) -> Result<Json<DevelopmentTokenBody>, ApiError> {
-    let token = sign_in(&console)?.token(user.as_uuid()).await.map_err(unavailable)?;
+    let token = sign_in(&console)?.token(user.as_uuid()).await.map_err(to_unavailable)?;
     let DevelopmentToken { access_token, expires_in } =
         token.ok_or_else(|| ApiError::from_kind(ErrorKind::NotFound))?;
     Ok(Json(DevelopmentTokenBody { access_token, token_type: "Bearer", expires_in: expires_in.as_secs() }))
@@ -94,6 +94,6 @@ fn sign_in(console: &ConsoleState) -> Result<&Arc<dyn DevelopmentSignIn>, ApiErr
     console.development().ok_or_else(|| ApiError::from_kind(ErrorKind::NotFound))
 }
 
-fn unavailable(error: DevelopmentSignInError) -> ApiError {
+fn to_unavailable(error: DevelopmentSignInError) -> ApiError {
     ApiError { cause: Some(error.to_string().into()), ..ApiError::from_kind(ErrorKind::Unavailable) }
 }

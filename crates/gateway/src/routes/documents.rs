@@ -33,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 struct DocumentBody {
     id: Uuid,
     filename: String,
-    /// Title, from the file or its name.
+    /// Title, from the file's metadata or its name.
     title: String,
     /// Type as recognized from the content.
     mime_type: String,
@@ -44,53 +44,53 @@ struct DocumentBody {
     tags: Vec<String>,
     #[schema(schema_with = wire::classification)]
     classification: &'static str,
-    /// Where it stands in ingestion.
+    /// Status of ingestion.
     #[schema(schema_with = wire::document_status)]
     status: &'static str,
-    /// Why it failed.
+    /// Why ingestion failed; null unless `status` is `failed`.
     error: Option<DocumentError>,
-    /// How far its ingestion has come, while it is being processed.
+    /// Progress of ingestion; null unless the document is being processed.
     progress: Option<DocumentProgress>,
-    /// What to know of how it was read: pages that need text recognition, hidden text that was left out, …
+    /// Warnings from text extraction, such as pages that need text recognition or hidden text that was left out.
     warnings: Vec<String>,
-    /// Which issue it is, as the plant counts.
+    /// The plant's own revision label.
     revision: Option<String>,
-    /// The day (UTC) from which it is in force; from its ingestion on where null.
+    /// First day (UTC) on which it is in force; null means as soon as it is ingested.
     effective_from: Option<NaiveDate>,
-    /// The document that it takes the place of.
+    /// The document that this one replaces.
     supersedes: Option<Uuid>,
-    /// The document that takes its place.
+    /// The document that replaces this one.
     superseded_by: Option<Uuid>,
-    /// Pages, for formats that have them.
+    /// Number of pages, for formats that have them.
     page_count: Option<i32>,
-    /// Passages indexed.
+    /// Number of searchable passages.
     chunk_count: i32,
-    /// Your own data.
+    /// Client data, which the platform stores but does not use.
     #[schema(value_type = Object)]
     metadata: Value,
     uploaded_by: Uuid,
     created_at: DateTime<Utc>,
-    /// When its state changed last.
+    /// When its status or metadata last changed.
     updated_at: DateTime<Utc>,
 }
 
-/// What to change of a document. A field that is missing or null stays as it is.
+/// A change of a document's metadata. Fields that are missing or null are not changed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"classification": "confidential", "tags": ["pump", "P-101"]}))]
 struct DocumentChange {
     #[schema(min_length = 1, max_length = 512)]
     title: Option<String>,
-    /// Kind of document.
+    /// Kind of document: procedure, manual, report, …
     #[schema(min_length = 1, max_length = 128)]
     doc_type: Option<String>,
-    /// In place of all before.
+    /// Replaces all tags.
     #[schema(max_items = 32)]
     tags: Option<Vec<String>>,
-    /// At most your own clearance; lower than before for admins only.
+    /// At most your own clearance. Only admins can lower it.
     #[schema(schema_with = wire::classification_or_null)]
     classification: Option<Classification>,
-    /// Replaces your own data.
+    /// Replaces the client data.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }
@@ -110,15 +110,15 @@ impl DocumentChange {
     }
 }
 
-/// How far ingestion has come.
+/// Progress of a document's ingestion.
 #[derive(Serialize, ToSchema)]
 struct DocumentProgress {
     pages_read: u32,
-    /// Pages in all, once known.
+    /// Total number of pages, once known.
     page_count: Option<u32>,
-    /// Passages embedded.
+    /// Number of passages embedded so far.
     chunks_embedded: u32,
-    /// Passages in all, once known.
+    /// Total number of passages, once known.
     chunk_count: Option<u32>,
 }
 
@@ -127,28 +127,28 @@ struct DocumentProgress {
 struct DocumentError {
     #[schema(schema_with = wire::failure_code)]
     code: &'static str,
-    /// What to do, in a sentence.
+    /// What to do about it, as a sentence.
     detail: String,
 }
 
-/// Which documents, which page.
+/// Filter and page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct DocumentQuery {
-    /// Only in this state.
+    /// Only documents with this status.
     #[param(schema_with = wire::document_status)]
     status: Option<DocumentStatus>,
-    /// Only with this tag.
+    /// Only documents with this tag.
     #[param(min_length = 1, max_length = 128)]
     tag: Option<String>,
-    /// Only of this kind.
+    /// Only documents of this kind.
     #[param(min_length = 1, max_length = 128)]
     doc_type: Option<String>,
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -195,7 +195,7 @@ impl From<DocumentFailure> for DocumentError {
     }
 }
 
-/// Lists the documents that you may see, the newest first.
+/// Lists the documents that you may see, newest first.
 #[utoipa::path(
     get, path = "/v1/documents", tag = "documents", params(DocumentQuery),
     responses((status = 200, body = Listing<DocumentBody>))
@@ -218,7 +218,7 @@ async fn list(
     Ok(Json(Listing::from_page(documents, Into::into)))
 }
 
-/// Reads a document's metadata.
+/// Returns a document's metadata.
 #[utoipa::path(
     get, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 200, body = DocumentBody))
@@ -228,8 +228,10 @@ async fn get(call: ApiCall, PathId(id): PathId<DocumentId>) -> Result<Json<Docum
     Ok(Json(document.into()))
 }
 
-/// Changes what is said of a document. A new classification holds at once, in searches too; a new title is read by
-/// searches once the document was ingested again.
+/// Changes a document's metadata.
+///
+/// A new classification takes effect at once, in searches too. Searches use a new title only after the document has
+/// been processed again.
 #[utoipa::path(
     patch, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)), request_body = DocumentChange,
     responses((status = 200, body = DocumentBody))
@@ -244,7 +246,9 @@ async fn update(
     Ok(Json(change.after.into()))
 }
 
-/// Reads, cuts and embeds a document again. What was found in it before is found until that is done.
+/// Processes a document again: extracts its text, splits it into passages and embeds them.
+///
+/// Until that is done, searches use the previous passages.
 #[utoipa::path(
     post, path = "/v1/documents/{id}/reprocess", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 202, description = "Queued", body = Uploaded, headers(("location" = String))))

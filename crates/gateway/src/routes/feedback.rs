@@ -1,4 +1,4 @@
-//! Routes of the feedback on answers.
+//! Routes of feedback on answers.
 
 use crate::body::{ApiJson, PathId};
 use crate::caller::ApiCall;
@@ -23,14 +23,14 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(rate, delete)).routes(routes!(list))
 }
 
-/// What you think of an answer.
+/// Your rating of an answer.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"rating": "down", "comment": "The torque is that of the old bolts."}))]
 struct NewFeedback {
     #[schema(schema_with = wire::rating)]
     rating: Rating,
-    /// Why. Your tenant's admins read it, but not the answer.
+    /// Reason for the rating. Your tenant's admins can read it, but not the answer.
     #[schema(min_length = 1, max_length = 2000)]
     comment: Option<String>,
 }
@@ -56,18 +56,18 @@ struct FeedbackItem {
     comment: Option<String>,
 }
 
-/// Which feedback, and which page of it.
+/// Filter and page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct FeedbackQuery {
-    /// Only this rating.
+    /// Only feedback with this rating.
     #[param(schema_with = wire::rating)]
     rating: Option<Rating>,
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl From<Feedback> for FeedbackItem {
     }
 }
 
-/// Rates an answer of your own conversation, in place of an earlier rating.
+/// Rates an answer in one of your conversations. Replaces your earlier rating.
 #[utoipa::path(
     put, path = "/v1/messages/{id}/feedback", tag = "conversations", params(("id" = Uuid, Path)),
     request_body = NewFeedback, responses((status = 200, body = FeedbackBody))
@@ -105,7 +105,7 @@ async fn rate(
     Ok(Json(feedback.into()))
 }
 
-/// Takes your rating of an answer back.
+/// Deletes your rating of an answer.
 #[utoipa::path(
     delete, path = "/v1/messages/{id}/feedback", tag = "conversations", params(("id" = Uuid, Path)),
     responses((status = 204))
@@ -115,7 +115,7 @@ async fn delete(call: ApiCall, PathId(message): PathId<MessageId>) -> Result<Sta
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lists what the tenant's users think of answers, the newest first.
+/// Lists the feedback of the tenant's users, newest first.
 #[utoipa::path(
     get, path = "/v1/admin/feedback", tag = "admin", params(FeedbackQuery),
     responses((status = 200, body = Listing<FeedbackItem>))

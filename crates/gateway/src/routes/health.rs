@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(health_v1)).routes(routes!(ready))
 }
 
-/// The process lives.
+/// The process is running.
 #[derive(Serialize, ToSchema)]
 struct Health {
     #[schema(example = "ok")]
@@ -34,16 +34,16 @@ struct Health {
     version: &'static str,
 }
 
-/// Which parts work.
+/// Status of the server and its components.
 #[derive(Serialize, ToSchema)]
 struct ReadinessReport {
-    /// `ready`, or `unavailable` where a required part is down.
+    /// `ready`, or `unavailable` if a required component is down.
     #[schema(example = "ready")]
     status: &'static str,
     components: Vec<ComponentReport>,
 }
 
-/// One part.
+/// Status of one component.
 #[derive(Serialize, ToSchema)]
 struct ComponentReport {
     #[schema(example = "database")]
@@ -51,29 +51,29 @@ struct ComponentReport {
     /// `up` or `down`.
     #[schema(example = "up")]
     status: &'static str,
-    /// Whether the server can do nothing useful without it.
+    /// Whether the server is unavailable while this component is down.
     required: bool,
     detail: Option<String>,
 }
 
-/// Liveness: the process runs. Says nothing of what it depends on.
+/// Liveness: the process is running. Does not check its dependencies.
 #[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = Health)))]
 async fn health() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-/// Liveness, under the versioned address.
+/// Liveness, under the versioned path.
 #[utoipa::path(get, path = "/v1/health", tag = "health", responses((status = 200, body = Health)))]
 async fn health_v1() -> Json<Health> {
     health().await
 }
 
-/// Readiness: each part that the server rests on.
+/// Readiness: checks each component that the server depends on.
 #[utoipa::path(
     get, path = "/ready", tag = "health",
     responses(
-        (status = 200, description = "Every required part works", body = ReadinessReport),
-        (status = 503, description = "A required part is down", body = ReadinessReport),
+        (status = 200, description = "All required components are up", body = ReadinessReport),
+        (status = 503, description = "A required component is down", body = ReadinessReport),
     )
 )]
 async fn ready(State(readiness): State<Arc<dyn Readiness>>) -> (StatusCode, Json<ReadinessReport>) {

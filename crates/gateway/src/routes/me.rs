@@ -1,4 +1,4 @@
-//! The route of the caller's own account.
+//! The route that returns the caller's account.
 
 use crate::caller::ApiCall;
 use crate::error::ApiError;
@@ -23,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(me))
 }
 
-/// Who you are to this platform.
+/// Your account on this platform.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]
 struct AccountBody {
@@ -33,14 +33,14 @@ struct AccountBody {
     email: String,
     #[schema(schema_with = wire::role)]
     role: &'static str,
-    /// An admin set the role; your tokens do not raise it.
+    /// Whether an admin pinned the role. Your tokens can lower a pinned role but never raise it.
     role_pinned: bool,
-    /// When the role was set.
+    /// When the role was set: by an admin, by a token (the token's time of issue), or when the user was created.
     role_set_at: DateTime<Utc>,
-    /// Powers beside the role.
+    /// Privileges in addition to the role.
     #[schema(value_type = Vec<String>, example = json!(["auditor"]))]
     grants: Vec<&'static str>,
-    /// The highest classification of documents that you may see.
+    /// Highest classification of content that you may see.
     #[schema(schema_with = wire::classification)]
     clearance: &'static str,
     limits: Limits,
@@ -54,7 +54,7 @@ struct AccountTenant {
     name: String,
 }
 
-/// What you may ask for.
+/// Limits on your requests.
 #[derive(Serialize, ToSchema)]
 struct Limits {
     requests_per_minute: u32,
@@ -62,7 +62,7 @@ struct Limits {
     max_upload_bytes: u64,
 }
 
-/// Reads your own account.
+/// Returns your account.
 #[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = AccountBody)))]
 async fn me(call: ApiCall, State(settings): State<Arc<GatewaySettings>>) -> Result<Json<AccountBody>, ApiError> {
     let Account { user, entitlements, settings: tenant_settings } = call.execute(ReadAccount).await?;

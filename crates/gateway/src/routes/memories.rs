@@ -1,4 +1,4 @@
-//! Routes of the memories: what is remembered for a user, and what is suggested to be.
+//! Routes of memories: facts about the caller that later prompts contain, and suggestions for them.
 
 use crate::body::{ApiJson, PathId};
 use crate::caller::ApiCall;
@@ -24,23 +24,23 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(update, delete))
 }
 
-/// Something to remember.
+/// A new memory.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"content": "I work the night shift in unit 100.", "importance": 0.7}))]
 struct NewMemory {
     #[schema(min_length = 1, max_length = 4000)]
     content: String,
-    /// 0 to 1; the most important memories go into the prompt first.
+    /// Importance, 0 to 1. The most important memories are added to prompts first.
     #[schema(minimum = 0, maximum = 1, default = 0.5)]
     importance: Option<f64>,
     #[schema(max_items = 32)]
     tags: Option<Vec<String>>,
-    /// From then on it is no longer used.
+    /// The memory is not used after this time.
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// What to change of a memory. A field that is missing stays as it is.
+/// A change of a memory. Fields that are missing are not changed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"status": "active"}))]
@@ -49,27 +49,29 @@ struct MemoryChange {
     content: Option<String>,
     #[schema(minimum = 0, maximum = 1)]
     importance: Option<f64>,
-    /// In place of all before.
+    /// Replaces all tags.
     #[schema(max_items = 32)]
     tags: Option<Vec<String>>,
-    /// Null: it stays in use.
-    #[serde(default, deserialize_with = "present")]
+    /// Null removes the expiration time.
+    #[serde(default, deserialize_with = "deserialize_present")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     expires_at: Option<Option<DateTime<Utc>>>,
-    /// Accepts a suggestion.
+    /// `active` accepts a suggested memory.
     status: Option<AcceptedStatus>,
 }
 
-/// The status that a memory can be given.
+/// The only status that a client can set.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum AcceptedStatus {
-    /// It is used from now on.
+    /// The memory is used from now on.
     Active,
 }
 
-/// Tells a field that is null from one that is missing.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+/// Distinguishes a field that is null (`Some(None)`) from one that is missing (`None`).
+fn deserialize_present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -96,7 +98,7 @@ fn check_importance(importance: f64) -> Result<f64, ApiError> {
     }
 }
 
-/// Something remembered.
+/// A fact about you that later prompts contain.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Memory)]
 struct MemoryBody {
@@ -104,24 +106,24 @@ struct MemoryBody {
     content: String,
     importance: f64,
     tags: Vec<String>,
-    /// `explicit` where you asked for it, `inferred` where it was concluded from what you wrote.
+    /// `explicit` if you asked for the memory, `inferred` if the platform inferred it from your messages.
     #[schema(schema_with = wire::memory_origin)]
     source_type: &'static str,
-    /// A suggested memory is used only once you make it active.
+    /// A suggested memory is not used until you set its status to `active`.
     #[schema(schema_with = wire::memory_status)]
     status: &'static str,
-    /// How far it may travel.
+    /// Classification of the content.
     #[schema(value_type = String)]
     classification: &'static str,
-    /// Where you said it.
+    /// The message that the memory comes from; null if there is none, or its conversation was deleted.
     source: Option<MemorySourceBody>,
-    /// From then on it is no longer used.
+    /// The memory is not used after this time.
     expires_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
-/// A message of yours.
+/// The message that a memory comes from.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MemorySource)]
 struct MemorySourceBody {
@@ -129,18 +131,18 @@ struct MemorySourceBody {
     message_id: Uuid,
 }
 
-/// Which page.
+/// Filter and page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct MemoryQuery {
-    /// Only with this status.
+    /// Only memories with this status.
     #[param(schema_with = wire::memory_status)]
     status: Option<MemoryStatus>,
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -165,7 +167,7 @@ impl From<Memory> for MemoryBody {
     }
 }
 
-/// Lists what is remembered for you or suggested to be, the newest first.
+/// Lists your memories and suggested memories, newest first.
 #[utoipa::path(
     get, path = "/v1/memories", tag = "memories", params(MemoryQuery),
     responses((status = 200, body = Listing<MemoryBody>))
@@ -176,7 +178,7 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<MemoryQuery>) -> Result<J
     Ok(Json(Listing::from_page(memories, Into::into)))
 }
 
-/// Remembers something.
+/// Creates a memory.
 #[utoipa::path(
     post, path = "/v1/memories", tag = "memories", request_body = NewMemory,
     responses((status = 201, body = MemoryBody))
@@ -192,7 +194,7 @@ async fn create(call: ApiCall, ApiJson(body): ApiJson<NewMemory>) -> Result<(Sta
     Ok((StatusCode::CREATED, Json(memory.into())))
 }
 
-/// Changes what is remembered, or accepts a suggestion.
+/// Changes a memory, or accepts a suggested one.
 #[utoipa::path(
     patch, path = "/v1/memories/{id}", tag = "memories", params(("id" = Uuid, Path)), request_body = MemoryChange,
     responses((status = 200, body = MemoryBody))
@@ -206,7 +208,7 @@ async fn update(
     Ok(Json(changed.after.into()))
 }
 
-/// Forgets something.
+/// Deletes a memory.
 #[utoipa::path(
     delete, path = "/v1/memories/{id}", tag = "memories", params(("id" = Uuid, Path)), responses((status = 204))
 )]

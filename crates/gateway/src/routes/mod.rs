@@ -1,4 +1,4 @@
-//! The routes. There is one file per resource, with its request and response types and its handlers.
+//! The routes: one file per resource, with its request and response types and its handlers.
 
 mod admin_mappings;
 mod admin_tenants;
@@ -35,7 +35,7 @@ use axum::Router;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Routes behind authentication, with support of idempotency keys: the response of a POST request is stored under its
+/// Routes behind authentication that support idempotency keys: the response to a POST request is stored under its
 /// `Idempotency-Key`.
 pub(crate) fn idempotent_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -67,12 +67,12 @@ pub(crate) fn read_only_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(search::routes()).merge(decisions::routes()).merge(openai_embeddings::routes())
 }
 
-/// Pages and routes that need no authentication.
+/// Public routes: the explanations of problem types, and the development sign-in.
 pub(crate) fn pages() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(problems::routes()).merge(development::routes())
 }
 
-/// The browser console, which needs no authentication and is no part of the API.
+/// The browser console. Its files are public, and not part of the API.
 pub(crate) fn console() -> Router<AppState> {
     console::routes()
 }
@@ -82,7 +82,7 @@ pub(crate) fn probes() -> OpenApiRouter<AppState> {
     health::routes()
 }
 
-/// The probes of a server that is starting.
+/// Liveness and readiness probes of a server that is still starting.
 pub(crate) fn starting_probes(readiness: Arc<dyn Readiness>) -> Router {
     health::starting_probes(readiness)
 }

@@ -1,4 +1,4 @@
-//! The route of the models' health.
+//! The route that lists the model servers and their health.
 
 use crate::caller::ApiCall;
 use crate::error::ApiError;
@@ -16,24 +16,24 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list))
 }
 
-/// The servers that models run on.
+/// The servers that run the platform's models.
 #[derive(Serialize, ToSchema)]
 struct ModelBackends {
     data: Vec<ModelBackendBody>,
 }
 
-/// A server that models run on.
+/// A server that runs models.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ModelBackend)]
 struct ModelBackendBody {
-    /// Its name in the platform's configuration.
+    /// Name of the server in the platform's configuration.
     name: String,
-    /// Whether it is outside of the plant's own network.
+    /// Whether the server is outside the plant's network.
     is_cloud: bool,
-    /// `failing`: it is reachable, but requests to it have failed.
+    /// `failing` means that the server is reachable, but requests to it have failed.
     #[schema(schema_with = wire::backend_status)]
     status: &'static str,
-    /// The models that the platform asks it for.
+    /// The models that the platform uses on this server.
     models: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ impl From<BackendHealth> for ModelBackendBody {
     }
 }
 
-/// Lists the servers that models run on, with their health as this process sees it.
+/// Lists the model servers and their health, as observed by the process that answers the request.
 #[utoipa::path(get, path = "/v1/admin/models", tag = "admin", responses((status = 200, body = ModelBackends)))]
 async fn list(call: ApiCall) -> Result<Json<ModelBackends>, ApiError> {
     let backends = call.execute(ListBackends).await?;

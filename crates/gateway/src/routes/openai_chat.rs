@@ -1,4 +1,4 @@
-//! The route of OpenAI-compatible chat.
+//! The route of OpenAI-compatible chat completions.
 
 use crate::body::ApiJson;
 use crate::caller::ApiCall;
@@ -24,16 +24,16 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(complete))
 }
 
-/// Answers a chat in OpenAI's words, as a stream of chunks or as one document.
+/// Answers a chat request in OpenAI's format, as a stream of chunks or as one document.
 ///
-#[doc = " `auto`, `fast` and `heavy` are the plant's assistant: it searches the documents, \
-    cites them as annotations, and stores"]
-/// question and answer in a conversation, whose id the answer's `x-conversation-id` has; sent back in a request, that
-/// conversation goes on. The history is the request's. Tools of the client's go to a model that can call tools, beside
-/// the platform's own. `fast-direct` and `heavy-direct` are a language model alone.
+/// The models `auto`, `fast` and `heavy` are the plant's assistant. It searches the documents, cites them in
+/// annotations, and stores question and answer in a conversation. The response header `x-conversation-id` contains the
+/// conversation's id; send it in the next request to continue the conversation. The history is always taken from the
+/// request. A model that can call tools is offered the client's tools in addition to the platform's own. The models
+/// `fast-direct` and `heavy-direct` are a language model only: nothing is searched or stored in a conversation.
 #[utoipa::path(
     post, path = "/openai/v1/chat/completions", tag = "openai", request_body = ChatCompletionRequest,
-    params(("x-conversation-id" = Option<Uuid>, Header, description = "The conversation that goes on")),
+    params(("x-conversation-id" = Option<Uuid>, Header, description = "The conversation to continue")),
     responses((status = 200, description = "The answer", content(
         (ChatCompletion = "application/json"),
         (ChatCompletionChunk = "text/event-stream"),
@@ -63,7 +63,7 @@ async fn complete(
             (None, events.map_err(|error| explain_not_found(error, model.as_str()))?)
         }
     };
-    // Concurrent runs have their own limit.
+    // Runs are limited separately, so the request need not count as in flight while the answer is generated.
     call.release_in_flight();
     let (start, events) = sse::wait_for_start(events).await?;
     let reply = ChatReply { events, start, conversation, options };

@@ -24,28 +24,28 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(embed))
 }
 
-/// Maximum number of texts in a request.
+/// Maximum number of texts in one request.
 const MAX_TEXTS: usize = 256;
 /// Maximum length of a text, in characters.
 const MAX_TEXT_CHARS: usize = 32_000;
 
-/// Texts to be turned into vectors. Fields that are not named here are ignored.
+/// Texts to embed. Unknown fields are ignored.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"model": "embed", "input": ["mechanical seal replacement"]}))]
 struct EmbeddingRequest {
     /// `embed`
     model: String,
-    /// A text, or up to 256. Each may be a list of token ids of `cl100k_base` instead, as LangChain sends it.
+    /// One text, or a list of up to 256. Each may be a list of `cl100k_base` token ids instead, as LangChain sends it.
     #[schema(schema_with = schema::embedding_input)]
     input: Value,
-    /// `float` unless said; OpenAI's own clients ask for `base64`: 32-bit floats, little-endian.
+    /// `float` by default. OpenAI's client libraries request `base64`: 32-bit floats, little-endian, in base64.
     #[schema(schema_with = schema::encoding_format)]
     #[serde(default)]
     encoding_format: Option<EncodingFormat>,
-    /// The model's own number, if anything.
+    /// If set, must be the model's own number of dimensions.
     #[schema(minimum = 1)]
     dimensions: Option<usize>,
-    /// Of this platform: whether the texts are to be found (`document`) or to find others (`query`, unless said).
+    /// Extension of this platform: `query` (the default) to search with the texts, `document` to search in them.
     #[schema(schema_with = schema::input_type)]
     #[serde(default)]
     input_type: Option<InputType>,
@@ -65,7 +65,7 @@ enum InputType {
     Document,
 }
 
-/// The vectors, in the order of the texts.
+/// The embeddings, in the order of the texts.
 #[derive(Serialize, ToSchema)]
 struct EmbeddingList {
     /// `list`
@@ -75,7 +75,7 @@ struct EmbeddingList {
     usage: EmbeddingUsage,
 }
 
-/// A vector.
+/// The embedding of one text.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Embedding)]
 struct EmbeddingBody {
@@ -90,10 +90,11 @@ struct EmbeddingBody {
 #[serde(untagged)]
 enum Vector {
     Floats(Vec<f32>),
+    /// The numbers as bytes, in base64.
     Bytes(String),
 }
 
-/// Tokens read.
+/// Token usage of a request.
 #[derive(Serialize, ToSchema)]
 struct EmbeddingUsage {
     prompt_tokens: u32,
@@ -112,7 +113,9 @@ impl Vector {
     }
 }
 
-/// Turns texts into vectors of unit length. What is longer than the model reads is cut.
+/// Returns embeddings of texts: vectors of unit length.
+///
+/// Texts that are longer than the model's input limit are truncated.
 #[utoipa::path(
     post, path = "/openai/v1/embeddings", tag = "openai", request_body = EmbeddingRequest,
     responses((status = 200, description = "The vectors", body = EmbeddingList))
@@ -153,10 +156,10 @@ fn parse_input(input: Value) -> Result<Vec<String>, ApiError> {
         Value::Array(texts) if (1..=MAX_TEXTS).contains(&texts.len()) => texts,
         Value::Array(_) => return Err(ApiError::invalid_field("/input", format!("must be 1 to {MAX_TEXTS} texts"))),
         text @ Value::String(_) => return Ok(vec![parse_text("/input", text)?]),
-        _ => return Err(ApiError::invalid_field("/input", "must be a text or a list of texts")),
+        _ => return Err(ApiError::invalid_field("/input", "must be a string or a list of strings")),
     };
     if texts.iter().any(Value::is_array) && texts.iter().any(Value::is_string) {
-        return Err(ApiError::invalid_field("/input", "must be texts or lists of tokens, not both"));
+        return Err(ApiError::invalid_field("/input", "must contain only strings or only lists of token ids"));
     }
     texts.into_iter().enumerate().map(|(index, text)| parse_text(&format!("/input/{index}"), text)).collect()
 }
@@ -169,7 +172,7 @@ fn parse_text(pointer: &str, text: Value) -> Result<String, ApiError> {
         }
         Value::String(text) => Ok(text),
         Value::Array(tokens) => parse_text(pointer, Value::String(token_input::decode(pointer, &tokens)?)),
-        _ => Err(ApiError::invalid_field(pointer, "must be a text")),
+        _ => Err(ApiError::invalid_field(pointer, "must be a string or a list of token ids")),
     }
 }
 
@@ -179,7 +182,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn input_is_a_text_or_several_or_their_tokens() {
+    fn input_may_be_one_text_or_several_as_strings_or_token_ids() {
         let seal = || "mechanical seal".to_owned();
         assert_eq!(parse_input(json!([2727, 5776, 950, 26418])), Ok(vec![seal()]));
         assert_eq!(parse_input(json!([[2727, 5776, 950, 26418], [496]])), Ok(vec![seal(), "str".to_owned()]));
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_has_the_numbers_in_little_endian() {
+    fn base64_encodes_the_numbers_as_little_endian_floats() {
         let Vector::Bytes(text) = Vector::encode(vec![1.0, -2.5], EncodingFormat::Base64) else { panic!("bytes") };
         let bytes = STANDARD.decode(text).expect("base64");
         assert_eq!(bytes, [1.0_f32.to_le_bytes(), (-2.5_f32).to_le_bytes()].concat());

@@ -21,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Value of the field `created`, in seconds since 1970. Arbitrary: clients require the field but do not use it.
 const CREATED: u64 = 1_767_225_600;
 
-/// The models.
+/// A list of models.
 #[derive(Serialize, ToSchema)]
 struct ModelList {
     /// `list`
@@ -29,7 +29,7 @@ struct ModelList {
     data: Vec<ModelBody>,
 }
 
-/// A model.
+/// A model that requests can name.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Model)]
 struct ModelBody {
@@ -47,7 +47,7 @@ impl From<ModelId> for ModelBody {
     }
 }
 
-/// Lists the models that you may ask here.
+/// Lists the models that you can use in the OpenAI-compatible API.
 #[utoipa::path(
     get, path = "/openai/v1/models", tag = "openai",
     responses((status = 200, description = "The models", body = ModelList))
@@ -57,7 +57,7 @@ async fn list(call: ApiCall) -> Result<Json<ModelList>, ApiError> {
     Ok(Json(ModelList { object: "list", data: models.into_iter().map(ModelBody::from).collect() }))
 }
 
-/// Reads one.
+/// Returns one of the models.
 #[utoipa::path(
     get, path = "/openai/v1/models/{model}", tag = "openai", params(("model" = String, Path)),
     responses((status = 200, description = "The model", body = ModelBody))

@@ -1,5 +1,5 @@
-//! The pages that explain the problem types. The server provides them itself, because plants often have no internet
-//! access.
+//! The pages that explain the problem types (RFC 9457, `type`). The server provides them itself, because plants often
+//! have no internet access.
 
 use crate::error::{ApiError, status};
 use crate::problem::ProblemDocument;
@@ -14,15 +14,15 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(explain))
 }
 
-/// Explains a type of problem.
+/// Explains a problem type.
 #[utoipa::path(
     get, path = "/problems/{type}", tag = "health",
     params(("type" = String, Path, description = "The last part of a problem's `type`", example = "not-found")),
     responses(
         (status = 200, description = "An explanation", body = String, content_type = "text/plain"),
-        (status = 404, description = "No type of problem", body = ProblemDocument,
+        (status = 404, description = "No such problem type", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 429, description = "More requests than one address may make", body = ProblemDocument,
+        (status = 429, description = "Too many requests from this IP address", body = ProblemDocument,
             content_type = "application/problem+json"),
     )
 )]

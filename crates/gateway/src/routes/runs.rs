@@ -24,16 +24,16 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(events)).routes(routes!(cancel))
 }
 
-/// Where to begin.
+/// Where the stream of events starts.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct EventsQuery {
-    /// Only events after this one. `Last-Event-ID` comes first where both are given.
+    /// Id of the last event to skip. The header `Last-Event-ID` takes precedence.
     after: Option<u64>,
 }
 
-/// A run that is being stopped.
+/// A run that is being cancelled.
 #[derive(Serialize, ToSchema)]
 struct Cancelling {
     run_id: Uuid,
@@ -41,12 +41,12 @@ struct Cancelling {
     status: &'static str,
 }
 
-/// Reads a run's events: those that came already, then those that come.
+/// Streams a run's events: first the past ones, then new ones as they occur.
 #[utoipa::path(
     get, path = "/v1/runs/{id}/events", tag = "chat",
     params(
         ("id" = Uuid, Path), EventsQuery,
-        ("Last-Event-ID" = Option<u64>, Header, description = "The last event that you have"),
+        ("Last-Event-ID" = Option<u64>, Header, description = "Id of the last event that you received"),
     ),
     responses((status = 200, description = "The events", body = StreamEvent, content_type = "text/event-stream"))
 )]
@@ -62,10 +62,10 @@ async fn events(
     Ok(sse::run_response(events, call.info, settings.keep_alive_interval))
 }
 
-/// Stops a run. What was generated is kept; the run's events end with `finish_reason: "cancelled"`.
+/// Cancels a run. The text generated so far is kept, and the events end with `finish_reason: "cancelled"`.
 #[utoipa::path(
     post, path = "/v1/runs/{id}/cancel", tag = "chat", params(("id" = Uuid, Path)),
-    responses((status = 202, description = "It is being stopped, or had ended already", body = Cancelling))
+    responses((status = 202, description = "The run is being cancelled, or has already ended", body = Cancelling))
 )]
 async fn cancel(call: ApiCall, PathId(run): PathId<RunId>) -> Result<(StatusCode, Json<Cancelling>), ApiError> {
     call.execute(CancelRun { run }).await?;

@@ -20,21 +20,21 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(search))
 }
 
-/// What to search for, and where.
+/// A query, with filters for the documents to search.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"query": "mechanical seal replacement", "top_k": 5, "filters": {"tags": ["pump"]}}))]
 struct SearchRequest {
     #[schema(min_length = 1, max_length = 2000)]
     query: String,
-    /// Most results.
+    /// Maximum number of results.
     #[schema(minimum = 1, maximum = 50, default = 5)]
     top_k: Option<u32>,
     #[schema(value_type = Option<Filters>)]
     filters: Option<JsonObject<Filters>>,
 }
 
-/// Where to search. What is missing or empty limits nothing.
+/// Filters for the documents to search. A filter that is missing or empty has no effect.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SearchFilters)]
@@ -42,34 +42,35 @@ struct Filters {
     /// Only these documents.
     #[schema(max_items = 100)]
     document_ids: Option<Vec<Uuid>>,
-    /// Only documents with one of these tags.
+    /// Only documents with at least one of these tags.
     #[schema(max_items = 32)]
     tags: Option<Vec<String>>,
     /// Only documents of this kind.
     #[schema(min_length = 1, max_length = 128)]
     doc_type: Option<String>,
-    /// Also revisions that are no longer, or not yet, in force.
+    /// Whether to also search revisions that are superseded or not yet in force.
     #[schema(default = false)]
     include_superseded: Option<bool>,
 }
 
-/// What was found, best first.
+/// The results of a search, best first.
 #[derive(Serialize, ToSchema)]
 struct SearchAnswer {
     results: Vec<SearchResult>,
-    /// Milliseconds.
+    /// Duration of the search, in milliseconds.
     took_ms: u64,
-    /// How well the best results match the query as a whole, 0 to 1.
+    /// How well the best results match the whole query, 0 to 1.
     confidence: f32,
-    /// Whether they are good enough to answer from; where not, the documents most likely hold no answer.
+    /// Whether the best results are good enough to answer from. If not, the documents probably contain no answer.
     answerable: bool,
-    /// One side of the search was down: the results are from the other alone.
+    /// Whether the vector search or the lexical search was unavailable, so that only the other one was used.
     degraded: bool,
 }
 
-/// A passage.
+/// A passage that matches the query.
 #[derive(Serialize, ToSchema)]
 struct SearchResult {
+    /// Id of the passage.
     chunk_id: Uuid,
     document_id: Uuid,
     /// File name of the document.
@@ -78,16 +79,16 @@ struct SearchResult {
     title: String,
     /// Page in the file, from 1; null for formats without pages.
     page: Option<u32>,
-    /// Heading path.
+    /// Path of headings that the passage is under.
     section: Option<String>,
     content: String,
-    /// What results are ordered by, 0 to 1: the scores below as one, times the confidence.
+    /// Combined score, 0 to 1, multiplied by the confidence. Results are sorted by it.
     score: f32,
-    /// Cosine similarity to the query, -1 to 1; null where the search by meaning did not find it.
+    /// Cosine similarity to the query, -1 to 1; null if the vector search did not find the passage.
     similarity: Option<f32>,
-    /// BM25, from 0; null where the search by words did not find it.
+    /// BM25 score, at least 0; null if the lexical search did not find the passage.
     bm25: Option<f32>,
-    /// What the reranking model says, 0 to 1; null where none ranked it.
+    /// Score of the reranking model, 0 to 1; null if the passage was not reranked.
     rerank: Option<f32>,
 }
 

@@ -1,4 +1,4 @@
-//! Routes of the sessions: where a user is signed in.
+//! Routes of sign-in sessions.
 
 use crate::body::{PathId, PathIdPair};
 use crate::caller::ApiCall;
@@ -23,35 +23,35 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(revoke))
-        .routes(routes!(list_of_user))
-        .routes(routes!(revoke_of_user))
+        .routes(routes!(list_user_sessions))
+        .routes(routes!(revoke_user_session))
 }
 
-/// A sign-in whose tokens are accepted.
+/// A sign-in session that is neither revoked nor expired.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
 struct SessionBody {
     id: Uuid,
-    /// The OAuth client that signed in, if its tokens name it.
+    /// The OAuth client that the user signed in with, if the tokens contain its id.
     client: Option<String>,
     created_at: DateTime<Utc>,
-    /// To a minute.
+    /// Accurate to the minute.
     last_seen_at: DateTime<Utc>,
-    /// When the last token that was seen expires.
+    /// Latest expiration time of the tokens that the platform has seen.
     expires_at: DateTime<Utc>,
-    /// Whether this request belongs to it.
+    /// Whether this request was made in the session.
     current: bool,
 }
 
-/// Which page.
+/// Page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct SessionQuery {
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -66,8 +66,9 @@ fn to_listing(sessions: Page<Session>, current: Option<SessionId>) -> Json<Listi
     }))
 }
 
-#[doc = " Lists where you are signed in, the newest first. \
-    Tokens of one sign-in (`sid`) are one session; personal access tokens are listed at `/v1/tokens`."]
+/// Lists your sign-in sessions, newest first.
+///
+/// All tokens of one sign-in (`sid`) belong to the same session. Personal access tokens are listed at `/v1/tokens`.
 #[utoipa::path(
     get, path = "/v1/sessions", tag = "sessions", params(SessionQuery),
     responses((status = 200, body = Listing<SessionBody>))
@@ -78,7 +79,7 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<SessionQuery>) -> Result<
     Ok(to_listing(call.execute(command).await?, current))
 }
 
-/// Ends one of your sessions: its tokens are refused within seconds, and its running answers end.
+/// Revokes one of your sessions. Its tokens are refused within seconds, and its running answers are stopped.
 #[utoipa::path(
     delete, path = "/v1/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)), responses((status = 204))
 )]
@@ -87,12 +88,12 @@ async fn revoke(call: ApiCall, PathId(id): PathId<SessionId>) -> Result<StatusCo
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lists where a user is signed in, the newest first. For admins.
+/// Lists a user's sign-in sessions, newest first. For admins.
 #[utoipa::path(
     get, path = "/v1/admin/users/{id}/sessions", tag = "admin", params(("id" = Uuid, Path), SessionQuery),
     responses((status = 200, body = Listing<SessionBody>))
 )]
-async fn list_of_user(
+async fn list_user_sessions(
     call: ApiCall,
     PathId(user): PathId<UserId>,
     ApiQuery(query): ApiQuery<SessionQuery>,
@@ -102,12 +103,12 @@ async fn list_of_user(
     Ok(to_listing(call.execute(command).await?, current))
 }
 
-/// Ends a session of a user. For admins.
+/// Revokes a user's session. For admins.
 #[utoipa::path(
     delete, path = "/v1/admin/users/{id}/sessions/{session}", tag = "admin",
     params(("id" = Uuid, Path), ("session" = Uuid, Path)), responses((status = 204))
 )]
-async fn revoke_of_user(
+async fn revoke_user_session(
     call: ApiCall,
     PathIdPair(user, id): PathIdPair<UserId, SessionId>,
 ) -> Result<StatusCode, ApiError> {

@@ -1,4 +1,4 @@
-//! Routes of a tenant's versioned settings, and of its usage and quotas.
+//! Routes of a tenant's versioned settings, and of its quotas and their usage.
 
 use crate::body::{ApiJson, PathId};
 use crate::caller::ApiCall;
@@ -25,66 +25,66 @@ use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(own, change_own))
-        .routes(routes!(own_versions))
-        .routes(routes!(of_tenant, change_of_tenant))
-        .routes(routes!(versions_of_tenant))
-        .routes(routes!(usage))
+        .routes(routes!(get_own, update_own))
+        .routes(routes!(list_own_versions))
+        .routes(routes!(get_for_tenant, update_for_tenant))
+        .routes(routes!(list_versions_for_tenant))
+        .routes(routes!(quota_usage))
 }
 
-/// A tenant's settings. What is null or missing is as the platform has it.
+/// A tenant's settings. For settings that are null or missing, the platform's default applies.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TenantSettings)]
 struct SettingsBody {
     tenant_id: Uuid,
-    /// Counts the changes; the `ETag` has it too.
+    /// Version of the settings: 1 at first, plus one for each change. Also sent as `ETag`.
     version: i64,
     settings: SettingsView,
 }
 
-/// The settings as they once were.
+/// One version of a tenant's settings.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SettingsVersion)]
 struct VersionBody {
     version: i64,
     settings: SettingsView,
-    /// Who made it; null where it came with the tenant, or from the database.
+    /// User who made the change; null if it was made directly in the database, or when the tenant was created.
     changed_by: Option<Uuid>,
     changed_at: DateTime<Utc>,
 }
 
-/// What a tenant uses of what it may.
+/// A tenant's quotas, and how much of them it uses.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TenantUsage)]
-struct UsageOfTenant {
+struct TenantUsageBody {
     documents: Amount,
-    /// Of the documents' files.
+    /// Total size of the documents' files.
     bytes: Amount,
-    /// Of chat turns since the day began (UTC), read and written together.
+    /// Input and output tokens of chat turns since the start of the day (UTC).
     tokens_per_day: Amount,
     requests_per_day: Amount,
-    /// When the counts of the day begin anew.
+    /// When the daily counters are reset.
     day_ends: DateTime<Utc>,
 }
 
-/// An amount that may be limited.
+/// A quota, and how much of it is used.
 #[derive(Serialize, ToSchema)]
 struct Amount {
-    /// Null where it is not counted here.
+    /// Null if this response does not report the usage.
     used: Option<u64>,
-    /// Null where it is not limited.
+    /// Null if there is no limit.
     allowed: Option<u64>,
 }
 
-/// Which page.
+/// Page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct VersionQuery {
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -109,7 +109,7 @@ impl From<SettingsVersion> for VersionBody {
     }
 }
 
-impl From<TenantUsage> for UsageOfTenant {
+impl From<TenantUsage> for TenantUsageBody {
     fn from(usage: TenantUsage) -> Self {
         let TenantUsage { storage, spending, day_ends_at: day_ends, quotas } = usage;
         let amount = |used, allowed| Amount { used, allowed };
@@ -123,8 +123,8 @@ impl From<TenantUsage> for UsageOfTenant {
     }
 }
 
-/// Parses the version in `If-Match`, which is an `ETag` of these settings. `None` if the header is missing or `*`,
-/// which matches any version.
+/// Parses the version in `If-Match`, which is an `ETag` of the settings. Returns `None`, which matches any version, if
+/// the header is missing or `*`.
 fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
@@ -137,23 +137,25 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     version.map(Some).ok_or_else(|| ApiError::invalid_field("/If-Match", "must be an ETag of these settings, or *"))
 }
 
-/// Reads your tenant's settings.
+/// Returns your tenant's settings.
 #[utoipa::path(
     get, path = "/v1/admin/settings", tag = "admin",
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn own(call: ApiCall) -> Result<SettingsWithEtag, ApiError> {
+async fn get_own(call: ApiCall) -> Result<SettingsWithEtag, ApiError> {
     Ok(SettingsBody::response(call.execute(ReadSettings).await?))
 }
 
-/// Changes your tenant's settings: a JSON merge patch (RFC 7396), in which null takes an override away. With `If-Match`
-/// only that version is changed; otherwise the answer is 409 `stale_version`. In force within five seconds.
+/// Changes your tenant's settings with a JSON merge patch (RFC 7396). Takes effect within five seconds.
+///
+/// A value of null removes a setting, so that the platform's default applies. If the settings no longer have the
+/// version in `If-Match`, the response is 409 `stale_version`.
 #[utoipa::path(
     patch, path = "/v1/admin/settings", tag = "admin", request_body = OwnSettingsChange,
-    params(("If-Match" = Option<String>, Header, description = "The ETag that you have read")),
+    params(("If-Match" = Option<String>, Header, description = "`ETag` of your last read")),
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn change_own(
+async fn update_own(
     call: ApiCall,
     headers: HeaderMap,
     ApiJson(body): ApiJson<OwnSettingsChange>,
@@ -162,12 +164,12 @@ async fn change_own(
     Ok(SettingsBody::response(call.execute(command).await?.after))
 }
 
-/// Lists the states that your tenant's settings had, the newest first.
+/// Lists all versions of your tenant's settings, newest first.
 #[utoipa::path(
     get, path = "/v1/admin/settings/versions", tag = "admin", params(VersionQuery),
     responses((status = 200, body = Listing<VersionBody>))
 )]
-async fn own_versions(
+async fn list_own_versions(
     call: ApiCall,
     ApiQuery(query): ApiQuery<VersionQuery>,
 ) -> Result<Json<Listing<VersionBody>>, ApiError> {
@@ -176,22 +178,22 @@ async fn own_versions(
     Ok(Json(Listing::from_page(versions, Into::into)))
 }
 
-/// Reads any tenant's settings. Needs the grant `platform_admin`.
+/// Returns any tenant's settings. Requires the grant `platform_admin`.
 #[utoipa::path(
     get, path = "/v1/admin/tenants/{id}/settings", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn of_tenant(call: ApiCall, PathId(id): PathId<TenantId>) -> Result<SettingsWithEtag, ApiError> {
+async fn get_for_tenant(call: ApiCall, PathId(id): PathId<TenantId>) -> Result<SettingsWithEtag, ApiError> {
     Ok(SettingsBody::response(call.execute(ReadTenantSettings { id }).await?))
 }
 
-/// Changes any tenant's settings, its request limits and quotas among them. Needs the grant `platform_admin`.
+/// Changes any tenant's settings, including request limits and quotas. Requires the grant `platform_admin`.
 #[utoipa::path(
     patch, path = "/v1/admin/tenants/{id}/settings", tag = "admin", request_body = TenantSettingsChange,
-    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header, description = "The ETag that you have read")),
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header, description = "`ETag` of your last read")),
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn change_of_tenant(
+async fn update_for_tenant(
     call: ApiCall,
     PathId(id): PathId<TenantId>,
     headers: HeaderMap,
@@ -201,12 +203,12 @@ async fn change_of_tenant(
     Ok(SettingsBody::response(call.execute(command).await?.after))
 }
 
-/// Lists the states that any tenant's settings had. Needs the grant `platform_admin`.
+/// Lists all versions of any tenant's settings, newest first. Requires the grant `platform_admin`.
 #[utoipa::path(
     get, path = "/v1/admin/tenants/{id}/settings/versions", tag = "admin",
     params(("id" = Uuid, Path), VersionQuery), responses((status = 200, body = Listing<VersionBody>))
 )]
-async fn versions_of_tenant(
+async fn list_versions_for_tenant(
     call: ApiCall,
     PathId(id): PathId<TenantId>,
     ApiQuery(query): ApiQuery<VersionQuery>,
@@ -216,10 +218,10 @@ async fn versions_of_tenant(
     Ok(Json(Listing::from_page(versions, Into::into)))
 }
 
-/// Reads what your tenant uses of what it may.
+/// Returns your tenant's quotas, and how much of them it uses.
 #[utoipa::path(
-    get, path = "/v1/admin/usage", tag = "admin", responses((status = 200, body = UsageOfTenant))
+    get, path = "/v1/admin/usage", tag = "admin", responses((status = 200, body = TenantUsageBody))
 )]
-async fn usage(call: ApiCall) -> Result<Json<UsageOfTenant>, ApiError> {
+async fn quota_usage(call: ApiCall) -> Result<Json<TenantUsageBody>, ApiError> {
     Ok(Json(call.execute(ReadQuotaUsage).await?.into()))
 }

@@ -1,4 +1,4 @@
-//! Routes of the personal access tokens, for machine clients.
+//! Routes of personal access tokens, for machine clients.
 
 use crate::body::{ApiJson, PathId};
 use crate::caller::ApiCall;
@@ -26,62 +26,62 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
 }
 
-/// A token to be made.
+/// A new personal access token.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "name": "historian export", "scopes": ["search:read", "documents:read"], "expires_in_days": 30
 }))]
 struct NewToken {
-    /// What to call it.
+    /// Name, for display only.
     #[schema(min_length = 1, max_length = 128)]
     name: String,
-    /// What it may be used for; never more than its user may do.
+    /// What the token may be used for. It never allows more than its user may do.
     #[schema(schema_with = scopes_schema)]
     scopes: Vec<String>,
-    /// Days until it ends: 90 unless said, and no more than the platform allows.
+    /// Days until the token expires: 90 by default. The platform and the tenant set a maximum.
     #[schema(minimum = 1, maximum = 3650)]
     expires_in_days: Option<u32>,
 }
 
-/// A token, without its secret.
+/// A personal access token, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AccessToken)]
 struct TokenBody {
     id: Uuid,
-    /// As whom it acts.
+    /// The user on whose behalf the token acts.
     user_id: Uuid,
     name: String,
     #[schema(schema_with = scopes_schema)]
     scopes: Vec<TokenScope>,
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
-    /// To a minute.
+    /// Accurate to the minute.
     last_used_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
 }
 
-/// A token that was just made.
+/// A new personal access token, with its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = IssuedAccessToken)]
 struct IssuedBody {
     #[serde(flatten)]
     token: TokenBody,
-    /// What to send as bearer token. It is shown this once.
+    /// The bearer token. It is shown only once.
     secret: String,
 }
 
-/// Which tokens.
+/// Filter and page of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct TokenQuery {
-    /// Only this user's; others than one's own are for admins.
+    /// Only tokens of this user. Only admins can list the tokens of other users.
     user_id: Option<Uuid>,
-    /// Items on a page.
+    /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -123,8 +123,9 @@ fn parse_scopes(scopes: &[String]) -> Result<Vec<TokenScope>, ApiError> {
     Ok(parsed)
 }
 
-#[doc = " Lists personal access tokens, the newest first: your own, or as an admin the tenant's. \
-    Revoked and expired ones stay."]
+/// Lists personal access tokens, newest first: your own or, for admins, all of the tenant's.
+///
+/// The list includes revoked and expired tokens.
 #[utoipa::path(
     get, path = "/v1/tokens", tag = "tokens", params(TokenQuery),
     responses((status = 200, body = Listing<TokenBody>))
@@ -136,7 +137,7 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Js
     Ok(Json(Listing::from_page(tokens, Into::into)))
 }
 
-/// Makes a personal access token of your own. Its secret is in this answer and nowhere else.
+/// Creates a personal access token for yourself. Only this response contains its secret.
 #[utoipa::path(
     post, path = "/v1/tokens", tag = "tokens", request_body = NewToken,
     responses((status = 201, body = IssuedBody))
@@ -154,7 +155,9 @@ async fn create(
     Ok((StatusCode::CREATED, Extension(ContainsSecret), Json(IssuedBody { token: token.into(), secret })))
 }
 
-/// Revokes a personal access token: your own, or as an admin any of the tenant's. It is refused within seconds.
+/// Revokes a personal access token: one of your own or, for admins, any of the tenant's.
+///
+/// The token is refused within seconds.
 #[utoipa::path(
     delete, path = "/v1/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path)), responses((status = 204))
 )]

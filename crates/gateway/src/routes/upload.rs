@@ -1,4 +1,4 @@
-//! The route of uploads.
+//! The route that uploads a document.
 
 use crate::body::content_length;
 use crate::caller::ApiCall;
@@ -30,38 +30,38 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(upload))
 }
 
-/// A file and what to know of it.
+/// A file with its metadata.
 #[derive(ToSchema)]
 #[schema(as = UploadForm)]
 #[expect(dead_code, reason = "it exists for the OpenAPI document; the form itself is read chunk by chunk")]
 struct UploadFormBody {
-    /// PDF, DOCX, plain text or Markdown, recognized from the content.
+    /// PDF, DOCX, plain text or Markdown. The type is recognized from the content.
     #[schema(format = Binary, content_media_type = "application/octet-stream")]
     file: String,
-    /// A JSON array of texts, or texts separated by commas; at most 32.
+    /// At most 32 tags: a JSON array of strings, or a comma-separated list.
     #[schema(example = "pump, maintenance")]
     tags: Option<String>,
     /// Kind of document: procedure, manual, report, …
     #[schema(min_length = 1, max_length = 128)]
     doc_type: Option<String>,
-    /// How far it may travel; `internal` unless said.
+    /// Classification of the content; `internal` by default.
     #[schema(schema_with = wire::classification)]
     classification: Option<String>,
-    /// Which issue it is, as your plant counts.
+    /// Your plant's own revision label.
     #[schema(min_length = 1, max_length = 64, example = "C")]
     revision: Option<String>,
-    /// The day (UTC) from which it is in force; from its ingestion on unless said.
+    /// First day (UTC) on which the document is in force. By default, it is in force as soon as it is ingested.
     #[schema(format = Date, example = "2026-03-01")]
     effective_from: Option<String>,
-    /// The document that it takes the place of: from that day on, a search finds this one instead.
+    /// The document that it replaces: from `effective_from` on, searches find the new document instead.
     #[schema(format = Uuid)]
     supersedes: Option<String>,
-    /// Your own data: a JSON object of at most 16 KiB, as text.
+    /// Client data: a JSON object of at most 16 KiB, as text.
     #[schema(example = "{\"unit\": \"U100\"}")]
     metadata: Option<String>,
 }
 
-/// An upload that was taken.
+/// A document that was uploaded, or queued for processing again.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Uploaded {
     document_id: Uuid,
@@ -85,13 +85,15 @@ impl Uploaded {
     }
 }
 
-/// Uploads a document. It is stored when the answer comes, and searchable when its status is `ready`.
+/// Uploads a document.
+///
+/// The file is stored when the response arrives. The document is searchable once its status is `ready`.
 #[utoipa::path(
     post, path = "/v1/documents/upload", tag = "documents",
     request_body(content = UploadFormBody, content_type = "multipart/form-data"),
     responses(
         (status = 202, description = "Stored and queued", body = Uploaded, headers(("location" = String))),
-        (status = 200, description = "Your tenant has these bytes already", body = Uploaded,
+        (status = 200, description = "Your tenant already has a document with the same bytes", body = Uploaded,
             headers(("location" = String))),
     )
 )]

@@ -1,4 +1,4 @@
-//! The route of the usage report: calls to models, and budgets.
+//! The route that returns the usage report: model calls and budgets.
 
 use crate::caller::ApiCall;
 use crate::error::ApiError;
@@ -24,23 +24,23 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(usage))
 }
 
-/// Which calls, and how they are put together.
+/// Period and grouping of a usage report.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct UsageQuery {
-    /// From this moment (RFC 3339) or day (UTC) on; from the beginning of the month unless given.
+    /// Start of the period: a timestamp (RFC 3339) or a date (UTC). By default the start of the current month.
     #[param(schema_with = timestamp_or_date)]
     from: Option<String>,
-    /// Before this moment, or to the end of this day; until now unless given. At most 366 days after `from`.
+    /// End of the period: a timestamp, or a date, which is included. By default now. At most 366 days after `from`.
     #[param(schema_with = timestamp_or_date)]
     to: Option<String>,
-    /// By what they are put together; by day unless given.
+    /// How calls are grouped. By day by default.
     #[param(schema_with = wire::usage_group)]
     group_by: Option<UsageDimension>,
 }
 
-/// What calls to models came to, and how much of the budgets is left.
+/// Model calls in a period, and the current budgets.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageReport)]
 struct ReportBody {
@@ -49,50 +49,50 @@ struct ReportBody {
     #[schema(schema_with = wire::usage_group)]
     group_by: &'static str,
     totals: SumsBody,
-    /// Days in order; of others, those with the most calls first.
+    /// Days in chronological order; other groups by descending number of calls.
     groups: Vec<GroupBody>,
-    /// There are more groups, of fewer calls; the totals are of all.
+    /// Whether the groups with the fewest calls were left out. The totals include all calls.
     truncated: bool,
     budgets: BudgetsBody,
 }
 
-/// What calls came to.
+/// Sums over a set of model calls.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageSums)]
 struct SumsBody {
     calls: u64,
-    /// Tokens read by chat, embedding and reranking models.
+    /// Input tokens of chat, embedding and reranking models.
     input_tokens: u64,
     output_tokens: u64,
-    /// In units of the currency that the prices are in.
+    /// Total cost, in the currency of the configured prices.
     cost: f64,
-    /// Calls that failed.
+    /// Number of failed calls.
     errors: u64,
-    /// Calls that a later choice than the first served.
+    /// Number of calls that were served by a backend other than the first choice.
     fallbacks: u64,
-    /// Half of the calls took no longer, in milliseconds; null where there are none.
+    /// Median duration in milliseconds; null if there are no calls.
     p50_ms: Option<f64>,
-    /// Milliseconds to the first piece of an answer, on average; null where nothing was streamed.
+    /// Mean time to the first chunk of a streamed answer, in milliseconds; null if no answer was streamed.
     first_token_ms_avg: Option<f64>,
 }
 
-/// The calls of one group.
+/// Sums over the calls of one group.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageOfGroup)]
 struct GroupBody {
-    /// The day, the id of user or conversation, the backend, …; null for calls of none.
+    /// The day, the id of the user or conversation, the backend, …; null for calls that have none.
     key: Option<String>,
     #[serde(flatten)]
     sums: SumsBody,
 }
 
-/// The budgets at this moment, whatever time was asked about.
+/// The current budgets, regardless of the requested period.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Budgets)]
 struct BudgetsBody {
-    /// The tenant's; null for those who see their own calls only.
+    /// The tenant's budgets; null for users who can see only their own calls.
     tenant: Option<BudgetsOf>,
-    /// Your own.
+    /// Your own budgets.
     user: BudgetsOf,
 }
 
@@ -103,29 +103,29 @@ struct BudgetsOf {
     cost_per_month: CostBudget,
 }
 
-/// A budget of tokens.
+/// A token budget for one day (UTC).
 #[derive(Serialize, ToSchema)]
 struct TokenBudget {
-    /// Null where it is not limited.
+    /// Null if there is no limit.
     limit: Option<u64>,
     spent: u64,
-    /// Set aside for answers that are being written.
+    /// Reserved for answers that are being generated.
     reserved: u64,
-    /// From how many percent of the limit on it is nearly used up.
+    /// Soft limit, as a percentage of `limit`.
     soft_percent: u8,
     soft_exceeded: bool,
     period_ends: DateTime<Utc>,
 }
 
-/// A budget of cost, in units of the currency that the prices are in.
+/// A cost budget for one month (UTC), in the currency of the configured prices.
 #[derive(Serialize, ToSchema)]
 struct CostBudget {
-    /// Null where it is not limited.
+    /// Null if there is no limit.
     limit: Option<f64>,
     spent: f64,
-    /// Set aside for answers that are being written.
+    /// Reserved for answers that are being generated.
     reserved: f64,
-    /// From how many percent of the limit on it is nearly used up.
+    /// Soft limit, as a percentage of `limit`.
     soft_percent: u8,
     soft_exceeded: bool,
     period_ends: DateTime<Utc>,
@@ -210,7 +210,7 @@ enum DayBoundary {
     End,
 }
 
-/// Parses a timestamp, or a date, which means the start or end of that day in UTC.
+/// Parses a timestamp or a date. A date is converted to the start or end of that day in UTC.
 fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Result<Option<Timestamp>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     let day_boundary = |date: Date| match boundary {
@@ -223,9 +223,9 @@ fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Resul
     page::check_timestamp(pointer, Some(timestamp))
 }
 
-#[doc = " Reads what calls to models came to (tokens, cost, times, failures, fallbacks), \
-    and the budgets: your tenant's if you are"]
-/// an admin or auditor, otherwise your own.
+/// Returns the usage of models (calls, tokens, cost, durations, errors, fallbacks), and the budgets.
+///
+/// Admins and auditors see the usage of their tenant, other users only their own.
 #[utoipa::path(
     get, path = "/v1/usage", tag = "usage", params(UsageQuery), responses((status = 200, body = ReportBody))
 )]
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_counts_from_its_start_or_to_its_end() {
+    fn a_date_is_converted_to_the_start_or_end_of_its_day() {
         let parse =
             |text: &str, boundary| parse_time("/to", Some(text), boundary).map(|at| at.map(|at| at.to_rfc3339()));
         assert_eq!(parse("2026-02-28", DayBoundary::Start), Ok(Some("2026-02-28T00:00:00+00:00".to_owned())));

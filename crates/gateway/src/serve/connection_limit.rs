@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Counts the connections of one listener.
+/// Limits the connections of one listener.
 pub(super) struct ConnectionLimiter {
     max_connections: usize,
     max_per_peer: usize,

@@ -1,5 +1,5 @@
-//! Counts the requests of a connection that are in flight. A request is in flight until its response body has
-//! ended, so a connection with an open event stream is not idle.
+//! Counts the requests in flight on a connection. A request is in flight until its response body has ended, so a
+//! connection with an open event stream is not idle.
 
 use axum::Router;
 use axum::body::Body;

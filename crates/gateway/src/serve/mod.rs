@@ -6,7 +6,7 @@ mod connection_limit;
 mod in_flight;
 mod write_timeout;
 
-/// The router's type, for callers that do not depend on axum.
+/// Re-exported for callers that do not depend on axum.
 pub use axum::Router;
 
 use crate::readiness::Readiness;
@@ -31,8 +31,8 @@ use write_timeout::WriteTimeout;
 /// Limits of one listener and its connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Connections that are open at once. Above this number, a new connection evicts one that has not sent a request
-    /// yet; if there is none, it waits in the kernel's queue.
+    /// Maximum number of open connections. At this number, a new connection evicts one that has not sent a request yet;
+    /// if there is none, it waits in the kernel's queue.
     pub max_connections: usize,
     /// Maximum number of connections of one peer. A reverse proxy counts as one peer, so behind one, set this to
     /// `max_connections`.
@@ -43,7 +43,7 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Maximum time that a connection stays open without a request in flight. An open event stream counts as in flight.
     pub idle_timeout: Duration,
-    /// Age after which a connection accepts no new requests. It closes when those in flight are answered.
+    /// Age after which a connection accepts no new requests. It closes when the requests in flight have been answered.
     pub max_connection_age: Duration,
     /// Maximum number of requests in flight on one HTTP/2 connection.
     pub max_concurrent_streams: u32,
@@ -79,15 +79,15 @@ const MAX_HEADER_LINES: usize = 256;
 /// Pause after a failed `accept`, for instance because too many files are open.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How long a connection that is in the kernel's queue is waited for after `stop`.
+/// How long to wait, after `stop`, for a connection from the kernel's queue.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(10);
 /// Maximum number of connections that are accepted after `stop`.
 const MAX_QUEUED: usize = 1_024;
 /// How long a new connection may take to send its first request after `stop`.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(250);
 
-/// Serves `router` on `listener` until `stop` is cancelled. Then it accepts only what is in the kernel's queue already,
-/// and returns when all requests in flight, including streams, are answered.
+/// Serves `router` on `listener` until `stop` is cancelled. After that, it accepts only connections that are already in
+/// the kernel's queue, and returns when all requests in flight, including streams, have been answered.
 pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, stop: CancellationToken) {
     let limiter = ConnectionLimiter::new(limits.max_connections, limits.max_connections_per_peer);
     let connections = TaskTracker::new();
@@ -159,8 +159,8 @@ fn connection_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Completes when `stop` is cancelled; on a new connection a moment later, because its first request may be on its way.
-/// A proxy does not repeat a POST that it has sent.
+/// Completes when `stop` is cancelled. On a connection that has not sent a request yet, it completes
+/// [`FIRST_REQUEST_GRACE`] later: the request may be on its way, and a proxy does not resend a POST.
 async fn stopped_between_requests(stop: &CancellationToken, permit: &ConnectionPermit) {
     stop.cancelled().await;
     if !permit.request_received() {
@@ -213,8 +213,7 @@ async fn metrics(State(registry): State<Registry>) -> Response {
     }
 }
 
-/// Serves a starting server until `stop` is cancelled. It answers health checks, and responds to everything else with
-/// 503.
+/// Serves health checks while the server starts, until `stop` is cancelled. All other requests get a 503.
 pub async fn serve_during_startup(
     listener: Arc<TcpListener>,
     readiness: Arc<dyn Readiness>,

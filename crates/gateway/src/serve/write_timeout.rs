@@ -21,7 +21,7 @@ impl<S> WriteTimeout<S> {
         Self { stream, timeout, timer: None }
     }
 
-    /// Returns `result` if the write is done, and an error if it has been pending for too long.
+    /// Returns `result` if the write is done, otherwise `Pending`, or an error once the timeout has passed.
     fn poll_timeout<T>(&mut self, result: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if result.is_ready() {
             self.timer = None;
@@ -80,7 +80,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_stops_reading_times_out_and_a_slow_one_does_not() {
+    async fn a_write_times_out_if_the_peer_stops_reading_but_not_if_it_is_slow() {
         let (server, mut client) = tokio::io::duplex(8);
         let mut stream = WriteTimeout::new(server, Duration::from_secs(10));
         let slow_reader = tokio::time::timeout(Duration::from_secs(60), async {

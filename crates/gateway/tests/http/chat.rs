@@ -1,4 +1,4 @@
-//! Chat turns: the exact events, the answer as one document, and failures.
+//! Chat turns: the exact events of a stream, the answer as a single JSON document, and failures.
 
 use crate::support::*;
 use axum::body::Body;
@@ -95,14 +95,14 @@ async fn a_failure_after_the_first_event_is_the_last_event() {
     assert_eq!(reply.status, 200);
     let last = reply.text.split("\n\n").nth(2).expect("a third event").to_owned();
     insta::assert_snapshot!(last);
-    let document =
+    let json_reply =
         send(&router(gate_with_run(interrupted_run), settings()), post_chat(r#"{"message":"How?","stream":false}"#))
             .await;
-    assert_eq!(document.problem().0, 503);
+    assert_eq!(json_reply.problem().0, 503);
 }
 
 #[tokio::test]
-async fn the_body_becomes_a_command() {
+async fn the_request_body_is_parsed_into_the_command() {
     let mut gate = gate_for(Role::User);
     gate.on::<SendMessage>(|_, command| {
         assert!({
@@ -119,9 +119,10 @@ async fn the_body_becomes_a_command() {
     assert_eq!(send(&router(gate, settings()), post_chat(body)).await.status, 200);
 }
 
-/// A missing parent is the active branch's end, and null is the start of the conversation.
+/// Without `parent_id`, the message continues the active branch. With null, it starts a new branch at the beginning of
+/// the conversation.
 #[tokio::test]
-async fn the_body_says_where_the_message_is_added() {
+async fn parent_id_and_regenerate_select_the_branch() {
     let id = MessageId::from_uuid(uuid(0xf004));
     let text = || MessageText::parse("How?").expect("a message");
     for (body, expected) in [
@@ -143,7 +144,7 @@ async fn the_body_says_where_the_message_is_added() {
 }
 
 #[tokio::test]
-async fn an_invalid_turn_names_the_field() {
+async fn a_validation_error_names_the_invalid_field() {
     let router = router(gate_for(Role::User), settings());
     for (body, pointer) in [
         (r#"{"message":"  "}"#, "/message"),
@@ -176,11 +177,11 @@ async fn a_client_that_disconnects_drops_the_stream() {
     let mut gate = gate_for(Role::User);
     gate.on::<SendMessage>(move |_, _| {
         let flag = DropFlag(Arc::clone(&flag));
-        let endless: EventStream = event_stream(vec![started_event()])
+        let endless_run: EventStream = event_stream(vec![started_event()])
             .chain(futures::stream::pending())
             .inspect(move |_| assert!(!flag.0.load(Ordering::SeqCst)))
             .boxed();
-        Ok(endless)
+        Ok(endless_run)
     });
     let response = router(gate, settings()).oneshot(post_chat(r#"{"message":"How?"}"#)).await.expect("infallible");
     let mut body = response.into_body().into_data_stream();
@@ -220,7 +221,7 @@ async fn a_run_is_replayed_from_the_last_event_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_without_events_sends_comments() {
+async fn an_idle_stream_sends_keep_alive_comments() {
     let mut gate = gate_for(Role::User);
     gate.on::<SendMessage>(|_, _| Ok(event_stream(vec![started_event()]).chain(futures::stream::pending()).boxed()));
     let response = router(gate, settings()).oneshot(post_chat(r#"{"message":"How?"}"#)).await.expect("infallible");

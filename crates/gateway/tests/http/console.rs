@@ -1,4 +1,4 @@
-//! The console's files and pages, with files of a test instead of the built ones.
+//! The web console: its pages and static files, with three small files instead of the built ones.
 
 use crate::support::{Reply, gate_for, get, send, settings, with_header};
 use axum::Router;
@@ -12,10 +12,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-/// A page and one script.
-struct Files;
+/// The page, a script and an icon.
+struct TestFiles;
 
-impl ConsoleFiles for Files {
+impl ConsoleFiles for TestFiles {
     fn file(&self, path: &str) -> Option<ConsoleFile> {
         let content = match path {
             "index.html" => "<meta content=\"__CONSOLE_SETTINGS__\"><style nonce=\"__CSP_NONCE__\"></style>",
@@ -46,20 +46,20 @@ fn router(files: Option<Arc<dyn ConsoleFiles>>, settings: GatewaySettings) -> Ro
     gateway::router(Arc::new(gate_for(Role::User)), ports, settings)
 }
 
-fn with_files() -> Router {
-    router(Some(Arc::new(Files)), settings())
+fn router_with_console() -> Router {
+    router(Some(Arc::new(TestFiles)), settings())
 }
 
-fn accepting(encoding: &str) -> Request<Body> {
-    with_header(get("/ui/assets/app-1f.js"), "accept-encoding", encoding)
+fn get_script_accepting(encodings: &str) -> Request<Body> {
+    with_header(get("/ui/assets/app-1f.js"), "accept-encoding", encodings)
 }
 
 async fn fetch(path: &str) -> Reply {
-    send(&with_files(), get(path)).await
+    send(&router_with_console(), get(path)).await
 }
 
 #[tokio::test]
-async fn the_root_leads_to_the_console() {
+async fn the_root_redirects_to_the_console() {
     for path in ["/", "/ui"] {
         let reply = fetch(path).await;
         assert_eq!((reply.status.as_u16(), reply.header("location")), (307, Some("/ui/")), "{path}");
@@ -68,7 +68,7 @@ async fn the_root_leads_to_the_console() {
 
 #[tokio::test]
 async fn every_page_has_a_new_nonce_and_is_not_cached() {
-    let router = with_files();
+    let router = router_with_console();
     let mut nonces = Vec::new();
     for path in ["/ui/", "/ui/documents/1?page=2", "/ui/index.html"] {
         let reply = send(&router, get(path)).await;
@@ -83,14 +83,14 @@ async fn every_page_has_a_new_nonce_and_is_not_cached() {
 }
 
 #[tokio::test]
-async fn the_page_tells_the_sign_in_and_the_resources_of_this_server() {
+async fn the_page_contains_the_sign_in_settings_and_the_resources_of_the_server() {
     let client = ConsoleClient {
         issuer: "https://login.example/plant".to_owned(),
         client_id: "console".to_owned(),
         scope: "openid".to_owned(),
     };
     let settings = GatewaySettings { console: ConsoleSettings { sign_in: Some(client) }, ..settings() };
-    let reply = send(&router(Some(Arc::new(Files)), settings), get("/ui/")).await;
+    let reply = send(&router(Some(Arc::new(TestFiles)), settings), get("/ui/")).await;
     let text = reply.text.replace("&quot;", "\"");
     assert!(text.contains(r#""client_id":"console""#) && text.contains(r#""development":false"#), "{text}");
     assert!(text.contains(r#""admin/users""#), "{text}");
@@ -98,7 +98,7 @@ async fn the_page_tells_the_sign_in_and_the_resources_of_this_server() {
 }
 
 #[tokio::test]
-async fn hashed_files_are_kept_for_ever_and_missing_ones_are_no_pages() {
+async fn hashed_files_are_immutable_and_missing_files_are_not_found() {
     let asset = fetch("/ui/assets/app-1f.js").await;
     assert_eq!(asset.header("cache-control"), Some("public, max-age=31536000, immutable"));
     assert_eq!(asset.header("content-type"), Some("text/javascript; charset=utf-8"));
@@ -106,25 +106,25 @@ async fn hashed_files_are_kept_for_ever_and_missing_ones_are_no_pages() {
     for path in ["/ui/assets/none.js", "/ui/pdfjs/none.bcmap"] {
         assert_eq!(fetch(path).await.problem().0, 404, "{path}");
     }
-    let known = with_header(get("/ui/assets/app-1f.js"), "if-none-match", "W/\"abc\"");
-    assert_eq!(send(&with_files(), known).await.status.as_u16(), 304);
+    let conditional = with_header(get("/ui/assets/app-1f.js"), "if-none-match", "W/\"abc\"");
+    assert_eq!(send(&router_with_console(), conditional).await.status.as_u16(), 304);
 }
 
 #[tokio::test]
-async fn a_file_is_sent_as_the_browser_accepts_it() {
+async fn a_file_is_sent_in_an_encoding_that_the_browser_accepts() {
     for (accepted, encoding, body) in [
         ("gzip, deflate, br", Some("br"), "brotli"),
         ("gzip, br;q=0", Some("gzip"), "gzip"),
         ("identity", None, "console.log('a script')"),
     ] {
-        let reply = send(&with_files(), accepting(accepted)).await;
+        let reply = send(&router_with_console(), get_script_accepting(accepted)).await;
         assert_eq!((reply.header("content-encoding"), reply.text.as_str()), (encoding, body), "{accepted}");
         assert_eq!(reply.header("vary"), Some("accept-encoding"));
     }
 }
 
 #[tokio::test]
-async fn a_server_without_console_or_development_mode_has_neither() {
+async fn console_and_development_routes_are_not_found_if_disabled() {
     let router = router(None, settings());
     for path in ["/ui/", "/ui/assets/app-1f.js", "/v1/development/users"] {
         assert_eq!(send(&router, get(path)).await.problem().0, 404, "{path}");

@@ -1,4 +1,4 @@
-//! Downloads: always as an attachment; the whole file or one range.
+//! Downloads of documents, always as an attachment: the whole file, one range, and conditional requests.
 
 use crate::support::*;
 use axum::body::Bytes;
@@ -41,7 +41,7 @@ async fn a_download_is_an_attachment_in_a_sandbox() {
 }
 
 #[tokio::test]
-async fn a_range_is_served_and_one_beyond_the_end_is_refused() {
+async fn a_range_is_served_and_a_range_beyond_the_end_is_refused() {
     let router = router(gate(), settings());
     for (range, text, content_range) in [
         ("bytes=2-4", "234", "bytes 2-4/10"),
@@ -61,7 +61,7 @@ async fn a_range_is_served_and_one_beyond_the_end_is_refused() {
 }
 
 #[tokio::test]
-async fn a_matching_etag_is_not_modified() {
+async fn a_matching_etag_returns_not_modified() {
     let router = router(gate(), settings());
     let reply = send(&router, with_header(get(PATH), "if-none-match", "\"x\", W/\"ab12\"")).await;
     assert_eq!((reply.status.as_u16(), reply.text.as_str()), (304, ""));

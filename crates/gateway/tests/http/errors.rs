@@ -22,7 +22,7 @@ fn gate_with_error(error: fn() -> GateError) -> MockGate {
 const CONVERSATION: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f003";
 
 #[tokio::test]
-async fn errors_of_the_gate_have_their_status_and_code() {
+async fn gate_errors_have_the_documented_status_and_code() {
     for (error, status, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "not_found"),
         (|| GateError::OperationDenied { reason: RefusalCode::Matrix, decision_id: None }, 403, "policy_denied"),
@@ -64,7 +64,7 @@ async fn an_outage_reveals_no_internals() {
 }
 
 #[tokio::test]
-async fn an_invalid_and_a_missing_token_differ_in_the_challenge_only() {
+async fn an_invalid_and_a_missing_token_differ_only_in_the_challenge() {
     let mut gate = MockGate::new();
     gate.on_login(|token, _| {
         Err(GateError::Unauthenticated { reason: if token.is_some() { "expired" } else { "none" } })
@@ -142,7 +142,7 @@ async fn an_invalid_id_is_looked_up_like_an_unknown_one() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_methods_are_problem_documents() {
+async fn unknown_paths_and_methods_return_problem_documents() {
     let router = router(gate_for(Role::User), settings());
     assert_eq!(send(&router, get("/v2/x")).await.problem(), (404, "not_found".into(), None));
     let reply = send(&router, request("DELETE", "/v1/search", Body::empty())).await;
@@ -153,7 +153,7 @@ async fn unknown_paths_and_methods_are_problem_documents() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500_and_the_router_keeps_serving() {
+async fn a_panic_returns_a_500_and_the_router_keeps_serving() {
     let mut gate = gate_for(Role::User);
     gate.on::<GetConversation>(|_, _| panic!("secret"));
     let router = router(gate, settings());

@@ -1,4 +1,4 @@
-//! HTTP/2 connections: idle timeout, maximum age and limit of streams, over real connections and real time.
+//! HTTP/2 connections: idle timeout, maximum age and stream limit, with real sockets and in real time.
 
 use crate::sockets::{SERVER_TIMEOUT, Server, endless_run, gate, limits};
 use crate::support::{router, settings};
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-/// Opens a connection that answers pings, but sends requests only when the test does.
+/// Opens a connection. A spawned task answers pings; the test sends the requests.
 async fn connect(server: &Server) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
     let stream = TokioIo::new(server.connect().await);
     let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
@@ -85,7 +85,7 @@ async fn a_connection_has_a_limited_number_of_concurrent_streams() {
         Server::start(router(gate_with_endless_run(), settings()), Limits { max_concurrent_streams: 2, ..limits() })
             .await;
     let (mut sender, _connection) = connect(&server).await;
-    sender.send_request(get_me()).await.expect("a response, and with it the server's settings");
+    sender.send_request(get_me()).await.expect("a response, which comes after the server's SETTINGS frame");
     let mut streams = Vec::new();
     for _ in 0..2 {
         let mut body = sender.send_request(chat_request()).await.expect("a response").into_body();

@@ -1,4 +1,4 @@
-//! Rate limits per user and per peer, and the routes that have none.
+//! Rate limits per user and per peer address, and the routes that are not rate limited.
 
 use crate::support::*;
 use axum::body::Body;
@@ -41,7 +41,7 @@ async fn a_viewer_has_a_burst_of_ten_requests() {
 }
 
 #[tokio::test]
-async fn error_responses_count_and_have_the_headers() {
+async fn error_responses_count_and_have_the_rate_limit_headers() {
     let router = router(gate(Role::Admin), GatewaySettings::default());
     let reply = send(&router, json_request("POST", "/v1/search", "{")).await;
     assert_eq!(reply.status, 400);
@@ -49,7 +49,7 @@ async fn error_responses_count_and_have_the_headers() {
 }
 
 #[tokio::test]
-async fn with_rate_limits_off_no_request_counts() {
+async fn without_rate_limits_no_request_is_counted() {
     let router = router(gate(Role::Viewer), settings());
     for _ in 0..20 {
         let reply = send(&router, get("/v1/me")).await;

@@ -1,4 +1,5 @@
-//! Lingering close over a real connection: a client that sends all of a refused upload receives the response.
+//! Lingering close over a real connection: after refusing an upload, the server discards the rest of the body before it
+//! closes the connection, so that the client receives the response.
 
 use crate::support::*;
 use gateway::GatewaySettings;
@@ -36,8 +37,8 @@ async fn refused_upload(settings: GatewaySettings) -> std::io::Result<String> {
 }
 
 #[tokio::test]
-async fn the_client_receives_the_refusal() {
-    let response = refused_upload(settings()).await.expect("the connection holds");
+async fn a_client_that_sends_the_whole_body_receives_the_error() {
+    let response = refused_upload(settings()).await.expect("the connection is not reset");
     assert!(response.starts_with("HTTP/1.1 401 "), "{response}");
     assert!(response.contains("\"code\":\"invalid_token\""), "{response}");
 }

@@ -1,5 +1,5 @@
-//! Tests of the whole router over a mocked gate: commands that reach the gate, and responses, byte for byte where
-//! clients rely on it.
+//! Tests of the whole router with a mocked gate: the commands that reach the gate, and the responses, byte for byte
+//! where clients rely on that.
 
 #![expect(
     clippy::expect_used,

@@ -1,5 +1,4 @@
-//! The OpenAI-compatible API: the commands that requests are parsed to, and the chunks and answers as clients parse
-//! them.
+//! The OpenAI-compatible API: the commands that requests become, and the chunks and responses that clients receive.
 
 use crate::support::*;
 use axum::body::Body;
@@ -32,8 +31,8 @@ fn post_question(fields: Value) -> Request<Body> {
 
 fn assistant_run() -> Vec<RunEvent> {
     let mut started = started_event();
-    if let RunEvent::Started { escalation: escalated, .. } = &mut started {
-        *escalated = Some(Escalation::UserRequest);
+    if let RunEvent::Started { escalation, .. } = &mut started {
+        *escalation = Some(Escalation::UserRequest);
     }
     vec![
         started,
@@ -136,22 +135,22 @@ async fn a_direct_model_returns_tool_calls_to_the_client() {
     .await;
     assert_eq!(streamed.header("x-conversation-id"), None);
     insta::assert_snapshot!(streamed.text);
-    let document =
+    let response =
         reply(gate_with_model(tool_calling_run), post_question(json!({ "model": "fast-direct", "tools": [tool] })))
             .await
             .json();
-    let message = &document["choices"][0]["message"];
-    assert_eq!((&message["content"], &document["choices"][0]["finish_reason"]), (&Value::Null, &json!("tool_calls")));
+    let message = &response["choices"][0]["message"];
+    assert_eq!((&message["content"], &response["choices"][0]["finish_reason"]), (&Value::Null, &json!("tool_calls")));
     let function = json!({ "name": "read_tag", "arguments": "{\"tag\":\"P-101\"}" });
     assert_eq!(message["tool_calls"][0], json!({ "id": "call_1", "type": "function", "function": function }));
     assert_eq!(
-        (&document["platform"]["message_id"], &document["platform"]["conversation_id"]),
+        (&response["platform"]["message_id"], &response["platform"]["conversation_id"]),
         (&json!(null), &json!(null))
     );
 }
 
 #[tokio::test]
-async fn a_question_to_the_assistant_becomes_a_command() {
+async fn a_question_to_the_assistant_is_parsed_into_the_command() {
     let mut gate = gate_for(Role::User);
     gate.on::<AskAssistant>(|_, command| {
         assert!({
@@ -194,7 +193,7 @@ async fn a_question_to_the_assistant_becomes_a_command() {
 }
 
 #[tokio::test]
-async fn client_tools_and_their_results_go_to_the_assistant() {
+async fn client_tools_and_their_results_are_passed_to_the_assistant() {
     let rounds = json!([
         { "role": "user", "content": "Read P-101." },
         { "role": "assistant", "tool_calls": [
@@ -275,7 +274,7 @@ async fn a_failure_before_the_first_output_is_an_error_response_and_after_it_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_answer_is_a_stream_that_is_kept_open() {
+async fn a_slow_stream_is_kept_open_with_comments() {
     let mut gate = gate_for(Role::User);
     gate.on::<AskModel>(|_, _| {
         let late_events = futures::stream::once(async {

@@ -1,4 +1,4 @@
-//! Errors of the OpenAI-compatible API: always in OpenAI's format, including those of middleware.
+//! Errors of the OpenAI-compatible API: always in OpenAI's format, including errors that middleware returns.
 
 use crate::support::*;
 use axum::body::Body;
@@ -25,7 +25,7 @@ struct OpenAiError {
     param: Option<String>,
 }
 
-/// Parses an error response, and checks the members that every error has.
+/// Parses an error response, and checks the headers and fields that every error has.
 fn parse_error(reply: &Reply) -> OpenAiError {
     assert_eq!(reply.header("content-type"), Some("application/json"), "{}", reply.text);
     assert!(reply.header("x-request-id").is_some());
@@ -50,7 +50,7 @@ fn post_hello() -> Request<Body> {
 }
 
 #[tokio::test]
-async fn errors_of_the_gate_have_openais_status_and_codes() {
+async fn gate_errors_have_openais_status_and_codes() {
     let out_of_tokens = || {
         let (limit, retry_after) = (BudgetLimit::TenantTokens, Duration::from_secs(90));
         RuntimeError::BudgetExceeded { limit, retry_after }.into()
@@ -148,7 +148,7 @@ async fn rate_limited_requests_have_retry_after() {
 }
 
 #[tokio::test]
-async fn an_invalid_field_is_named() {
+async fn a_validation_error_names_the_invalid_field() {
     let router = router(gate_for(Role::User), settings());
     let user = json!([{ "role": "user", "content": "Hi" }]);
     let chat = |fields: Value| {
@@ -210,7 +210,7 @@ async fn an_invalid_field_is_named() {
 }
 
 #[tokio::test]
-async fn an_invalid_embedding_input_is_named() {
+async fn a_validation_error_names_the_invalid_embedding_field() {
     let router = router(gate_for(Role::User), settings());
     for (body, param) in [
         (json!({ "model": "embed", "input": [[1, 100_256]] }), "input[0]"),
@@ -224,7 +224,7 @@ async fn an_invalid_embedding_input_is_named() {
 }
 
 #[tokio::test]
-async fn client_schemas_have_a_limited_size() {
+async fn client_schemas_are_limited_in_depth_and_size() {
     let nested =
         |depth: usize| (0..depth).fold(r#"{"type":"string"}"#.to_owned(), |inner, _| format!(r#"{{"not":{inner}}}"#));
     let wide = format!(r#"{{"enum":[{}]}}"#, vec!["1"; 3_000].join(","));

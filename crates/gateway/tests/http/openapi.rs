@@ -23,18 +23,18 @@ fn the_document_has_all_routes() {
 }
 
 #[test]
-fn each_operation_has_an_id_of_its_own() {
+fn operation_ids_are_unique() {
     let document = document();
     let items = document["paths"].as_object().expect("paths").values();
     let operations = items.flat_map(|item| item.as_object().expect("an item").values());
     let ids: Vec<_> = operations.map(|operation| operation["operationId"].as_str().expect("an id")).collect();
-    let different: HashSet<_> = ids.iter().collect();
-    assert_eq!(different.len(), ids.len(), "{ids:?}");
+    let unique_ids: HashSet<_> = ids.iter().collect();
+    assert_eq!(unique_ids.len(), ids.len(), "{ids:?}");
     assert!(ids.contains(&"patch_v1_conversations_id"), "{ids:?}");
 }
 
 #[test]
-fn routes_behind_authentication_have_the_scheme_and_the_errors() {
+fn authenticated_routes_document_the_security_scheme_and_errors() {
     let document = document();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("an item") {

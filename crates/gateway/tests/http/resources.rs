@@ -1,4 +1,4 @@
-//! Routes of the resources: the commands that reach the gate, and the responses.
+//! The resource routes: the commands that reach the gate, and the responses.
 
 use crate::support::*;
 use async_trait::async_trait;
@@ -328,7 +328,7 @@ impl Readiness for TwoComponents {
 }
 
 #[tokio::test]
-async fn a_required_component_that_is_down_fails_readiness_and_not_liveness() {
+async fn a_required_component_that_is_down_fails_readiness_but_not_liveness() {
     for (database_up, status, word) in [(true, 200, "ready"), (false, 503, "unavailable")] {
         let router = router_with_readiness(MockGate::new(), settings(), Arc::new(TwoComponents { database_up }));
         let ready = send(&router, get("/ready")).await;

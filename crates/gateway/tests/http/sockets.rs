@@ -1,5 +1,5 @@
-//! Hostile and slow clients over real sockets: they are disconnected, and other clients are served meanwhile. The
-//! timeouts of connections run in real time.
+//! Hostile and slow clients, over real sockets and in real time: the server disconnects them, and keeps serving other
+//! clients.
 
 use crate::support::{account, caller, event_stream, router, settings, started_event};
 use axum::Router;
@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Timeouts of the server under test.
 pub const SERVER_TIMEOUT: Duration = Duration::from_millis(400);
-/// Maximum time that a client waits. Only a failing test waits this long.
+/// Maximum time that a client waits. Only a test that fails waits this long.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub struct Server {
@@ -51,7 +51,7 @@ impl Server {
         socket.connect(self.address).await.expect("a connection")
     }
 
-    /// Sends a request on a connection of its own and returns the response.
+    /// Sends a request on a new connection and returns the response.
     async fn send(&self, request: &str) -> String {
         send(self.connect().await, request).await
     }
@@ -130,7 +130,7 @@ async fn silent_connections_do_not_keep_others_out() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_sent_too_slowly_ends_the_connection_in_both_protocols() {
+async fn slow_headers_end_the_connection_in_both_protocols() {
     let server = Server::start(router(gate(), settings()), limits()).await;
     for start in
         ["GET /v1/me HTTP/1.1\r\nhost: x\r\nx: ", "P", "PRI * HTTP/2.0\r\n\r\nSM", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
@@ -190,7 +190,7 @@ impl Drop for DropFlag {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_disconnected_and_buffers_little() {
+async fn a_client_that_does_not_read_is_disconnected_and_little_is_buffered() {
     let (event_count, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let (count, flag) = (Arc::clone(&event_count), Arc::clone(&dropped));
     let mut gate = gate();
@@ -209,7 +209,7 @@ async fn a_client_that_does_not_read_is_disconnected_and_buffers_little() {
     eventually("the server drops the stream", || async { dropped.load(Ordering::SeqCst).then_some(()) }).await;
     // The limit covers the socket buffers of both ends and a few hundred KiB in the server.
     let bytes = event_count.load(Ordering::SeqCst) * 10_000;
-    assert!(bytes < 20 << 20, "{bytes} bytes were produced and not read");
+    assert!(bytes < 20 << 20, "{bytes} bytes were produced although the client reads nothing");
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn headers_and_targets_have_a_limited_size_and_a_large_token_fits() {
     }
 }
 
-/// A gate that counts and blocks requests for memories until `lock` is free, and whose runs never end.
+/// A gate that counts requests for memories and blocks them until `lock` is free, and whose runs never end.
 fn blocking_gate(lock: &Arc<Mutex<()>>, request_count: &Arc<AtomicUsize>) -> MockGate {
     let mut gate = gate();
     let (lock, request_count) = (Arc::clone(lock), Arc::clone(request_count));
@@ -272,11 +272,11 @@ async fn requests_above_the_limit_are_refused_at_once_and_the_others_are_answere
     drop(lock_guard);
     assert!(send(in_flight, "").await.starts_with("HTTP/1.1 200"));
     let response = server.send(&get("/v1/me", "")).await;
-    assert!(response.starts_with("HTTP/1.1 200"), "turns that wait for a model do not count: {response}");
+    assert!(response.starts_with("HTTP/1.1 200"), "turns that wait for a model do not count as in flight: {response}");
 }
 
 #[tokio::test]
-async fn bodies_that_are_sent_too_slowly_do_not_count_and_are_aborted() {
+async fn slow_request_bodies_do_not_count_as_in_flight_and_are_aborted() {
     let logins = Arc::new(AtomicUsize::new(0));
     let mut gate = gate();
     let counter = Arc::clone(&logins);
@@ -297,7 +297,10 @@ async fn bodies_that_are_sent_too_slowly_do_not_count_and_are_aborted() {
         .await;
     }
     let response = server.send(&get("/v1/me", "")).await;
-    assert!(response.starts_with("HTTP/1.1 200"), "requests that wait for their body do not count: {response}");
+    assert!(
+        response.starts_with("HTTP/1.1 200"),
+        "requests that wait for their body do not count as in flight: {response}"
+    );
     for connection in slow_connections {
         let response = send(connection, "").await;
         assert!(response.starts_with("HTTP/1.1 400"), "{response}");

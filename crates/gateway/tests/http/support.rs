@@ -1,4 +1,4 @@
-//! Test support: a router over a mocked gate, requests, responses and sample data.
+//! Test support: a router with a mocked gate, requests, responses and sample data.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+/// A response with its whole body.
 pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -55,6 +56,7 @@ impl Reply {
     }
 }
 
+/// The default settings, without rate limits.
 pub fn settings() -> GatewaySettings {
     GatewaySettings { rate_limit_enabled: false, ..GatewaySettings::default() }
 }
@@ -108,6 +110,7 @@ pub fn with_header(mut request: Request<Body>, name: &'static str, value: &str) 
     request
 }
 
+/// Returns a fixed id: `uuid(3)` is `00000000-0000-0000-0000-00000000f003`.
 pub fn uuid(n: u128) -> Uuid {
     Uuid::from_u128(0xf000 + n)
 }

@@ -20,6 +20,7 @@ use tools::error::IngestError;
 const PATH: &str = "/v1/documents/upload";
 const FILE: (&str, Option<&str>, &str) = ("file", Some("dir/SOP 12.pdf"), "%PDF");
 
+/// Name, file name and content of a form field. Fields that are not files have no file name.
 type Part<'a> = (&'a str, Option<&'a str>, &'a str);
 
 fn form(parts: &[Part<'_>]) -> String {
@@ -43,7 +44,7 @@ fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
     })
 }
 
-/// A gate that reads the upload like the layers below, and stores a description of it in `description`.
+/// A gate that reads the whole upload, as the real use case does, and stores a description of it in `description`.
 fn reading_gate(description: &Arc<Mutex<String>>) -> MockGate {
     let description = Arc::clone(description);
     let mut gate = gate_for(Role::User);
@@ -94,7 +95,7 @@ async fn fields_may_come_before_or_after_the_file() {
 }
 
 #[tokio::test]
-async fn a_duplicate_is_a_200_with_the_status_of_the_document() {
+async fn a_duplicate_returns_a_200_with_the_status_of_the_document() {
     let mut gate = gate_for(Role::User);
     gate.on::<UploadDocument>(|_, _| Ok(UploadOutcome::Duplicate(document())));
     let reply = send(&router(gate, settings()), post(form(&[FILE]))).await;
@@ -113,7 +114,7 @@ async fn tags_are_a_json_array_or_separated_by_commas() {
 }
 
 #[tokio::test]
-async fn an_invalid_form_names_the_field() {
+async fn a_validation_error_names_the_invalid_form_field() {
     let router = router(reading_gate(&Arc::default()), settings());
     let long = "x".repeat(65 << 10);
     let name = "n".repeat(256);
