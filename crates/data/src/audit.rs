@@ -254,7 +254,7 @@ impl AuditReader for PgAuditReader {
 impl From<AuditRow> for AuditRecord {
     fn from(row: AuditRow) -> Self {
         let ids = RecordedIds { session: row.session_id, conversation: row.conversation_id };
-        let ids = ids.of_layout(RowLayout::from_number(row.layout));
+        let ids = ids.normalize_for_layout(RowLayout::from_number(row.layout));
         Self {
             id: row.id.into(),
             tenant_id: row.tenant_id.into(),

@@ -314,7 +314,7 @@ impl JobQueue for PgJobQueue {
         SWEEP_SESSIONS.query().scalar(&mut connection).await.map(to_u64)
     }
 
-    async fn enqueue_reembedding(&self) -> Result<u64, StoreError> {
+    async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("queueing the reindexing").await?;
         ENQUEUE_REINDEX.query().scalar(&mut connection).await.map(to_u64)
     }
@@ -341,7 +341,7 @@ impl LeasedJobRow {
                 return Err(StoreError::Failed { activity: "claiming a job", source });
             }
             (JobKind::VectorIndex, _) => JobPayload::BuildVectorIndex,
-            (JobKind::Reembedding, _) => JobPayload::Reembed,
+            (JobKind::Reindex, _) => JobPayload::Reindex,
         };
         Ok(LeasedJob {
             lease: Lease { job, token: self.lease_token },

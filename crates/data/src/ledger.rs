@@ -97,7 +97,7 @@ impl PgTenantTx {
         self.deferred().push_call(row);
     }
 
-    pub(crate) async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
+    pub(crate) async fn select_call_sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
         // Two extra rows: the total, and one group more than allowed to detect that groups were cut off.
         let limit = i64::try_from(UsageQuery::MAX_GROUPS + 2).unwrap_or(i64::MAX);
         let rows: Vec<GroupUsage> = SUMS

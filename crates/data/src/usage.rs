@@ -160,7 +160,7 @@ impl UsageRepo for PgTenantTx {
 
     async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
         self.insert_deferred_calls().await?;
-        self.sum_calls(query).await
+        self.select_call_sums(query).await
     }
 }
 

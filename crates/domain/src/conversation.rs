@@ -183,7 +183,7 @@ impl Sources {
     /// The highest of the documents' current classifications, which `current` contains. For a document that is missing
     /// there, the recorded classification counts. `public` if there are no documents.
     #[must_use]
-    pub fn current_class(&self, current: &BTreeMap<DocumentId, Classification>) -> Classification {
+    pub fn current_classification(&self, current: &BTreeMap<DocumentId, Classification>) -> Classification {
         let classifications = self.0.iter().map(|(document, recorded)| current.get(document).unwrap_or(recorded));
         classifications.copied().max().unwrap_or(Classification::Public)
     }

@@ -161,7 +161,7 @@ impl Platform {
         let mut workers =
             Worker::pool(settings.worker.concurrency, &self.queue, &self.ingest, worker_settings(settings));
         if self.embedders.next.is_none() {
-            workers = workers.into_iter().map(|worker| worker.without_kind(JobKind::Reembedding)).collect();
+            workers = workers.into_iter().map(|worker| worker.without_kind(JobKind::Reindex)).collect();
         }
         workers
     }
@@ -172,7 +172,7 @@ impl Platform {
     pub fn reindex_worker(&self, settings: &Settings) -> Option<(Worker, EmbeddingModel)> {
         let next = self.embedders.next.as_ref()?;
         let worker = Worker::new(Arc::clone(&self.queue), Arc::clone(&self.ingest), worker_settings(settings));
-        Some((worker.only_kinds(vec![JobKind::Reembedding]), next.model()))
+        Some((worker.only_kinds(vec![JobKind::Reindex]), next.model()))
     }
 
     /// Queues documents for ingestion again if their vectors come from a model that is no longer configured. Until they

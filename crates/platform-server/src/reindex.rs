@@ -34,7 +34,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     if model.dimension == 0 {
         bail!("the next embedding model does not respond, so its dimension is unknown");
     }
-    let queued = platform.queue.enqueue_reembedding().await.context("the tenants cannot be queued")?;
+    let queued = platform.queue.enqueue_reindex().await.context("the tenants cannot be queued")?;
     crate::print(&format!("{queued} tenants queued to be embedded with {}", model.name))?;
     let signals = TaskTracker::new();
     let stop = shutdown::on_signal(&signals)?;
@@ -53,7 +53,7 @@ pub async fn run(settings: Settings) -> Result<()> {
 async fn wait_for_jobs(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
     let mut printed = None;
     loop {
-        let job_counts = platform.queue.job_counts(JobKind::Reembedding).await.context("the jobs cannot be counted")?;
+        let job_counts = platform.queue.job_counts(JobKind::Reindex).await.context("the jobs cannot be counted")?;
         if printed != Some(job_counts.pending) {
             crate::print(&format!("{} tenants left", job_counts.pending))?;
             printed = Some(job_counts.pending);

@@ -21,7 +21,7 @@ pub(crate) async fn withhold(
     let classifications =
         current_classifications(tx, messages.iter().flat_map(|message| message.sources.documents())).await?;
     for message in messages.iter_mut().filter(|message| message.role != MessageRole::User) {
-        message.classification = message.classification.max(message.sources.current_class(&classifications));
+        message.classification = message.classification.max(message.sources.current_classification(&classifications));
         if message.classification > clearance {
             message.content.clear();
             message.citations.clear();

@@ -146,7 +146,7 @@ impl Worker {
                 reason: "the workers stopped before the job was done".to_owned(),
                 counts_as_attempt: true,
             }),
-            JobPayload::Reembed => self.ingest.process(job).await,
+            JobPayload::Reindex => self.ingest.process(job).await,
             JobPayload::BuildVectorIndex => {
                 let was_built = self.queue.build_vector_index(job.lease).await?;
                 Ok(if was_built { JobOutcome::Done } else { JobOutcome::Stale })

@@ -47,7 +47,7 @@ row! {
 pub(super) use checkpoint_columns;
 
 row! {
-    pub(crate) struct PurgeRow, columns = retirement_columns {
+    pub(crate) struct PurgeRow, columns = purge_columns {
         tenant_id: Uuid,
         through_seq: i64,
         chain_hash: Sha256Column,
@@ -58,7 +58,7 @@ row! {
         signature: Vec<u8>,
     }
 }
-pub(super) use retirement_columns;
+pub(super) use purge_columns;
 
 /// The session id and the conversation id of an audit row.
 pub(super) struct RecordedIds {
@@ -68,7 +68,7 @@ pub(super) struct RecordedIds {
 
 impl RecordedIds {
     /// Swaps the two ids if the row has the first layout, which stored the conversation id in `session_id`.
-    pub(super) fn of_layout(self, layout: RowLayout) -> Self {
+    pub(super) fn normalize_for_layout(self, layout: RowLayout) -> Self {
         if layout == RowLayout::WITHOUT_SESSION {
             Self { session: self.conversation, conversation: self.session }
         } else {
@@ -94,7 +94,8 @@ impl From<SealedEntryRow> for ChainPageEntry {
             });
         };
         let layout = row.layout.map(RowLayout::from_number).unwrap_or_default();
-        let ids = RecordedIds { session: row.session_id, conversation: row.conversation_id }.of_layout(layout);
+        let ids =
+            RecordedIds { session: row.session_id, conversation: row.conversation_id }.normalize_for_layout(layout);
         Self::Event(Box::new(ChainedEvent {
             layout,
             tenant_id: row.tenant_id,

@@ -280,7 +280,7 @@ fn latest_valid_purge_record<'a>(
 ) -> Option<&'a PurgeRecord> {
     let mut latest: Option<&PurgeRecord> = None;
     for record in purge_records {
-        match keys.verify_retirement(record) {
+        match keys.verify_purge_record(record) {
             Verification::Valid => {
                 if latest.is_none_or(|known| (known.before, known.at) < (record.before, record.at)) {
                     latest = Some(record);

@@ -1,6 +1,6 @@
 //! Reads the audit log in chain order, with the auditor's role.
 
-use super::chain_rows::{CheckpointRow, PurgeRow, SealedEntryRow, checkpoint_columns, retirement_columns};
+use super::chain_rows::{CheckpointRow, PurgeRow, SealedEntryRow, checkpoint_columns, purge_columns};
 use super::verify::lift_limits;
 use crate::pool::Database;
 use crate::rows::Sha256Column;
@@ -49,7 +49,7 @@ statements! {
         ACTIVITY,
         concat!(
             "SELECT ",
-            retirement_columns!(),
+            purge_columns!(),
             " FROM audit_retirements WHERE tenant_id = $1 AND $2 = 0 ORDER BY before"
         ),
     )

@@ -156,7 +156,7 @@ pub async fn purge(
         let (key_id, signature) = (String::new(), String::new());
         let unsigned_record =
             PurgeRecord { tenant_id, through_seq, chain_hash, before: cutoff, rows, at: now, key_id, signature };
-        purge_records.push(key.sign_retirement(unsigned_record));
+        purge_records.push(key.sign_purge_record(unsigned_record));
     }
     for record in &purge_records {
         apply_purge(&mut transaction, record).await?;

@@ -48,7 +48,7 @@ impl SigningKey {
 
     /// Signs a purge record. Replaces the key id and the signature of `unsigned`.
     #[must_use]
-    pub fn sign_retirement(&self, unsigned: PurgeRecord) -> PurgeRecord {
+    pub fn sign_purge_record(&self, unsigned: PurgeRecord) -> PurgeRecord {
         let signature = self.sign(&unsigned.message());
         PurgeRecord { signature, key_id: self.id.clone(), ..unsigned }
     }
@@ -96,7 +96,7 @@ impl TrustedKeys {
         self.verify(&checkpoint.key_id, &checkpoint.message(), &checkpoint.signature)
     }
 
-    pub(super) fn verify_retirement(&self, retirement: &PurgeRecord) -> Verification {
+    pub(super) fn verify_purge_record(&self, retirement: &PurgeRecord) -> Verification {
         self.verify(&retirement.key_id, &retirement.message(), &retirement.signature)
     }
 

@@ -5,7 +5,7 @@
 //! Does not rely on user-defined database functions, which an attacker could replace: rows are converted to text with
 //! built-in functions only, and the text is hashed here.
 
-use super::chain_rows::{CheckpointRow, PurgeRow, checkpoint_columns, retirement_columns};
+use super::chain_rows::{CheckpointRow, PurgeRow, checkpoint_columns, purge_columns};
 use super::chain_verifier::{ChainEntry, ChainReport, ChainVerifier};
 use super::signature::TrustedKeys;
 use crate::pool::Database;
@@ -69,7 +69,7 @@ statements! {
     RETIREMENTS: PurgeRow = Statement::select(
         "audit_retirements",
         ACTIVITY,
-        concat!("SELECT ", retirement_columns!(), " FROM audit_retirements WHERE tenant_id = $1"),
+        concat!("SELECT ", purge_columns!(), " FROM audit_retirements WHERE tenant_id = $1"),
     )
     .run_by(DbRole::Auditor);
     ENTRIES: EntryRow = Statement::select(

@@ -111,7 +111,7 @@ async fn the_previous_version_still_processes_ingestion_jobs() -> Result<(), Tes
     let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
     let job_queue = PgJobQueue::new(db.worker_pool()?);
-    assert_eq!(job_queue.enqueue_reembedding().await?, 1);
+    assert_eq!(job_queue.enqueue_reindex().await?, 1);
     let mut worker = PgConnection::connect(&db.worker_url()).await?;
     let claim = "SELECT job_id, lease_token FROM claim_job('1 hour')";
     let (job, token): (Uuid, i64) = sqlx::query_as(claim).fetch_one(&mut worker).await?;
@@ -126,7 +126,7 @@ async fn the_previous_version_still_processes_ingestion_jobs() -> Result<(), Tes
         assert_eq!(result, expected, "{sql}");
     }
     let next_job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("no job was claimed")?;
-    assert!(matches!(next_job.payload, JobPayload::Ingest(_) | JobPayload::Reembed));
+    assert!(matches!(next_job.payload, JobPayload::Ingest(_) | JobPayload::Reindex));
     Ok(())
 }
 
@@ -155,7 +155,7 @@ async fn the_last_error_is_stored_with_the_job() -> Result<(), TestError> {
     let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
     let job_queue = PgJobQueue::new(db.worker_pool()?);
-    job_queue.enqueue_reembedding().await?;
+    job_queue.enqueue_reindex().await?;
     for attempt in 1..=5 {
         let job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("no job was claimed")?;
         assert_eq!(job.attempt, attempt);
@@ -171,6 +171,6 @@ async fn the_last_error_is_stored_with_the_job() -> Result<(), TestError> {
     let (is_dead, error): (bool, String) =
         sqlx::query_as("SELECT dead_at IS NOT NULL, last_error FROM jobs").fetch_one(&mut superuser).await?;
     assert!(is_dead && error.starts_with("5: the model is gone") && error.chars().count() == 500, "{error}");
-    assert_eq!(job_queue.enqueue_reembedding().await?, 1, "a dead job is queued again");
+    assert_eq!(job_queue.enqueue_reindex().await?, 1, "a dead job is queued again");
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(crate) struct ContainsSecret;
 /// Response extension: the request changed nothing and can be executed again. No response is stored; the key only makes
 /// a second request fail while the first is being processed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Repeatable;
+pub(crate) struct SafeToRetry;
 
 /// Middleware for idempotency keys. It must run after authentication, because keys belong to a caller.
 pub(crate) async fn handle_idempotency_key(
@@ -177,7 +177,7 @@ impl FirstRequest {
     async fn store_outcome(mut self, response: Response, form_digest: &FormDigest) -> Response {
         let extensions = response.extensions();
         let succeeded = response.status().is_success() || extensions.get::<RunReference>().is_some();
-        let had_effect = succeeded && extensions.get::<Repeatable>().is_none();
+        let had_effect = succeeded && extensions.get::<SafeToRetry>().is_none();
         let (outcome, response) = if had_effect { outcome_to_store(response).await } else { (None, response) };
         self.keyed_request.body_sha256 = self.keyed_request.body_sha256.or(form_digest.result());
         let result = match outcome {

@@ -3,7 +3,7 @@
 use crate::body::ApiJson;
 use crate::caller::ApiCall;
 use crate::error::ApiError;
-use crate::idempotency::Repeatable;
+use crate::idempotency::SafeToRetry;
 use crate::openai::X_CONVERSATION_ID;
 use crate::openai::chunk::{ChatCompletionChunk, ReplyOptions};
 use crate::openai::completion::ChatCompletion;
@@ -85,7 +85,7 @@ async fn complete(
     };
     match reference {
         Some(reference) => drop(response.extensions_mut().insert(reference)),
-        None => drop(response.extensions_mut().insert(Repeatable)),
+        None => drop(response.extensions_mut().insert(SafeToRetry)),
     }
     Ok(response)
 }

@@ -77,7 +77,7 @@ impl Ingest for DocumentIngest {
         let task = async move {
             match job.payload {
                 JobPayload::Ingest(document) => inner.ingest(&job, document, &cancellation).await,
-                JobPayload::Reembed => inner.reindex(&job, &cancellation).await,
+                JobPayload::Reindex => inner.reindex(&job, &cancellation).await,
                 JobPayload::BuildVectorIndex => Err(RetryLater {
                     reason: "vector indexes are built by the job queue itself".to_owned(),
                     counts_as_attempt: true,

@@ -40,9 +40,9 @@ async fn ingest_document(context: &TestContext, name: &str) -> Document {
 }
 
 async fn reindex(context: &TestContext) -> (LeasedJob, JobOutcome) {
-    assert_eq!(context.store.enqueue_reembedding().await.expect("queued"), 1);
+    assert_eq!(context.store.enqueue_reindex().await.expect("queued"), 1);
     let job = context.claim().await;
-    assert_eq!(job.payload, JobPayload::Reembed);
+    assert_eq!(job.payload, JobPayload::Reindex);
     let outcome = context.ingest_service(IngestSettings::default()).process(&job).await.expect("processed");
     (job, outcome)
 }
@@ -164,7 +164,7 @@ async fn an_outage_of_the_next_model_does_not_count_as_an_attempt() {
     let (context, next) = context_with_next_model().await;
     let document = ingest_document(&context, "first.md").await;
     next.is_down.store(true, std::sync::atomic::Ordering::Relaxed);
-    context.store.enqueue_reembedding().await.expect("queued");
+    context.store.enqueue_reindex().await.expect("queued");
     let job = context.claim().await;
     let ingest = context.ingest_service(IngestSettings::default());
     assert!(!ingest.process(&job).await.expect_err("a retry").counts_as_attempt);

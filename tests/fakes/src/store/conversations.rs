@@ -247,7 +247,7 @@ fn is_visible(state: &State, row: &Row<Conversation>, message: &Message, clearan
         documents.map(|d| (d.value.id, d.value.classification)).collect();
     classifications.extend(state.deleted_documents.iter().filter(|d| d.0 == row.tenant).map(|d| (d.1, d.2)));
     message.role == MessageRole::User
-        || message.classification.max(message.sources.current_class(&classifications)) <= clearance
+        || message.classification.max(message.sources.current_classification(&classifications)) <= clearance
 }
 
 fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {

@@ -235,14 +235,14 @@ impl JobQueue for InMemoryStore {
         Ok(JobCounts { pending: count(false), dead: count(true) })
     }
 
-    async fn enqueue_reembedding(&self) -> Result<u64, StoreError> {
+    async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
         let active: Vec<_> = state.tenants.iter().filter(|tenant| tenant.is_active).map(|tenant| tenant.id).collect();
         // The database generates the ids of these jobs, so the fake does, too.
         let jobs =
-            active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, JobPayload::Reembed, 0, now));
+            active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, JobPayload::Reindex, 0, now));
         let queued_count = jobs.map(|job| state.enqueue(job)).sum();
         drop(state);
         self.notify_workers();

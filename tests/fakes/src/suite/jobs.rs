@@ -226,8 +226,8 @@ pub async fn tenant_wide_jobs_are_queued_once(context: &TestContext) -> CaseResu
     set_tenant_active(context, inactive_tenant.id, false).await?;
     enqueue_vector_index(context, &tenant_a.ada).await?;
     enqueue_vector_index(context, &tenant_a.ada).await?;
-    assert_eq!(context.queue.enqueue_reembedding().await?, 2);
-    assert_eq!(context.queue.enqueue_reembedding().await?, 0);
+    assert_eq!(context.queue.enqueue_reindex().await?, 2);
+    assert_eq!(context.queue.enqueue_reindex().await?, 0);
     let ingestion = JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: None };
     assert_eq!(context.queue.claim(&ingestion, ONE_HOUR).await?, None);
     let mut claims = Vec::new();
@@ -235,11 +235,8 @@ pub async fn tenant_wide_jobs_are_queued_once(context: &TestContext) -> CaseResu
         claims.push((job.scope.tenant(), job.payload.kind()));
     }
     claims.sort_unstable();
-    let mut expected = vec![
-        (tenant_a.id, JobKind::VectorIndex),
-        (tenant_a.id, JobKind::Reembedding),
-        (tenant_b.id, JobKind::Reembedding),
-    ];
+    let mut expected =
+        vec![(tenant_a.id, JobKind::VectorIndex), (tenant_a.id, JobKind::Reindex), (tenant_b.id, JobKind::Reindex)];
     expected.sort_unstable();
     assert_eq!(claims, expected);
     Ok(())
@@ -324,7 +321,7 @@ pub async fn the_depth_counts_due_leased_and_dead_jobs(context: &TestContext) ->
     requeue(context, second.lease, ONE_HOUR, true).await?;
     let counts = |pending| JobCounts { pending, dead: 0 };
     assert_eq!(context.queue.job_counts(JobKind::Ingestion).await?, counts(4), "leased and delayed jobs are pending");
-    assert_eq!(context.queue.job_counts(JobKind::Reembedding).await?, counts(0));
+    assert_eq!(context.queue.job_counts(JobKind::Reindex).await?, counts(0));
     let expired = require(context.queue.claim(&JobFilter::any(), ZERO).await?)?;
     let depth = context.queue.depth().await?;
     assert_eq!((depth.due, depth.leased, depth.dead), (2, 1, 0), "one job is delayed, one lease has expired");

@@ -17,7 +17,7 @@ string_enum! {
         /// Building of a tenant's vector index.
         VectorIndex = "vector_index",
         /// Reindexing: embedding a tenant's documents again with the next model.
-        Reembedding = "reindex",
+        Reindex = "reindex",
     }
 }
 
@@ -29,7 +29,7 @@ pub enum JobPayload {
     /// Builds the tenant's vector index.
     BuildVectorIndex,
     /// Embeds the tenant's documents again with the next model.
-    Reembed,
+    Reindex,
 }
 
 impl JobPayload {
@@ -39,7 +39,7 @@ impl JobPayload {
         match self {
             Self::Ingest(_) => JobKind::Ingestion,
             Self::BuildVectorIndex => JobKind::VectorIndex,
-            Self::Reembed => JobKind::Reembedding,
+            Self::Reindex => JobKind::Reindex,
         }
     }
 
@@ -48,7 +48,7 @@ impl JobPayload {
     pub const fn document(self) -> Option<DocumentId> {
         match self {
             Self::Ingest(document) => Some(document),
-            Self::BuildVectorIndex | Self::Reembed => None,
+            Self::BuildVectorIndex | Self::Reindex => None,
         }
     }
 }
@@ -238,7 +238,7 @@ pub trait JobQueue: Send + Sync {
     ///
     /// # Errors
     /// If the database is not available.
-    async fn enqueue_reembedding(&self) -> Result<u64, StoreError>;
+    async fn enqueue_reindex(&self) -> Result<u64, StoreError>;
 
     /// Queues the ingestion of every `ready` document of an active tenant that has no vectors of any of these models;
     /// returns how many.
