@@ -66,7 +66,7 @@ struct ModelArgs {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    platform_server::install_tls();
+    platform_server::install_crypto_provider();
     match Cli::parse().command {
         Command::Audit(options) => audit::run(&options).await,
         Command::Auth(options) => auth::run(&options).await,

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Reads the events of a run after `after`. The header is set here, because the library sends `Last-Event-ID` only when
 /// it reconnects.
 async fn read_run_events(url: &str, token: &str, after: &str) -> Vec<(u64, String)> {
-    platform_server::install_tls();
+    platform_server::install_crypto_provider();
     let mut headers = HeaderMap::new();
     headers.insert("last-event-id", after.parse().expect("a header"));
     let request = reqwest012::Client::new().get(url).bearer_auth(token).headers(headers);

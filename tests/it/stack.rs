@@ -29,7 +29,7 @@ struct Stack {
 
 impl Stack {
     async fn start(data_dir: &Path, extra: &[&str]) -> Self {
-        platform_server::install_tls();
+        platform_server::install_crypto_provider();
         std::fs::create_dir_all(data_dir).expect("a directory");
         let log = std::fs::File::create(data_dir.with_extension("log")).expect("a log");
         let process = xtask(data_dir, &["stack", "--dev", "--port", "0"])

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_process_waits_for_the_lock() {
+    fn a_held_lock_cannot_be_taken_until_it_is_released() {
         let dir = tempfile::tempdir().unwrap();
         let first_lock = lock(dir.path(), "thing").unwrap();
         let other = File::open(dir.path().join("thing.lock")).unwrap();

@@ -24,7 +24,7 @@ row! {
         revoked_at: Option<Timestamp>,
     }
 }
-#[expect(clippy::single_component_path_imports, reason = "makes the macro visible to the directory")]
+#[expect(clippy::single_component_path_imports, reason = "lets `crate::directory` use the macro")]
 pub(crate) use access_token_columns;
 
 statements! {

@@ -191,7 +191,8 @@ fn audit_row(columns: &RowColumns<'_>, operation: &AuditedOperation) -> NewAudit
     }
 }
 
-/// The [`AuditReader`] implementation for PostgreSQL. Connects as the auditor's role, which has no other privileges.
+/// The [`AuditReader`] implementation for PostgreSQL. Connects as the auditor's role, which can only
+/// read the audit log and its chain.
 #[derive(Clone, Debug)]
 pub struct PgAuditReader {
     database: Database,

@@ -2,7 +2,8 @@
 //! id. The submodules store passages, search them by vector, and switch the embedding model.
 //!
 //! Each tenant has its own partition of passages. Every statement binds the tenant id, so that the planner can prune
-//! all other partitions. That is for speed only: row-level security decides what is visible. See
+//! all other partitions: for speed, and because a statement locks each partition that it does not prune. What is visible is
+//! decided by row-level security. See
 //! `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
 
 pub(crate) mod model_switch;
@@ -21,7 +22,7 @@ use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
 use domain::search::{Candidate, Passage, PassageTerms, RankedCandidate, SearchScope, SectionKey, TermSource};
 use domain::time::Timestamp;
-use sql::{candidate_columns, passage_columns, published, searched_generation};
+use sql::{candidate_columns, has_model_in_use, passage_columns, published};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -60,7 +61,7 @@ row! {
         document_id: Uuid,
         chunk_index: i32,
         score: f32,
-        highest: f32,
+        score_bound: f32,
     }
 }
 
@@ -85,7 +86,7 @@ statements! {
             " FROM document_chunks c
                  WHERE c.tenant_id = $1 AND c.document_id = d.id AND c.chunk_index = position.chunk_index
                    AND c.classification = ANY($4) AND ",
-            searched_generation!(),
+            has_model_in_use!(),
             " OFFSET 0) AS hit"
         ),
     );
@@ -99,7 +100,7 @@ statements! {
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
              WHERE c.tenant_id = $1 AND c.document_id = $2 AND c.classification = ANY($3) AND c.chunk_index >= $4
                AND ",
-            searched_generation!(),
+            has_model_in_use!(),
             " ORDER BY c.chunk_index LIMIT $5"
         ),
     );
@@ -115,7 +116,7 @@ statements! {
              WHERE c.tenant_id = $1 AND c.classification = ANY($4) AND ",
             published!(),
             " AND ",
-            searched_generation!()
+            has_model_in_use!()
         ),
     );
     BY_IDS: PassageRow = Statement::select(
@@ -127,7 +128,7 @@ statements! {
             " FROM document_chunks c
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
              WHERE c.tenant_id = $1 AND c.id = ANY($2) AND c.classification = ANY($3) AND ",
-            searched_generation!()
+            has_model_in_use!()
         ),
     );
 }
@@ -277,9 +278,9 @@ impl PgTenantTx {
             .into_iter()
             .map(|candidate| ((candidate.document_id.as_uuid(), candidate.chunk_index), candidate))
             .collect();
-        let ranked = |LexicalHitRow { document_id, chunk_index, score, highest }| {
+        let ranked = |LexicalHitRow { document_id, chunk_index, score, score_bound }| {
             let candidate = at_position.remove(&(document_id, chunk_index))?;
-            Some(RankedCandidate { candidate, score, normalized_score: (score / highest).clamp(0.0, 1.0) })
+            Some(RankedCandidate { candidate, score, normalized_score: (score / score_bound).clamp(0.0, 1.0) })
         };
         Ok(hits.into_iter().filter_map(ranked).collect())
     }

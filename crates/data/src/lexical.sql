@@ -6,7 +6,7 @@
 --
 -- Corpus statistics cover only published documents that the caller may see, so that hidden documents have no influence
 -- on scores (ADR 38). A lexeme that occurs in more than 40 % of the passages is ignored if at least three rarer lexemes
--- of the query remain. `highest` is an upper bound of the score: each lexeme of the query repeated without limit in one
+-- of the query remain. `score_bound` is an upper bound of the score: each lexeme of the query repeated without limit in one
 -- passage, including lexemes that no document contains.
 --
 -- Plan as platform_app: the tenant and the lexemes are conditions of the index on (tenant_id, lexeme, document_id, …),
@@ -45,7 +45,7 @@ WITH constant AS (
     FROM (SELECT lexeme, sum(cardinality(chunk_indexes))::float8 AS found FROM posting GROUP BY lexeme) AS counted,
          corpus
 ), reach AS MATERIALIZED (
-    SELECT sum((k1 + 1) * coalesce(word.weight, ln(1 + (passages + 0.5) / 0.5))) AS highest
+    SELECT sum((k1 + 1) * coalesce(word.weight, ln(1 + (passages + 0.5) / 0.5))) AS score_bound
     FROM asked
     LEFT JOIN word USING (lexeme)
     CROSS JOIN corpus
@@ -54,7 +54,7 @@ WITH constant AS (
     -- The statement that fetches the passages needs a custom plan; setting it here saves a round trip.
     SELECT set_config('plan_cache_mode', 'force_custom_plan', true)
 )
-SELECT best.document_id, best.chunk_index, best.score::real AS score, reach.highest::real AS highest
+SELECT best.document_id, best.chunk_index, best.score::real AS score, reach.score_bound::real AS score_bound
 FROM (
     SELECT p.document_id, hit.chunk_index,
            sum(w.weight * hit.frequency * (k1 + 1)

@@ -31,31 +31,31 @@ pub struct RolePools<'a> {
 /// fails.
 pub async fn check(roles: RolePools<'_>) -> Result<(), SetupError> {
     let mut problems = Vec::new();
-    for (database, pool_user) in
-        [(roles.app, PoolUser::App), (roles.worker, PoolUser::Worker), (roles.auditor, PoolUser::Auditor)]
+    for (database, pool_role) in
+        [(roles.app, PoolRole::App), (roles.worker, PoolRole::Worker), (roles.auditor, PoolRole::Auditor)]
     {
-        let database_error = |source| SetupError::Database { activity: pool_user.activity(), source };
+        let database_error = |source| SetupError::Database { activity: pool_role.activity(), source };
         let mut connection = database.acquire_for_setup().await.map_err(database_error)?;
-        if pool_user == PoolUser::App {
+        if pool_role == PoolRole::App {
             problems.extend(server_problems(&mut connection).await.map_err(database_error)?);
             problems.extend(migrate::check(&mut connection).await.map_err(database_error)?);
             problems.extend(unprotected_tables(&mut connection).await.map_err(database_error)?);
         }
         problems.extend(row_security_bypasses(&mut connection).await.map_err(database_error)?);
-        problems.extend(privilege_problems(&mut connection, pool_user).await.map_err(database_error)?);
+        problems.extend(privilege_problems(&mut connection, pool_role).await.map_err(database_error)?);
     }
     if problems.is_empty() { Ok(()) } else { Err(SetupError::Unsupported { problems }) }
 }
 
-/// The part of the platform that uses a connection pool, and so the role that the pool must connect as.
+/// The role that a connection pool must connect as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum PoolUser {
+enum PoolRole {
     App,
     Worker,
     Auditor,
 }
 
-impl PoolUser {
+impl PoolRole {
     const fn activity(self) -> &'static str {
         match self {
             Self::App => "checking the application's role",
@@ -148,8 +148,9 @@ async fn row_security_bypasses(connection: &mut PgConnection) -> Result<Vec<Stri
     Ok(bypasses.into_iter().map(sentence).collect())
 }
 
-/// Reports the privileges on tables that the connected role must not have, and whether it lacks any that it needs.
-async fn privilege_problems(connection: &mut PgConnection, pool_user: PoolUser) -> Result<Vec<String>, sqlx::Error> {
+/// Reports the privileges on tables that the connected role must not have, and whether those are
+/// missing that tell a migrated database with the right role.
+async fn privilege_problems(connection: &mut PgConnection, pool_role: PoolRole) -> Result<Vec<String>, sqlx::Error> {
     let granted: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, c.relname::text, wanted.name
          FROM pg_class c
@@ -161,17 +162,17 @@ async fn privilege_problems(connection: &mut PgConnection, pool_user: PoolUser) 
     )
     .fetch_all(&mut *connection)
     .await?;
-    let excess_privileges = granted.iter().filter(|(_, table, privilege)| !pool_user.is_allowed(table, privilege));
+    let excess_privileges = granted.iter().filter(|(_, table, privilege)| !pool_role.is_allowed(table, privilege));
     let mut problems: Vec<String> = excess_privileges
         .map(|(user, table, privilege)| {
-            format!("The {} role \"{user}\" has {privilege} on \"{table}\".", pool_user.name())
+            format!("The {} role \"{user}\" has {privilege} on \"{table}\".", pool_role.name())
         })
         .collect();
     let has_privilege = |table: &str, privilege: &str| granted.iter().any(|(_, t, p)| t == table && p == privilege);
-    let has_required_privileges = match pool_user {
-        PoolUser::App => has_privilege("audit_logs", "INSERT") && has_privilege("conversations", "SELECT"),
-        PoolUser::Auditor => has_privilege("audit_logs", "SELECT"),
-        PoolUser::Worker => {
+    let has_required_privileges = match pool_role {
+        PoolRole::App => has_privilege("audit_logs", "INSERT") && has_privilege("conversations", "SELECT"),
+        PoolRole::Auditor => has_privilege("audit_logs", "SELECT"),
+        PoolRole::Worker => {
             // to_regprocedure returns NULL where the function does not exist (a database that was never migrated).
             let may_claim: Option<bool> = sqlx::query_scalar(
                 "SELECT has_function_privilege(to_regprocedure('claim_job(interval, text[], bigint)'), 'EXECUTE')",
@@ -182,7 +183,10 @@ async fn privilege_problems(connection: &mut PgConnection, pool_user: PoolUser) 
         }
     };
     if !has_required_privileges {
-        problems.push(format!("The {} connection's role lacks its rights.", pool_user.name()));
+        problems.push(format!(
+            "The {} role lacks privileges that it needs; were the migrations applied?",
+            pool_role.name()
+        ));
     }
     Ok(problems)
 }

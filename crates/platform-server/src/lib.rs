@@ -45,6 +45,6 @@ pub fn print(line: &str) -> std::io::Result<()> {
 }
 
 /// Installs the process-wide crypto provider of rustls; further calls have no effect.
-pub fn install_tls() {
+pub fn install_crypto_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

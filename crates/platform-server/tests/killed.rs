@@ -42,7 +42,7 @@ struct Deployment {
 
 impl Deployment {
     async fn new() -> Self {
-        platform_server::install_tls();
+        platform_server::install_crypto_provider();
         let db = TestDb::create().await.expect("a database");
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port").port();

@@ -68,7 +68,7 @@ struct ObservedTurn {
 
 /// Runs a chat turn over HTTP with these additional settings.
 async fn observe_turn(extra_variables: &[(&str, &str)]) -> ObservedTurn {
-    platform_server::install_tls();
+    platform_server::install_crypto_provider();
     let (db, mock) = (TestDb::create().await.expect("a database"), start_mock_server().await);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let port =

@@ -15,7 +15,7 @@ pub trait Authenticate: Send + Sync {
     async fn authenticate(&self, bearer: Option<String>, origin: RequestOrigin) -> Result<Caller, GateError>;
 }
 
-/// Executes one type of command. [`crate::gate::Gate`] implements this for all commands.
+/// Executes one type of command. [`crate::gate::PolicyGate`] implements this for every command.
 #[async_trait]
 pub trait Execute<C: Command>: Send + Sync {
     /// Decides (user and tenant active, role, ownership, clearance), records the intent, runs the use case and records

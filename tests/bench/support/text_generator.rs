@@ -1,6 +1,6 @@
 //! Generates the text of documents: the same in every run, with a vocabulary as varied as that of real text.
 
-/// Stop words of PostgreSQL's English dictionary; almost half of all generated words, as in real text.
+/// Stop words of PostgreSQL's English dictionary; more than a third of all generated words.
 const STOP_WORDS: &[&str] = &[
     "the", "of", "and", "to", "a", "in", "is", "it", "that", "was", "for", "on", "are", "with", "as", "be", "at", "by",
     "this", "from", "or", "have", "an", "not", "which", "were", "but", "all", "they", "been", "has", "their", "will",
@@ -13,7 +13,7 @@ const ONSETS: &[&str] =
 const VOWELS: &[&str] = &["a", "e", "i", "o", "u", "ea", "ou"];
 /// Consonants that end a syllable.
 const CODAS: &[&str] = &["", "l", "n", "r", "t", "m", "ck", "nd"];
-/// Number of distinct words.
+/// Number of words in the vocabulary, of which a few occur twice.
 const VOCABULARY_SIZE: usize = 8_000;
 /// Number of words that a document uses more often than others.
 const WORDS_PER_TOPIC: usize = 60;

@@ -61,7 +61,7 @@ impl TestApp {
 
     /// Starts an app with additional settings, as environment variables.
     pub async fn start(extra_settings: &[(&str, &str)]) -> Self {
-        platform_server::install_tls();
+        platform_server::install_crypto_provider();
         let db = Arc::new(TestDb::create().await.unwrap_or_else(|error| panic!("{error}")));
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
         let app = Self::start_server(db, Arc::new(dir), extra_settings).await;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// Maximum number of findings listed per tenant. The first one matters; later ones often follow from it.
 const MAX_FINDINGS: usize = 20;
 
-/// Ten minutes, in microseconds. Checkpoints are signed every few seconds, so a longer chain without any checkpoint
+/// Ten minutes, in microseconds. Checkpoints are signed at least once a minute, so a longer chain without any checkpoint
 /// means that the checkpoints were removed.
 const MAX_UNSIGNED_SPAN_MICROS: i64 = 600_000_000;
 
@@ -202,7 +202,7 @@ impl ChainVerifier {
                 self.report.add_finding(
                     Some(seq),
                     id,
-                    "the chain does not continue from the entry that the retirement names",
+                    "the chain does not continue from the entry that the last `audit retire` recorded",
                 );
             }
             self.compare_with_signatures(seq, chain_hash);
@@ -259,13 +259,13 @@ impl ChainVerifier {
             && self.signed_hashes.is_empty()
             && self.report.is_intact()
         {
-            let message = "nothing is signed: checkpoints come every few seconds, so they were removed";
+            let message = "nothing is signed: checkpoints are signed at least once a minute, so they were removed";
             self.report.add_finding(None, None, message);
         }
         let mut seqs_beyond_end = self.signed_hashes.keys().copied().filter(|seq| *seq > end_seq);
         if let Some(first) = seqs_beyond_end.next() {
             let last = seqs_beyond_end.next_back().unwrap_or(first);
-            let message = format!("the end is missing: the chain was signed at {last} and now ends at {end_seq}");
+            let message = format!("the end is missing: entry {last} was signed, and the chain ends at entry {end_seq}");
             self.report.add_finding(Some(end_seq + 1), None, message);
         }
         self.report
@@ -286,14 +286,16 @@ fn latest_valid_purge_record<'a>(
                     latest = Some(record);
                 }
             }
-            Verification::Invalid => {
-                report.add_finding(Some(record.through_seq), None, "a retirement's signature is invalid")
-            }
+            Verification::Invalid => report.add_finding(
+                Some(record.through_seq),
+                None,
+                "the signature of an `audit retire` record is invalid",
+            ),
             Verification::UnknownKey => {
                 report.add_finding(
                     Some(record.through_seq),
                     None,
-                    "a retirement is signed with a key that is not trusted here",
+                    "an `audit retire` record is signed with a key that is not trusted here",
                 );
             }
         }

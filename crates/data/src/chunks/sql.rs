@@ -27,8 +27,9 @@ macro_rules! published {
     };
 }
 
-/// Condition for passages of the generation that is searched, which excludes staged passages.
-macro_rules! searched_generation {
+/// Condition for passages that are embedded with the model that their document is searched by. Excludes those that are
+/// staged for the next model.
+macro_rules! has_model_in_use {
     () => {
         "(d.embedding_model IS NULL OR c.embedding_model = d.embedding_model)"
     };
@@ -66,4 +67,4 @@ macro_rules! count_passages {
     };
 }
 
-pub(super) use {candidate_columns, count_passages, in_scope, passage_columns, published, searched_generation};
+pub(super) use {candidate_columns, count_passages, has_model_in_use, in_scope, passage_columns, published};

@@ -169,17 +169,17 @@ const MANIPULATIONS: &[(&str, &str)] = &[
     (
         "DELETE FROM audit_logs WHERE id IN (SELECT audit_id FROM audit_chain WHERE tenant_id = A AND seq > 17);
          DELETE FROM audit_chain WHERE tenant_id = A AND seq > 17",
-        "the end is missing: the chain was signed at 20 and now ends at 17",
+        "the end is missing: entry 20 was signed, and the chain ends at entry 17",
     ),
     (
         "DELETE FROM audit_logs WHERE id IN (SELECT audit_id FROM audit_chain WHERE tenant_id = A AND seq > 17);
          DELETE FROM audit_chain WHERE tenant_id = A AND seq > 17; DELETE FROM audit_checkpoints WHERE tenant_id = A",
-        "the end is missing: the chain was signed at 20 and now ends at 17",
+        "the end is missing: entry 20 was signed, and the chain ends at entry 17",
     ),
     (
         "DELETE FROM audit_logs WHERE tenant_id = A; DELETE FROM audit_chain WHERE tenant_id = A;
          DELETE FROM audit_checkpoints WHERE tenant_id = A",
-        "the end is missing: the chain was signed at 20 and now ends at 0",
+        "the end is missing: entry 20 was signed, and the chain ends at entry 0",
     ),
     (
         "INSERT INTO audit_logs (tenant_id, event_type, phase) VALUES (A, 'doc.read', 'event')",
@@ -292,7 +292,7 @@ async fn rows_deleted_before_signing_are_detected() -> Result<(), TestError> {
     }
     let report = log.verify(TENANT_A).await?;
     assert_eq!(
-        report.findings[0].message, "the end is missing: the chain was signed at 22 and now ends at 20",
+        report.findings[0].message, "the end is missing: entry 22 was signed, and the chain ends at entry 20",
         "{report:?}"
     );
     Ok(())
@@ -563,7 +563,7 @@ async fn a_log_with_purged_rows_is_intact() -> Result<(), TestError> {
     ))
     .await?;
     let report = log.verify(TENANT_A).await?;
-    assert_eq!(report.findings[0].message, "a retirement's signature is invalid", "{report:?}");
+    assert_eq!(report.findings[0].message, "the signature of an `audit retire` record is invalid", "{report:?}");
     Ok(())
 }
 

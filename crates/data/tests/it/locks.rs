@@ -27,7 +27,7 @@ const FORCE_GENERIC_PLAN: &str = "SET plan_cache_mode = force_generic_plan";
 /// Number of executions. PostgreSQL considers a generic plan from the sixth execution in a session.
 const EXECUTIONS: u32 = 8;
 
-/// Inserts a user, a document and a passage for each tenant, all with the tenant's id.
+/// Inserts a user, a document and a passage for each tenant. User and document have the tenant's id.
 const INSERT_ROWS: &str = "INSERT INTO users (id, tenant_id, issuer, external_id) SELECT id, id, '', '' FROM tenants;
         INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
                                storage_path, embedding_model, status)

@@ -57,8 +57,8 @@ async fn swapped_roles_are_rejected() -> Result<(), TestError> {
     let problems = check(&db.app_url(), &db.app_url(), &db.app_url()).await?;
     assert_reported(&problems, "The worker role \"platform_app\" has SELECT on \"documents\".");
     assert_reported(&problems, "The auditor role \"platform_app\" has INSERT on \"audit_logs\".");
-    assert_reported(&problems, "The worker connection's role lacks its rights.");
-    assert_reported(&problems, "The auditor connection's role lacks its rights.");
+    assert_reported(&problems, "The worker role lacks privileges that it needs; were the migrations applied?");
+    assert_reported(&problems, "The auditor role lacks privileges that it needs; were the migrations applied?");
     Ok(())
 }
 
@@ -79,7 +79,10 @@ async fn each_weakness_is_reported_as_a_sentence() -> Result<(), TestError> {
         ),
         ("GRANT TRUNCATE ON users TO platform_app", "The application role \"platform_app\" has TRUNCATE on \"users\"."),
         ("GRANT SELECT ON users TO platform_auditor", "The auditor role \"platform_auditor\" has SELECT on \"users\"."),
-        ("REVOKE INSERT ON audit_logs FROM platform_app", "The application connection's role lacks its rights."),
+        (
+            "REVOKE INSERT ON audit_logs FROM platform_app",
+            "The application role lacks privileges that it needs; were the migrations applied?",
+        ),
         (
             "DELETE FROM _sqlx_migrations WHERE version = 7",
             "Migration 7 has not been applied: run `platform-server migrate`.",

@@ -1,5 +1,5 @@
-//! The traits through which upper layers call lower ones. `data` and `model-client` implement them; `platform-server`
-//! wires them up.
+//! The traits through which layers call each other without naming each other. `data` and `model-client` implement most
+//! of them, `policy` those of access, `platform-server` clock and ids; `platform-server` wires them up.
 
 mod access;
 mod blob;

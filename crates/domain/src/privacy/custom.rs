@@ -17,7 +17,7 @@ const MAX_CACHE: usize = 512 * 1024;
 /// Why a pattern is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CustomPatternError {
-    /// The name does not have the form that placeholders require.
+    /// The name cannot be part of the placeholders that replace matches.
     #[error(
         "the name must be 1 to {MAX_NAME_BYTES} lowercase letters, digits and underscores, beginning with a letter"
     )]
@@ -29,14 +29,14 @@ pub enum CustomPatternError {
     #[error("the pattern must have 1 to {MAX_PATTERN_BYTES} bytes")]
     Length,
     /// The pattern does not compile.
-    #[error("the pattern is not a regular expression that runs in linear time: {0}")]
+    #[error("the pattern is not a valid regular expression (look-around and backreferences are not supported): {0}")]
     Syntax(String),
     /// The compiled pattern is too large.
     #[error("the pattern is too large once compiled; use smaller repetitions")]
     TooLarge,
     /// The pattern matches the empty string, so it would match everywhere.
-    #[error("the pattern matches the empty text")]
-    MatchesEmptyText,
+    #[error("the pattern matches the empty string")]
+    MatchesEmptyString,
 }
 
 impl CustomPatternError {
@@ -78,7 +78,7 @@ impl CustomPattern {
             other => CustomPatternError::Syntax(reason(&other.to_string())),
         })?;
         if regex.is_match("") {
-            return Err(CustomPatternError::MatchesEmptyText);
+            return Err(CustomPatternError::MatchesEmptyString);
         }
         Ok(Self { name: name.to_owned(), regex })
     }
