@@ -9,8 +9,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Words that occur only in statements that are not counted: those of background tasks, those that store the events of a
-/// run, for which no request waits (ADR 60), and the ping of a connection that was idle for a second.
+/// Words that occur only in statements that are not counted: those of background tasks, those that store the events of
+/// a run, for which no request waits (ADR 60), and the ping of a connection that was idle for a second.
 const BACKGROUND_WORDS: &[&str] = &["instance", "seal", "run_events", "SELECT 1"];
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
 

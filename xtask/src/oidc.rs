@@ -1,5 +1,5 @@
-//! The OpenID provider for the tests. It runs on the machine's own Node.js if that is recent enough, otherwise on the one
-//! in a Python wheel, with the npm packages that `tests/oidc-provider/package-lock.json` pins.
+//! The OpenID provider for the tests. It runs on the machine's own Node.js if that is recent enough, otherwise on the
+//! one in a Python wheel, with the npm packages that `tests/oidc-provider/package-lock.json` pins.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,9 +2,8 @@
 //! id. The submodules store passages, search them by vector, and switch the embedding model.
 //!
 //! Each tenant has its own partition of passages. Every statement binds the tenant id, so that the planner can prune
-//! all other partitions: for speed, and because a statement locks each partition that it does not prune. What is visible is
-//! decided by row-level security. See
-//! `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
+//! all other partitions: for speed, and because a statement locks each partition that it does not prune. What is
+//! visible is decided by row-level security. See `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
 
 pub(crate) mod model_switch;
 pub(crate) mod nearest;

@@ -12,8 +12,8 @@ use uuid::Uuid;
 /// Maximum number of findings listed per tenant. The first one matters; later ones often follow from it.
 const MAX_FINDINGS: usize = 20;
 
-/// Ten minutes, in microseconds. Checkpoints are signed at least once a minute, so a longer chain without any checkpoint
-/// means that the checkpoints were removed.
+/// Ten minutes, in microseconds. Checkpoints are signed at least once a minute, so a longer chain without any
+/// checkpoint means that the checkpoints were removed.
 const MAX_UNSIGNED_SPAN_MICROS: i64 = 600_000_000;
 
 /// Evidence of tampering or of damage.

@@ -69,8 +69,8 @@ async fn store(ports: &RunPorts, run: &Run, conversation: ConversationId, title:
 }
 
 /// Returns the title in a model's reply: its first line without quotation marks and Markdown characters; `None` if
-/// nothing is left, or if it contains a link or other markup. The question may make the model write that, and a client may
-/// render titles.
+/// nothing is left, or if it contains a link or other markup. The question may make the model write that, and a client
+/// may render titles.
 fn from_reply(reply: &str) -> Option<String> {
     const SURROUNDING: &[char] = &['"', '\'', '“', '”', '„', '«', '»', '*', '#', '`', ' ', '.'];
     let first_line = reply.lines().map(str::trim).find(|line| !line.is_empty())?;
@@ -79,8 +79,8 @@ fn from_reply(reply: &str) -> Option<String> {
     (!title.is_empty() && !has_markup(&title)).then(|| cut_at_word(&title))
 }
 
-/// Whether an answer or a prompt with this text would have to be changed: it contains a link, an image, HTML or a marker
-/// of a chat template.
+/// Whether an answer or a prompt with this text would have to be changed: it contains a link, an image, HTML or a
+/// marker of a chat template.
 fn has_markup(title: &str) -> bool {
     let mut sanitizer = MarkupSanitizer::default();
     let sanitized = sanitizer.push(title) + &sanitizer.finish();
