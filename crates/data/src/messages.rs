@@ -5,7 +5,7 @@ use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::conversation::{
-    Citation, FinishedAnswer, Message, MessageRole, MessageStatus, NewMessage, Sources, TextRange,
+    BranchSummary, Citation, FinishedAnswer, Message, MessageRole, MessageStatus, NewMessage, Sources, TextRange,
 };
 use domain::ids::{ConversationId, MessageId};
 use domain::ports::{MessageRepo, StoreError};
@@ -31,6 +31,7 @@ row! {
         sources: Json<Sources>,
         degraded: bool,
         unsupported: Json<Vec<TextRange>>,
+        summary: Option<Json<BranchSummary>>,
         created_at: Timestamp,
     }
 }
@@ -40,7 +41,7 @@ macro_rules! message_columns {
     () => {
         "id, conversation_id, parent_id, seq, role, content, status, token_count, citations, model, classification,
          sources, coalesce(metadata -> 'degraded' = 'true', false) AS degraded,
-         coalesce(metadata -> 'unsupported', '[]') AS unsupported, created_at"
+         coalesce(metadata -> 'unsupported', '[]') AS unsupported, summary, created_at"
     };
 }
 
@@ -115,6 +116,7 @@ statements! {
             " FROM branch ORDER BY seq"
         ),
     );
+    SUMMARIZE: () = Statement::update("messages", "summarizing a branch", "UPDATE messages SET summary = $2 WHERE id = $1");
     FAIL_STALE_ANSWERS: () = Statement::update(
         "messages",
         "closing abandoned answers",
@@ -184,6 +186,11 @@ impl MessageRepo for PgTenantTx {
         Ok(finish.rows_affected(self.connection()).await? > 0)
     }
 
+    async fn summarize(&mut self, last: MessageId, summary: &BranchSummary) -> Result<bool, StoreError> {
+        let summarize = SUMMARIZE.query().bind(last.as_uuid()).bind(Json(summary));
+        Ok(summarize.rows_affected(self.connection()).await? > 0)
+    }
+
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError> {
         let newest = NEWEST.query().bind(conversation.as_uuid()).bind(i64::from(limit));
         let mut messages = newest.fetch_all(self.connection()).await?;
@@ -213,6 +220,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         unsupported: Vec::new(),
         withheld: false,
         degraded: false,
+        summary: None,
         created_at: now,
     }
 }
@@ -235,6 +243,7 @@ impl From<MessageRow> for Message {
             unsupported: row.unsupported.0,
             withheld: false,
             degraded: row.degraded,
+            summary: row.summary.map(|summary| summary.0),
             created_at: row.created_at,
         }
     }

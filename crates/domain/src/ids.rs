@@ -65,6 +65,8 @@ typed_id! {
     ConversationId;
     /// A message of a conversation.
     MessageId;
+    /// A summary of the beginning of a conversation.
+    SummaryId;
     /// An uploaded document.
     DocumentId;
     /// An indexed passage of a document.

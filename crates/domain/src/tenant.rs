@@ -31,6 +31,9 @@ pub struct Tenant {
     pub updated_at: Timestamp,
 }
 
+/// Maximum length of a tenant's instructions, in characters.
+pub const MAX_INSTRUCTIONS_CHARS: usize = 4_000;
+
 /// Declares the settings and their keys from one list of fields. A setting that is unset is not written, so that the
 /// platform's default applies.
 macro_rules! settings {
@@ -64,6 +67,9 @@ settings! {
         pub cloud_classification: Option<Classification>,
         /// Model tier for turns where neither the turn nor the conversation chooses one; `auto` by default.
         pub default_model: Option<ModelChoice>,
+        /// How the assistant answers in this plant, in the administrators' words; part of each system message, so it
+        /// must not contain what a model may not see. At most [`MAX_INSTRUCTIONS_CHARS`] characters.
+        pub instructions: Option<String>,
         /// PostgreSQL text search configuration for the tenant's documents; `english` by default.
         pub language: Option<String>,
         /// Limits on what the tenant may store and spend.

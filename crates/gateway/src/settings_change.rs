@@ -7,7 +7,7 @@ use domain::error::ErrorKind;
 use domain::model::ModelChoice;
 use domain::privacy::PiiSanitization;
 use domain::role::{Classification, Role};
-use domain::tenant::{ClearanceLimits, Quotas, RoleRateLimits, SettingsChange, TenantSettings};
+use domain::tenant::{ClearanceLimits, MAX_INSTRUCTIONS_CHARS, Quotas, RoleRateLimits, SettingsChange, TenantSettings};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -187,6 +187,12 @@ settings! {
             change: #[schema(schema_with = wire::model_choice_or_null)] ModelChoice,
             view: #[schema(schema_with = wire::model_choice_or_null)] Option<ModelChoice>,
         }
+        instructions {
+            change: #[schema(schema_with = instructions)] Instructions,
+            view:
+                /// How the assistant answers in this plant, in the administrators' words.
+                Option<String>,
+        }
         language {
             change: #[schema(schema_with = language)] Language,
             view: Option<String>,
@@ -335,6 +341,33 @@ impl Validate for ViewerClearance {
 fn viewer_clearance() -> RefOr<Schema> {
     let classes = Classification::ALL.iter().filter(|class| **class <= Classification::Internal);
     wire::enum_schema(classes.map(|class| class.as_str()), true)
+}
+
+/// Instructions of a tenant for the assistant.
+#[derive(Deserialize, Serialize, Debug)]
+struct Instructions(String);
+
+impl Validate for Instructions {
+    fn validate(&self, pointer: &str) -> Result<(), ApiError> {
+        let Self(text) = self;
+        if text.trim().is_empty() || text.contains('\0') || text.chars().nth(MAX_INSTRUCTIONS_CHARS).is_some() {
+            let detail = format!("must have 1 to {MAX_INSTRUCTIONS_CHARS} characters, or be null");
+            return Err(ApiError::invalid_field(pointer, detail));
+        }
+        Ok(())
+    }
+}
+
+fn instructions() -> RefOr<Schema> {
+    let text = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .pattern(Some(wire::NOT_BLANK))
+        .max_length(Some(MAX_INSTRUCTIONS_CHARS))
+        .description(Some(
+            "How the assistant answers in this plant. Every model sees it, so it must not contain anything confidential.",
+        ))
+        .build();
+    Schema::Object(text).into()
 }
 
 /// A text search configuration of PostgreSQL; what is ingested after the change is indexed by it.

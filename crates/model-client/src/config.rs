@@ -121,6 +121,27 @@ impl BackendSettings {
     }
 }
 
+/// The tokenizer of a chat model.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TokenizerSettings {
+    /// OpenAI's encoding `cl100k_base`.
+    Cl100kBase,
+    /// OpenAI's encoding `o200k_base`.
+    O200kBase,
+    /// A `tokenizer.json` of the Hugging Face library `tokenizers`.
+    File(PathBuf),
+}
+
+impl From<&str> for TokenizerSettings {
+    fn from(name: &str) -> Self {
+        match name {
+            "cl100k_base" => Self::Cl100kBase,
+            "o200k_base" => Self::O200kBase,
+            path => Self::File(path.into()),
+        }
+    }
+}
+
 /// A route of a tier: a model at a backend.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteSettings {
@@ -132,6 +153,8 @@ pub struct RouteSettings {
     pub priority: u32,
     /// Relative load among routes of equal priority: weight 2 gets twice as many requests as weight 1.
     pub weight: u32,
+    /// Tokenizer of the model; `None` if it is not known, or if the model's name tells it.
+    pub tokenizer: Option<TokenizerSettings>,
     /// Price of the model's tokens; if zero, the costs that the server reports are used.
     pub price: Price,
 }
@@ -141,7 +164,7 @@ impl RouteSettings {
     #[must_use]
     pub fn new(backend: &str, model: &str) -> Self {
         let (backend, model) = (backend.to_owned(), model.to_owned());
-        Self { backend, model, priority: 1, weight: 1, price: Price::default() }
+        Self { backend, model, priority: 1, weight: 1, tokenizer: None, price: Price::default() }
     }
 }
 

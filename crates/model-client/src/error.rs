@@ -1,6 +1,7 @@
 //! Errors at startup. Errors of model calls are [`domain::model::ModelError`]s.
 
 use crate::local::embed::EmbedError;
+use std::path::PathBuf;
 
 /// Why the models cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,14 @@ pub enum SetupError {
     UnknownBackend {
         /// The unknown backend's name.
         name: String,
+    },
+    /// The file of a chat model's tokenizer could not be loaded.
+    #[error("the tokenizer {} cannot be loaded", path.display())]
+    Tokenizer {
+        /// The configured path.
+        path: PathBuf,
+        /// Why it could not be read or parsed.
+        source: tokenizers::Error,
     },
     /// The in-process embedding model could not be loaded.
     #[error("the in-process embedding model cannot be loaded")]

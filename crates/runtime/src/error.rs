@@ -1,5 +1,6 @@
 //! Errors of the use cases.
 
+use crate::prompt::templates::TemplateError;
 use domain::budget::BudgetLimit;
 use domain::error::{Classify, ErrorKind};
 use domain::model::ModelError;
@@ -78,6 +79,9 @@ pub enum RuntimeError {
     /// Storing or reading a document failed.
     #[error("a document could not be handled")]
     Ingest(#[from] IngestError),
+    /// A part of the prompt could not be rendered, which is a bug.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// The model failed, refused the request or is not available.
     #[error("the model failed")]
     Model(#[from] ModelError),
@@ -103,6 +107,7 @@ impl RuntimeError {
             | Self::Busy
             | Self::TimeLimit
             | Self::RandomSourceError(_)
+            | Self::Template(_)
             | Self::Panicked => None,
         }
     }

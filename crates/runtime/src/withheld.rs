@@ -2,14 +2,14 @@
 //! document's classification was raised. They are withheld from the user and from models that work on the user's
 //! behalf.
 
-use domain::conversation::{Message, MessageRole};
+use domain::conversation::{Message, MessageRole, Sources};
 use domain::ids::DocumentId;
 use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Raises the classification of each answer to the current one of its sources, or to the last one of deleted sources.
-/// Clears answers above `clearance`. The user's own messages are not changed.
+/// Raises the classification of each answer and summary to the current one of its sources, or to the last one of deleted sources.
+/// Clears answers and summaries above `clearance`. The user's own messages are not changed.
 ///
 /// # Errors
 /// If the database fails.
@@ -18,8 +18,15 @@ pub(crate) async fn withhold(
     messages: &mut [Message],
     clearance: Classification,
 ) -> Result<(), StoreError> {
-    let classifications =
-        current_classifications(tx, messages.iter().flat_map(|message| message.sources.documents())).await?;
+    let summaries = messages.iter().filter_map(|message| message.summary.as_ref());
+    let sources = messages.iter().map(|message| &message.sources).chain(summaries.map(|summary| &summary.sources));
+    let classifications = current_classifications(tx, sources.flat_map(Sources::documents)).await?;
+    for summary in messages.iter_mut().filter_map(|message| message.summary.as_mut()) {
+        summary.classification = summary.classification.max(summary.sources.current_classification(&classifications));
+    }
+    for message in messages.iter_mut() {
+        message.summary.take_if(|summary| summary.classification > clearance);
+    }
     for message in messages.iter_mut().filter(|message| message.role != MessageRole::User) {
         message.classification = message.classification.max(message.sources.current_classification(&classifications));
         if message.classification > clearance {

@@ -11,7 +11,7 @@ mod system;
 
 pub use access::{AccessRules, RandomSourceError, TokenSecret, TokenSecrets};
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
-pub use model::{ChatModel, Embedder, Embedders, Reranker};
+pub use model::{ChatModel, Embedder, Embedders, Reranker, Tokenizer};
 pub use privacy::PrivacyFilter;
 pub use run_events::{RunEventBatch, RunEventStore, RunSignal, StoredRun};
 pub use store::*;

@@ -45,6 +45,18 @@ pub trait ChatModel: Send + Sync {
     fn is_configured(&self, _tier: ModelTier) -> bool {
         true
     }
+
+    /// The tokenizer for prompts to this tier. If backends with different tokenizers may serve it, the highest count is
+    /// used. `None` if the tokenizer of one of them is not known.
+    fn tokenizer(&self, _tier: ModelTier, _caller: &ModelCaller) -> Option<Arc<dyn Tokenizer>> {
+        None
+    }
+}
+
+/// Counts tokens as a language model does.
+pub trait Tokenizer: Send + Sync {
+    /// Number of tokens of `text`, without special tokens.
+    fn count(&self, text: &str) -> usize;
 }
 
 /// An embedding model.

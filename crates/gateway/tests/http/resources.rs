@@ -68,6 +68,7 @@ async fn a_conversation_is_created_read_updated_and_deleted() {
             sources: domain::conversation::Sources::default(),
             withheld: false,
             degraded: false,
+            summary: None,
             unsupported: vec![TextRange { start: 0, end: 4 }],
             created_at: fixed_time(),
         };

@@ -4,7 +4,8 @@ use super::http::{Endpoint, Failure, ProxyHeaders, RequestContext, Server};
 use super::request::{ChatBody, TokenLimitField, recorded_prompt};
 use super::sse::{self, Events};
 use super::stream::AnswerAssembler;
-use crate::config::ModelSettings;
+use super::tokenizer::{HighestCount, tokenizer};
+use crate::config::{ModelSettings, RouteSettings};
 use crate::error::SetupError;
 use crate::metrics::{CallLabels, ModelMetrics};
 use crate::router::{Attempt, Route, RoutedResponse, Router, RoutingRequest, Tier};
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use domain::backend_health::BackendHealth;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, PromptMessage};
 use domain::model_call::{MicroCost, ModelCaller, ModelOperation, Price};
-use domain::ports::ChatModel;
+use domain::ports::{ChatModel, Tokenizer};
 use domain::role::Classification;
 use domain::run::TokenUsage;
 use futures::{StreamExt, stream};
@@ -25,30 +26,50 @@ use tracing::{Instrument, Span, field};
 /// A chat model that is served by OpenAI-compatible servers.
 pub struct OpenAiChat {
     router: Arc<Router>,
-    fast: Vec<Route>,
-    heavy: Vec<Route>,
+    fast: ServedTier,
+    heavy: ServedTier,
     record_content: bool,
+}
+
+/// The routes of a tier, and how their models count tokens.
+struct ServedTier {
+    routes: Vec<Route>,
+    /// `None` if the tokenizer of one of the routes is not known.
+    tokenizer: Option<Arc<dyn Tokenizer>>,
+}
+
+impl ServedTier {
+    fn new(router: &Router, settings: &[RouteSettings]) -> Result<Self, SetupError> {
+        let tokenizers = settings.iter().map(|route| tokenizer(&route.model, route.tokenizer.as_ref()));
+        let tokenizers: Option<Vec<_>> = tokenizers.collect::<Result<_, _>>()?;
+        let tokenizer = tokenizers.filter(|all| !all.is_empty()).map(|all| Arc::new(HighestCount(all)) as _);
+        Ok(Self { routes: router.routes(settings)?, tokenizer })
+    }
 }
 
 impl OpenAiChat {
     /// Creates a chat model with the routes of the `fast` and `heavy` tiers.
     ///
     /// # Errors
-    /// If a tier refers to an unknown backend.
+    /// If a tier refers to an unknown backend, or a tokenizer cannot be loaded.
     pub fn new(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
         Ok(Self {
-            fast: router.routes(&settings.tiers.fast)?,
-            heavy: router.routes(&settings.tiers.heavy)?,
+            fast: ServedTier::new(router, &settings.tiers.fast)?,
+            heavy: ServedTier::new(router, &settings.tiers.heavy)?,
             router: Arc::clone(router),
             record_content: settings.record_content,
         })
     }
 
-    fn routes(&self, tier: ModelTier) -> &[Route] {
+    fn tier(&self, tier: ModelTier) -> &ServedTier {
         match tier {
             ModelTier::Fast => &self.fast,
             ModelTier::Heavy => &self.heavy,
         }
+    }
+
+    fn routes(&self, tier: ModelTier) -> &[Route] {
+        &self.tier(tier).routes
     }
 
     /// Sends the request to one backend within a new span, and reads until the model starts to answer.
@@ -127,6 +148,10 @@ impl ChatModel for OpenAiChat {
 
     fn backends(&self) -> Vec<BackendHealth> {
         self.router.health()
+    }
+
+    fn tokenizer(&self, tier: ModelTier, _: &ModelCaller) -> Option<Arc<dyn Tokenizer>> {
+        self.tier(tier).tokenizer.clone()
     }
 }
 

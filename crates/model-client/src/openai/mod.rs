@@ -12,6 +12,7 @@ mod response;
 mod sse;
 mod stream;
 mod think;
+mod tokenizer;
 mod unary;
 
 pub use chat::OpenAiChat;

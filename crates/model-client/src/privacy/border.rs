@@ -15,7 +15,7 @@ use domain::model::{
     PromptMessage, RerankRequest, RerankScores,
 };
 use domain::model_call::{ModelCaller, Price};
-use domain::ports::{ChatModel, Embedder, PrivacyFilter, Reranker};
+use domain::ports::{ChatModel, Embedder, PrivacyFilter, Reranker, Tokenizer};
 use domain::privacy::{CustomPattern, PatternCounts, PrivacyAction, PrivacyRules};
 use domain::role::Classification;
 use futures::stream::BoxStream;
@@ -146,6 +146,10 @@ impl ChatModel for RedactingModel<dyn ChatModel> {
 
     fn backends(&self) -> Vec<BackendHealth> {
         self.model.backends()
+    }
+
+    fn tokenizer(&self, tier: ModelTier, caller: &ModelCaller) -> Option<Arc<dyn Tokenizer>> {
+        self.model.tokenizer(tier, caller)
     }
 }
 

@@ -7,6 +7,7 @@ use domain::model_call::{MicroCost, Price};
 use domain::role::Classification;
 use model_client::config::{
     BackendSettings, BreakerSettings, Dialect, KeyHeader, Location, QueueSettings, RouteSettings, Timeouts,
+    TokenizerSettings,
 };
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -82,6 +83,9 @@ pub struct Route {
     #[serde(default = "default_weight")]
     #[schemars(range(min = 1))]
     pub weight: u32,
+    /// Tokenizer of a chat model, to fill its context exactly: `cl100k_base`, `o200k_base`, or the path of a
+    /// `tokenizer.json`. Without it, the name of a model of OpenAI's tells, and the tokens of other models are estimated.
+    pub tokenizer: Option<String>,
     /// Price of a million input tokens. All prices must be in the same currency.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
@@ -244,6 +248,7 @@ pub(super) fn route_settings(routes: &[Route]) -> Vec<RouteSettings> {
         model: route.model.clone(),
         priority: route.priority.unwrap_or(u32::try_from(index + 1).unwrap_or(u32::MAX)),
         weight: route.weight,
+        tokenizer: route.tokenizer.as_deref().map(TokenizerSettings::from),
         price: Price { input: micro_cost(route.input_price), output: micro_cost(route.output_price) },
     };
     routes.iter().enumerate().map(route).collect()

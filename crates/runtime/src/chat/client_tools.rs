@@ -1,6 +1,6 @@
 //! Chooses which of the client's tools are offered to the model in a turn of the assistant.
 
-use crate::prompt::tokens::{TokenBudget, tool_tokens};
+use crate::prompt::tokens::{TokenBudget, TokenCounter};
 use domain::model::{ChatOptions, OfferedTool};
 use domain::tool::ToolSpec;
 
@@ -14,10 +14,15 @@ pub(super) struct ClientTools {
 impl ClientTools {
     /// Chooses the tools in the client's order, as many as fit into `budget`. Leaves out a tool with the same name as a
     /// platform tool, since a call could not be assigned to one of them.
-    pub fn choose(tools: Vec<OfferedTool>, platform_tools: &[ToolSpec], budget: TokenBudget) -> Self {
+    pub fn choose(
+        tools: Vec<OfferedTool>,
+        platform_tools: &[ToolSpec],
+        counter: &TokenCounter,
+        budget: TokenBudget,
+    ) -> Self {
         let (all, mut remaining_tokens) = (tools.len(), budget.0);
         let fits = |tool: &OfferedTool| {
-            let tokens = tool_tokens(std::slice::from_ref(tool));
+            let tokens = counter.tools(std::slice::from_ref(tool));
             let fits = tokens <= remaining_tokens && platform_tools.iter().all(|own| own.name.as_str() != tool.name);
             remaining_tokens -= if fits { tokens } else { 0 };
             fits
@@ -51,7 +56,8 @@ mod tests {
 
     #[test]
     fn tools_that_do_not_fit_the_budget_are_left_out_with_the_options_that_name_them() {
-        let chosen = ClientTools::choose(vec![tool("a"), tool("b"), tool("c")], &[], TokenBudget(250));
+        let chosen =
+            ClientTools::choose(vec![tool("a"), tool("b"), tool("c")], &[], &TokenCounter::default(), TokenBudget(250));
         let names: Vec<_> = chosen.offered.iter().map(|tool| tool.name.as_str()).collect();
         assert_eq!((names, chosen.left_out_count), (vec!["a", "b"], 1));
         let named = |name: &str| Some(json!({ "type": "function", "function": { "name": name } }));
@@ -61,7 +67,7 @@ mod tests {
             chosen.restrict(&mut options);
             assert_eq!(options.tool_choice, kept);
         }
-        let none = ClientTools::choose(vec![tool("a")], &[], TokenBudget(0));
+        let none = ClientTools::choose(vec![tool("a")], &[], &TokenCounter::default(), TokenBudget(0));
         let mut options = ChatOptions {
             tool_choice: Some(json!("required")),
             parallel_tool_calls: Some(true),

@@ -1,6 +1,7 @@
 //! Completes the run of a chat turn: stores the answer in its conversation, and gives an untitled conversation a title.
 
 use super::memory::{self, MemoryInference, MemorySuggestion};
+use super::summary;
 use super::title::{self, FirstTitle};
 use crate::run::RunEnd;
 use crate::run::definition::Run;
@@ -122,6 +123,7 @@ impl Finisher for ConversationFinisher {
         if let Some(inference) = self.inference.get() {
             memory::conclude(ports, budgets, run, *inference).await;
         }
+        summary::write(ports, budgets, run).await;
     }
 
     fn metadata_if_store_fails(&self, run: &Run, error: &StoreError) -> Option<Value> {

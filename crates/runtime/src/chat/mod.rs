@@ -8,6 +8,7 @@ mod question;
 mod remember;
 mod request;
 mod settings;
+mod summary;
 mod title;
 mod turn;
 

@@ -122,6 +122,7 @@ impl TurnRequest {
             sources: Sources::default(),
             withheld: false,
             degraded: false,
+            summary: None,
             unsupported: Vec::new(),
             created_at: now,
         };

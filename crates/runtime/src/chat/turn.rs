@@ -12,7 +12,8 @@ use crate::error::RuntimeError;
 use crate::follow_up::{self, QuestionKind, earlier_turns};
 use crate::privacy;
 use crate::prompt::nonce::TagNonce;
-use crate::prompt::tokens::{TokenBudget, tool_tokens};
+use crate::prompt::system::SystemPrompt;
+use crate::prompt::tokens::{TokenBudget, TokenCounter};
 use crate::prompt::tool_rounds;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
@@ -26,7 +27,7 @@ use crate::run::tier::{self, ChosenTier, TierCriteria};
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
-use domain::conversation::{Conversation, Message};
+use domain::conversation::{BranchSummary, Conversation, Message};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::memory::{Memory, MemorySource};
@@ -74,7 +75,7 @@ struct PreparedAgent {
 
 /// The part of a run's input that was not stored before the turn.
 struct NewInput {
-    tenant_name: String,
+    system: Classified<String>,
     question: Classified<String>,
     tool_rounds: Classified<Vec<PromptMessage>>,
     acknowledgement: Option<Acknowledgement>,
@@ -90,6 +91,8 @@ struct StoredContext {
 
 /// Earlier messages and memories that the model may see.
 struct VisibleContext {
+    /// Summary of the messages before `history`.
+    summary: Option<BranchSummary>,
     history: Vec<Message>,
     memories: Vec<Memory>,
     /// Number of earlier messages and memories that the model may not see.
@@ -133,9 +136,10 @@ impl TurnPreparer {
         let can_use_client_tools = model.is_generative() && client_classification <= model_limit;
         let removed = request.remove_client_tools_unless(can_use_client_tools);
         context.omitted_count = context.omitted_count.saturating_add(removed.results);
-        let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier);
+        let counter = TokenCounter::new(model.tokenizer(tier.tier, &caller));
+        let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier, counter);
         let new_input = NewInput {
-            tenant_name: permit.tenant().name.clone(),
+            system: system_message(&permit, &agent, request.instructions.take(), question.class)?,
             question: Classified::new(question.text.clone(), question.class),
             tool_rounds: fitted_tool_rounds(&mut request, &agent, client_classification),
             acknowledgement: memory.acknowledgement(question.class),
@@ -252,31 +256,37 @@ impl TurnPreparer {
 
     /// Builds the agent of a turn, with the platform's tools that the permit allows and the client's tools. The
     /// extractive answerer gets no tools.
-    fn agent(&self, permit: &Permit, request: &mut TurnRequest, tier: ChosenTier) -> PreparedAgent {
+    fn agent(
+        &self,
+        permit: &Permit,
+        request: &mut TurnRequest,
+        tier: ChosenTier,
+        counter: TokenCounter,
+    ) -> PreparedAgent {
         let generative = self.ports.model.is_generative();
         let platform = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
         let mut limits = self.settings.limits(request.max_output_tokens, request.grace);
         let mut options = std::mem::take(&mut request.options);
         // The other half is for the question and its passages.
-        let half = TokenBudget(limits.prompt_tokens() / 2);
-        let client = ClientTools::choose(std::mem::take(&mut request.tools), &platform, half);
+        let half = TokenBudget(limits.max_prompt_tokens() / 2);
+        let client = ClientTools::choose(std::mem::take(&mut request.tools), &platform, &counter, half);
         client.restrict(&mut options);
         let ClientTools { offered, left_out_count: left_out } = client;
-        limits.context_tokens = limits.context_tokens.saturating_sub(tool_tokens(&offered));
+        limits.context_tokens = limits.context_tokens.saturating_sub(counter.tools(&offered));
         let agent = Agent {
-            instructions: request.instructions.take(),
             tools: ToolSet::Assistant { platform, client: offered },
             tier,
             options,
             format: AnswerFormat::Cited,
+            counter,
             limits,
         };
         PreparedAgent { agent, left_out_tools: left_out }
     }
 
     fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {
-        let NewInput { tenant_name, question, tool_rounds, acknowledgement } = new_input;
-        let VisibleContext { history, memories, omitted_count } = context;
+        let NewInput { system, question, tool_rounds, acknowledgement } = new_input;
+        let VisibleContext { summary, history, memories, omitted_count } = context;
         let message = question.content();
         let resolved = follow_up::resolve(message, &earlier_turns(&history, question.classification()));
         let is_follow_up = resolved.kind != QuestionKind::Standalone;
@@ -287,9 +297,10 @@ impl TurnPreparer {
             top_k: self.settings.max_passages,
         });
         RunInput::Question(Box::new(QuestionInput {
-            tenant_name,
+            system,
             question,
             tool_rounds,
+            summary,
             history,
             memories,
             search,
@@ -301,14 +312,20 @@ impl TurnPreparer {
 
 impl VisibleContext {
     /// Removes answers that are withheld from the user, and messages and memories that the model may not see. Counts
-    /// only the latter.
+    /// only the latter. The newest summary that the model may see takes the place of the messages that it covers.
     fn new(mut history: Vec<Message>, mut memories: Vec<Memory>, max_classification: Classification) -> Self {
+        let usable = |message: &mut Message| message.summary.take_if(|it| it.classification <= max_classification);
+        let newest = history.iter_mut().enumerate().rev().find_map(|(at, message)| Some((at, usable(message)?)));
+        let summary = newest.map(|(at, summary)| {
+            history.drain(..=at);
+            summary
+        });
         history.retain(|message| !message.withheld);
         let total = history.len() + memories.len();
         history.retain(|message| message.classification <= max_classification);
         memories.retain(|memory| memory.classification <= max_classification);
         let omitted_count = u32::try_from(total - history.len() - memories.len()).unwrap_or(u32::MAX);
-        Self { history, memories, omitted_count }
+        Self { summary, history, memories, omitted_count }
     }
 }
 
@@ -317,6 +334,26 @@ impl VisibleContext {
 fn caller(permit: &Permit, request: &TurnRequest) -> ModelCaller {
     let caller = model_access::caller(permit.scope(), &permit.tenant().settings);
     ModelCaller { conversation: request.conversation.filter(|_| request.history.is_none()), ..caller }
+}
+
+/// Renders the system message. The client's instructions in it count as user input.
+fn system_message(
+    permit: &Permit,
+    agent: &Agent,
+    client_instructions: Option<String>,
+    user_classification: Classification,
+) -> Result<Classified<String>, RuntimeError> {
+    let tenant = permit.tenant();
+    let text = SystemPrompt {
+        tenant: &tenant.name,
+        plant_instructions: tenant.settings.instructions.as_deref(),
+        client_instructions: client_instructions.as_deref(),
+        tools: agent.tools.platform_specs(),
+        has_client_tools: agent.tools.client_tool_count() > 0,
+    }
+    .render()?;
+    let classification = client_instructions.map_or(Classification::Public, |_| user_classification);
+    Ok(Classified::new(text, classification))
 }
 
 /// Where the history of a turn ends.
@@ -333,9 +370,9 @@ fn fitted_tool_rounds(
     agent: &Agent,
     classification: Classification,
 ) -> Classified<Vec<PromptMessage>> {
-    let half = TokenBudget(agent.limits.prompt_tokens() / 2);
+    let half = TokenBudget(agent.limits.max_prompt_tokens() / 2);
     let mut fitted = Classified::empty();
-    for message in tool_rounds::fit(std::mem::take(&mut request.tool_rounds), half) {
+    for message in tool_rounds::fit(std::mem::take(&mut request.tool_rounds), &agent.counter, half) {
         fitted.push(Classified::new(message, classification));
     }
     fitted

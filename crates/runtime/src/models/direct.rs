@@ -9,6 +9,7 @@ use crate::chat::ChatSettings;
 use crate::error::RuntimeError;
 use crate::privacy;
 use crate::prompt::nonce::TagNonce;
+use crate::prompt::tokens::TokenCounter;
 use crate::run::agent::{Agent, RunLimits, ToolSet};
 use crate::run::answer::AnswerFormat;
 use crate::run::definition::Run;
@@ -70,7 +71,8 @@ impl DirectPreparer {
         }
         let limits = self.limits(max_output_tokens);
         let (tools, format) = (ToolSet::Client(tools), AnswerFormat::Verbatim);
-        let agent = Agent { instructions: None, tools, tier, options, format, limits };
+        let counter = TokenCounter::new(model.tokenizer(tier.tier, &caller));
+        let agent = Agent { tools, tier, options, format, counter, limits };
         let input = RunInput::Messages(Classified::new(messages, classification));
         let price = model.highest_price(tier.tier, &caller);
         let estimate = input.token_estimate(&agent);

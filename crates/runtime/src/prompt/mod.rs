@@ -1,7 +1,9 @@
-//! Prompts: assembly, passages and token estimates. Pure functions.
+//! Prompts: templates, assembly, passages and token counts. Pure functions.
 
 pub mod assemble;
 pub mod nonce;
 pub mod passages;
+pub mod system;
+pub mod templates;
 pub mod tokens;
 pub mod tool_rounds;

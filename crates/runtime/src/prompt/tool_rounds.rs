@@ -1,7 +1,7 @@
 //! Rounds of client tools: the calls that the model requested for the question, and the results that the client sent.
 
 use super::nonce::TagNonce;
-use super::tokens::{TokenBudget, prompt_tokens, truncate_to_budget};
+use super::tokens::{TokenBudget, TokenCounter};
 use domain::model::PromptMessage;
 use domain::untrusted::neutralize;
 
@@ -11,19 +11,19 @@ const TAG_TOKENS: usize = 24;
 const CUT_NOTE: &str = "\n(The rest is left out: there is no room for it.)";
 
 /// If the messages do not fit into `budget`, cuts each result to an equal share. Calls are never cut.
-pub fn fit(mut rounds: Vec<PromptMessage>, budget: TokenBudget) -> Vec<PromptMessage> {
+pub fn fit(mut rounds: Vec<PromptMessage>, counter: &TokenCounter, budget: TokenBudget) -> Vec<PromptMessage> {
     let result_count = rounds.iter().filter(|message| matches!(message, PromptMessage::Tool { .. })).count();
     let lengths = rounds.iter().filter_map(|message| match message {
-        PromptMessage::Tool { .. } => Some(prompt_tokens(std::slice::from_ref(message))),
+        PromptMessage::Tool { .. } => Some(counter.prompt(std::slice::from_ref(message))),
         _ => None,
     });
     let result_tokens: usize = lengths.sum();
-    let available_tokens = budget.0.saturating_sub(prompt_tokens(&rounds) - result_tokens);
+    let available_tokens = budget.0.saturating_sub(counter.prompt(&rounds) - result_tokens);
     let tokens_per_result = available_tokens / result_count.max(1);
     if result_tokens > available_tokens {
         for message in &mut rounds {
             if let PromptMessage::Tool { content, .. } = message {
-                let shown = truncate_to_budget(content, TokenBudget(tokens_per_result));
+                let shown = counter.truncate(content, TokenBudget(tokens_per_result));
                 if shown.len() < content.len() {
                     *content = format!("{shown}{CUT_NOTE}");
                 }
@@ -33,9 +33,9 @@ pub fn fit(mut rounds: Vec<PromptMessage>, budget: TokenBudget) -> Vec<PromptMes
     rounds
 }
 
-/// Returns the estimated tokens of the rounds in a prompt.
-pub fn tokens(rounds: &[PromptMessage]) -> usize {
-    prompt_tokens(rounds) + rounds.len() * TAG_TOKENS
+/// Returns the tokens of the rounds in a prompt.
+pub fn tokens(rounds: &[PromptMessage], counter: &TokenCounter) -> usize {
+    counter.prompt(rounds) + rounds.len() * TAG_TOKENS
 }
 
 /// Renders a message for the prompt. Earlier answers and tool results are neutralized, since they may quote untrusted
@@ -72,11 +72,12 @@ mod tests {
     #[test]
     fn only_results_that_are_too_long_are_cut() {
         let rounds = vec![call(), result("4.2 bar"), result(&"long ".repeat(1_000))];
-        assert_eq!(fit(rounds.clone(), TokenBudget(10_000)), rounds);
-        let cut = fit(rounds.clone(), TokenBudget(400));
+        assert_eq!(fit(rounds.clone(), &TokenCounter::default(), TokenBudget(10_000)), rounds);
+        let cut = fit(rounds.clone(), &TokenCounter::default(), TokenBudget(400));
         assert_eq!(cut[..2], rounds[..2]);
         assert!(matches!(&cut[2], PromptMessage::Tool { content, .. } if content.ends_with(CUT_NOTE)), "{cut:?}");
-        assert!(prompt_tokens(&cut) <= 400 + CUT_NOTE.len(), "{}", prompt_tokens(&cut));
+        let tokens = TokenCounter::default().prompt(&cut);
+        assert!(tokens <= 400 + CUT_NOTE.len(), "{tokens}");
     }
 
     #[test]

@@ -2,20 +2,20 @@
 
 use super::answer::AnswerFormat;
 use super::tier::ChosenTier;
+use crate::prompt::tokens::TokenCounter;
 use domain::model::{ChatOptions, OfferedTool};
 use domain::tool::ToolSpec;
 use std::time::Duration;
 
 /// Configuration of the agent that answers in a run.
 pub struct Agent {
-    /// Instructions of the client program. They are untrusted, so the system message contains them neutralized and
-    /// between tags.
-    pub instructions: Option<String>,
     pub tools: ToolSet,
     pub tier: ChosenTier,
     /// Sampling and format options for the model.
     pub options: ChatOptions,
     pub format: AnswerFormat,
+    /// Counts the tokens of prompts to the tier.
+    pub counter: TokenCounter,
     pub limits: RunLimits,
 }
 
@@ -97,7 +97,7 @@ pub struct RunLimits {
 
 impl RunLimits {
     /// Returns the maximum number of tokens of a prompt.
-    pub fn prompt_tokens(&self) -> usize {
+    pub fn max_prompt_tokens(&self) -> usize {
         self.context_tokens.saturating_sub(self.reserved_reply_tokens as usize)
     }
 }

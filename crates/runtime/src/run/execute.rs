@@ -2,7 +2,7 @@
 //! calls the model again.
 
 use super::context::RunContext;
-use super::input::{Acknowledgement, PromptSource};
+use super::input::Acknowledgement;
 use super::progress::{RunProgress, SearchOutcome};
 use super::provenance::Provenance;
 use super::reply::{self, Reply, ReplyRequest};
@@ -10,7 +10,8 @@ use super::retrieve::search_documents;
 use super::tool_calls::{call_tool, has_malformed_arguments};
 use crate::error::RuntimeError;
 use crate::prompt::assemble::AutoSearchResult;
-use crate::prompt::tokens::{TokenBudget, prompt_tokens};
+use crate::prompt::templates::TemplateError;
+use crate::prompt::tokens::TokenBudget;
 use domain::classified::Classified;
 use domain::conversation::Sources;
 use domain::model::{ModelToolCall, PromptMessage};
@@ -65,6 +66,7 @@ async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<Finis
     };
     let has_omitted_content = progress.visibility.omitted_count > 0;
     let prompt = run.input.prompt(&run.agent, &run.nonce, search_result, has_omitted_content);
+    let min_prompt_tokens = prompt.min_tokens()?;
     let remaining_calls = run.agent.limits.max_tool_calls;
     let mut state = LoopState { transcript: Classified::empty(), remaining_calls, malformed_replies: 0 };
     loop {
@@ -81,26 +83,36 @@ async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<Finis
         let content = progress.answer.text()[reply_start..].to_owned();
         let message = PromptMessage::Assistant { content, tool_calls: tool_calls.clone() };
         state.transcript.push(Classified::new(message, progress.provenance.class));
-        execute_calls(ctx, progress, &prompt, &mut state, tool_calls).await;
+        execute_calls(ctx, progress, &mut state, RequestedCalls { calls: tool_calls, min_prompt_tokens }).await?;
     }
 }
 
+/// The tool calls of a reply.
+struct RequestedCalls {
+    calls: Vec<ModelToolCall>,
+    /// Tokens of the shortest prompt of the run.
+    min_prompt_tokens: usize,
+}
+
 /// Executes the calls while any are left, and appends a result for each to the transcript.
+///
+/// # Errors
+/// If a result cannot be rendered.
 async fn execute_calls(
     ctx: RunContext<'_>,
     progress: &mut RunProgress,
-    prompt: &PromptSource<'_>,
     state: &mut LoopState,
-    calls: Vec<ModelToolCall>,
-) {
+    RequestedCalls { calls, min_prompt_tokens }: RequestedCalls,
+) -> Result<(), TemplateError> {
     state.malformed_replies += u32::from(calls.iter().any(has_malformed_arguments));
     for call in calls {
         let content = if state.remaining_calls > 0 {
             state.remaining_calls -= 1;
-            let used_tokens = prompt.min_tokens() + prompt_tokens(state.transcript.content());
-            let remaining_tokens = ctx.run.agent.limits.prompt_tokens().saturating_sub(used_tokens);
+            let agent = &ctx.run.agent;
+            let used_tokens = min_prompt_tokens + agent.counter.prompt(state.transcript.content());
+            let remaining_tokens = agent.limits.max_prompt_tokens().saturating_sub(used_tokens);
             // Only half of the remaining tokens, so that there is room for another call.
-            call_tool(ctx, progress, &call, TokenBudget(remaining_tokens / 2)).await
+            call_tool(ctx, progress, &call, TokenBudget(remaining_tokens / 2)).await?
         } else {
             let text = "No more tool calls are allowed in this turn.".to_owned();
             Classified::new(text, Classification::Public)
@@ -110,4 +122,5 @@ async fn execute_calls(
     if state.malformed_replies > MAX_MALFORMED_REPLIES {
         state.remaining_calls = 0;
     }
+    Ok(())
 }

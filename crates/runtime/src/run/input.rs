@@ -5,13 +5,11 @@ use super::budget::TokenEstimate;
 use crate::prompt::assemble::{self, AssembledPrompt, AutoSearchResult, PromptInput};
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages::passage_budget;
-use crate::prompt::tokens::{
-    INSTRUCTION_TOKENS, REWRITE_TOKENS, TokenBudget, estimate_tokens, newest_messages_within, prompt_tokens,
-    tool_tokens,
-};
+use crate::prompt::templates::TemplateError;
+use crate::prompt::tokens::{REWRITE_TOKENS, TokenBudget, TokenCounter};
 use crate::prompt::tool_rounds;
 use domain::classified::{Classified, HasClassification as _};
-use domain::conversation::{Message, Sources};
+use domain::conversation::{BranchSummary, Message, Sources};
 use domain::memory::Memory;
 use domain::model::PromptMessage;
 use domain::role::Classification;
@@ -27,12 +25,14 @@ pub enum RunInput {
 
 /// A question with its context.
 pub struct QuestionInput {
-    /// Name of the tenant, for the system message.
-    pub tenant_name: String,
+    /// The system message, with the classification of the client's instructions in it.
+    pub system: Classified<String>,
     /// The user's message, with the classification of user input.
     pub question: Classified<String>,
     /// Calls of client tools that the model requested for the question, with their results.
     pub tool_rounds: Classified<Vec<PromptMessage>>,
+    /// Summary of the messages before `history`, if the model may see it.
+    pub summary: Option<BranchSummary>,
     /// Earlier messages that the model may see, oldest first.
     pub history: Vec<Message>,
     /// Memories that the model may see, most important first.
@@ -102,10 +102,20 @@ impl RunInput {
         match self {
             Self::Question(input) => {
                 let history = input.history.iter().map(|message| message.classification);
+                let history = history.chain(input.summary.iter().map(|summary| summary.classification));
                 let question = input.question.classification().max(input.tool_rounds.classification());
                 history.fold(question.max(input.memories.classification()), Classification::max)
             }
             Self::Messages(messages) => messages.classification(),
+        }
+    }
+
+    /// Returns what the system message and the question leave of a prompt of `max_tokens`; all of it for a client's own
+    /// messages.
+    pub fn remaining_tokens(&self, counter: &TokenCounter, max_tokens: usize) -> TokenBudget {
+        match self {
+            Self::Question(input) => input.remaining_tokens(counter, max_tokens),
+            Self::Messages(_) => TokenBudget(max_tokens),
         }
     }
 
@@ -120,14 +130,14 @@ impl RunInput {
     /// Estimates the tokens that a run with this input needs, without the results of later tool calls.
     pub fn token_estimate(&self, agent: &Agent) -> TokenEstimate {
         let output = agent.limits.reserved_reply_tokens;
-        let tools = tool_tokens(&agent.tools.offered_tools(u32::MAX));
+        let tools = agent.counter.tools(&agent.tools.offered_tools(u32::MAX));
         match self {
             Self::Question(input) => {
-                let (min_prompt, prompt) = input.prompt_estimate(agent.limits.prompt_tokens());
+                let (min_prompt, prompt) = input.prompt_estimate(&agent.counter, agent.limits.max_prompt_tokens());
                 TokenEstimate { min_prompt, prompt: prompt + tools, output }
             }
             Self::Messages(messages) => {
-                let prompt = prompt_tokens(messages.content()) + tools;
+                let prompt = agent.counter.prompt(messages.content()) + tools;
                 TokenEstimate { min_prompt: prompt, prompt, output }
             }
         }
@@ -143,37 +153,47 @@ impl RunInput {
     ) -> PromptSource<'a> {
         match self {
             Self::Question(input) => PromptSource::Assembled(PromptInput {
-                tenant: &input.tenant_name,
+                system: input.system.as_ref().map(String::as_str),
+                counter: &agent.counter,
                 nonce,
-                tools: agent.tools.platform_specs(),
-                has_client_tools: agent.tools.client_tool_count() > 0,
                 memories: &input.memories,
-                instructions: agent.instructions.as_deref(),
                 search_result,
                 has_omitted_content,
+                summary: input.summary.as_ref(),
                 history: &input.history,
                 question: Classified::new(input.question.content(), input.question.classification()),
                 tool_rounds: input.tool_rounds.as_ref().map(Vec::as_slice),
             }),
-            Self::Messages(messages) => PromptSource::Verbatim(messages),
+            Self::Messages(messages) => PromptSource::Verbatim { messages, counter: &agent.counter },
         }
     }
 }
 
 impl QuestionInput {
     /// Returns the tokens of the shortest prompt, and of the longest one within `max_tokens`.
-    fn prompt_estimate(&self, max_tokens: usize) -> (usize, usize) {
-        let question = self.question.content();
-        let memories: usize = self.memories.iter().map(|memory| estimate_tokens(&memory.content)).sum();
-        let rounds = tool_rounds::tokens(self.tool_rounds.content());
-        let min_tokens = INSTRUCTION_TOKENS + estimate_tokens(question) + memories + rounds;
-        let history = newest_messages_within(&self.history, TokenBudget(max_tokens.saturating_sub(min_tokens)));
-        let history: usize = history.iter().map(|message| estimate_tokens(&message.content)).sum();
-        let passages = if self.search.is_some() { passage_budget(question, max_tokens).0 } else { 0 };
-        let desired_tokens = min_tokens.saturating_add(history).saturating_add(passages);
+    fn prompt_estimate(&self, counter: &TokenCounter, max_tokens: usize) -> (usize, usize) {
+        let memories: usize = self.memories.iter().map(|memory| counter.message(&memory.content)).sum();
+        let rounds = tool_rounds::tokens(self.tool_rounds.content(), counter);
+        let min_tokens = self.fixed_tokens(counter) + memories + rounds;
+        let remaining = TokenBudget(max_tokens.saturating_sub(min_tokens));
+        let history = counter.newest_messages_within(&self.history, remaining);
+        let summary = self.summary.as_ref().map_or(0, |summary| counter.message(&summary.content));
+        let history: usize = history.iter().map(|message| counter.message(&message.content)).sum();
+        let passages =
+            if self.search.is_some() { passage_budget(self.remaining_tokens(counter, max_tokens)).0 } else { 0 };
+        let desired_tokens = min_tokens.saturating_add(summary).saturating_add(history).saturating_add(passages);
         let is_follow_up = self.search.as_ref().is_some_and(|search| search.is_follow_up);
         let rewriting = if is_follow_up { REWRITE_TOKENS } else { 0 };
         (min_tokens, max_tokens.min(desired_tokens).max(min_tokens) + rewriting)
+    }
+
+    /// Returns what the system message and the question leave of `max_tokens`.
+    fn remaining_tokens(&self, counter: &TokenCounter, max_tokens: usize) -> TokenBudget {
+        TokenBudget(max_tokens.saturating_sub(self.fixed_tokens(counter)))
+    }
+
+    fn fixed_tokens(&self, counter: &TokenCounter) -> usize {
+        counter.message(self.system.content()) + counter.message(self.question.content())
     }
 }
 
@@ -182,7 +202,7 @@ pub enum PromptSource<'a> {
     /// Assembled for a token budget.
     Assembled(PromptInput<'a>),
     /// Sent unchanged, regardless of the budget.
-    Verbatim(&'a Classified<Vec<PromptMessage>>),
+    Verbatim { messages: &'a Classified<Vec<PromptMessage>>, counter: &'a TokenCounter },
 }
 
 impl PromptSource<'_> {
@@ -192,18 +212,26 @@ impl PromptSource<'_> {
     }
 
     /// Returns the tokens of the shortest prompt.
-    pub fn min_tokens(&self) -> usize {
+    ///
+    /// # Errors
+    /// If a template is wrong.
+    pub fn min_tokens(&self) -> Result<usize, TemplateError> {
         match self {
             Self::Assembled(input) => assemble::min_tokens(input),
-            Self::Verbatim(messages) => prompt_tokens(messages.content()),
+            Self::Verbatim { messages, counter } => Ok(counter.prompt(messages.content())),
         }
     }
 
     /// Assembles the prompt within a budget.
-    pub fn assemble_within(&self, budget: TokenBudget) -> AssembledPrompt {
+    ///
+    /// # Errors
+    /// If a template is wrong.
+    pub fn assemble_within(&self, budget: TokenBudget) -> Result<AssembledPrompt, TemplateError> {
         match self {
             Self::Assembled(input) => assemble::assemble(input, budget),
-            Self::Verbatim(messages) => AssembledPrompt { prompt: (*messages).clone(), sources: Sources::default() },
+            Self::Verbatim { messages, .. } => {
+                Ok(AssembledPrompt { prompt: (*messages).clone(), sources: Sources::default() })
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::definition::Run;
 use super::provenance::Provenance;
 use super::support;
 use crate::prompt::passages;
-use crate::prompt::tokens::TokenBudget;
+use crate::prompt::tokens::{TokenBudget, TokenCounter};
 use domain::classified::HasClassification;
 use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
@@ -36,6 +36,8 @@ pub struct RunProgress {
     pub search: SearchOutcome,
     /// Budget reserved for the run; [`super::reserve::BudgetReserver::extend`] can increase it.
     pub budget: BudgetReservation,
+    /// Counts the tokens of what is added.
+    pub counter: TokenCounter,
 }
 
 /// Outcome of the search before the model is called. The passages are stored in [`RunProgress::passages`].
@@ -98,6 +100,7 @@ impl RunProgress {
             acknowledgement_start: None,
             search: SearchOutcome::NotSearched,
             budget: run.budget.clone(),
+            counter: run.agent.counter.clone(),
         }
     }
 
@@ -125,7 +128,7 @@ impl RunProgress {
             let Hit { passage, score, surrounding_text: surroundings, .. } = hit;
             self.passages.push(NumberedPassage { n, passage, score, surrounding_text: surroundings });
         }
-        let fitting_count = passages::count_fitting(&self.passages[first..], budget);
+        let fitting_count = passages::count_fitting(&self.passages[first..], &self.counter, budget);
         self.passages.truncate(first + fitting_count);
         for NumberedPassage { passage, .. } in &self.passages[first..] {
             self.provenance.sources.add(passage.document_id, passage.classification);

@@ -8,7 +8,8 @@ use super::progress::{RunProgress, SearchOutcome};
 use super::provenance::Provenance;
 use crate::error::RuntimeError;
 use crate::prompt::assemble::AssembledPrompt;
-use crate::prompt::tokens::{TokenBudget, prompt_tokens, tool_tokens};
+use crate::prompt::templates::TemplateError;
+use crate::prompt::tokens::TokenBudget;
 use domain::classified::Classified;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, OfferedTool, PromptMessage};
 use domain::rights::Permission;
@@ -56,22 +57,23 @@ pub async fn fit_to_budget(
 ) -> Result<FittedRequest, RuntimeError> {
     let ReplyRequest { prompt, transcript, tools } = request;
     let limits = &ctx.run.agent.limits;
-    let (max_prompt, max_output) = (limits.prompt_tokens(), limits.reserved_reply_tokens);
-    let transcript_tokens = prompt_tokens(transcript.content());
+    let (max_prompt, max_output) = (limits.max_prompt_tokens(), limits.reserved_reply_tokens);
+    let counter = &ctx.run.agent.counter;
+    let transcript_tokens = counter.prompt(transcript.content());
     let assemble_within = |max_tokens: usize| {
-        let mut assembled = prompt.assemble_within(TokenBudget(max_tokens.saturating_sub(transcript_tokens)));
+        let mut assembled = prompt.assemble_within(TokenBudget(max_tokens.saturating_sub(transcript_tokens)))?;
         assembled.prompt.extend(transcript.clone());
-        assembled
+        Ok::<_, TemplateError>(assembled)
     };
-    let full_prompt = assemble_within(max_prompt);
+    let full_prompt = assemble_within(max_prompt)?;
     let spent = progress.model.calls.total_spent();
     let Some(grant) = progress.budget.grant_mut() else {
         return Ok(FittedRequest { assembled: full_prompt, tools, max_output_tokens: max_output });
     };
-    let full_prompt_tokens = prompt_tokens(full_prompt.prompt.content());
+    let full_prompt_tokens = counter.prompt(full_prompt.prompt.content());
     let estimate = TokenEstimate {
-        min_prompt: prompt.min_tokens() + transcript_tokens,
-        prompt: full_prompt_tokens + tool_tokens(&tools),
+        min_prompt: prompt.min_tokens()? + transcript_tokens,
+        prompt: full_prompt_tokens + counter.tools(&tools),
         output: max_output,
     };
     let needed = AmountRange::from_estimate(estimate, grant.price);
@@ -87,8 +89,8 @@ pub async fn fit_to_budget(
     }
     let fits_without_tools = remaining.max_output_tokens(full_prompt_tokens) >= MIN_OUTPUT_TOKENS;
     let max_prompt = remaining.max_prompt_tokens(MIN_OUTPUT_TOKENS);
-    let assembled = if fits_without_tools { full_prompt } else { assemble_within(max_prompt) };
-    let output = remaining.max_output_tokens(prompt_tokens(assembled.prompt.content())).min(max_output);
+    let assembled = if fits_without_tools { full_prompt } else { assemble_within(max_prompt)? };
+    let output = remaining.max_output_tokens(counter.prompt(assembled.prompt.content())).min(max_output);
     if output < MIN_OUTPUT_TOKENS {
         return Err(grant.exceeded_error(ctx.ports.clock.now()));
     }
@@ -141,8 +143,8 @@ async fn read_stream(
     progress: &mut RunProgress,
     request: ChatRequest,
 ) -> Result<Reply, ModelError> {
-    let RunProgress { answer, passages, model, degraded, .. } = progress;
-    model.calls.start(request.tier, prompt_tokens(request.prompt.content()) + tool_tokens(&request.tools));
+    let RunProgress { answer, passages, model, degraded, counter, .. } = progress;
+    model.calls.start(request.tier, counter.prompt(request.prompt.content()) + counter.tools(&request.tools));
     let shows_reasoning = ctx.run.permit.rights().allows(READ_REASONING);
     let ChatStream { served_by, mut deltas } = ctx.ports.model.stream(request).await?;
     model.calls.set_served_by(&served_by);

@@ -6,7 +6,7 @@ use super::progress::{RunProgress, SearchOutcome};
 use super::rewrite;
 use super::tool_calls::{include_surroundings, tool_status};
 use crate::prompt::passages::passage_budget;
-use crate::prompt::tokens::{TokenBudget, estimate_tokens};
+use crate::prompt::tokens::TokenBudget;
 use crate::search::{rag_search_call, retrieval_from_result, run_search};
 use domain::ledger::CallContext;
 use domain::run::RunEvent;
@@ -85,9 +85,8 @@ fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieva
     let budget = if generative {
         let agent = &ctx.run.agent;
         let spent = progress.model.calls.total_spent();
-        let prompt_tokens = progress.budget.max_prompt_tokens(agent.limits.prompt_tokens(), spent);
-        let instructions = agent.instructions.as_deref().map_or(0, estimate_tokens);
-        passage_budget(ctx.run.input.question(), prompt_tokens.saturating_sub(instructions))
+        let max_tokens = progress.budget.max_prompt_tokens(agent.limits.max_prompt_tokens(), spent);
+        passage_budget(ctx.run.input.remaining_tokens(&agent.counter, max_tokens))
     } else {
         TokenBudget(usize::MAX)
     };

@@ -11,7 +11,7 @@ use super::model_access;
 use super::progress::{ModelUsage, RunProgress};
 use crate::follow_up::keeps_and_adds_only_known_identifiers;
 use crate::prompt::nonce::TagNonce;
-use crate::prompt::tokens::{REWRITE_OUTPUT_TOKENS, REWRITE_TOKENS, TokenBudget, prompt_tokens, truncate_to_budget};
+use crate::prompt::tokens::{REWRITE_OUTPUT_TOKENS, REWRITE_TOKENS, TokenBudget, TokenCounter};
 use domain::classified::Classified;
 use domain::conversation::{Message, MessageRole};
 use domain::model::{ChatDelta, ChatOptions, ChatRequest, ModelError, ModelTier, PromptMessage};
@@ -41,7 +41,7 @@ const TASK: &str = "Task: rewrite a follow-up question.\n\
 /// question, if the budget is exhausted, or if the call fails or returns no usable question.
 pub async fn rewrite_follow_up(ctx: RunContext<'_>, progress: &mut RunProgress) -> Option<String> {
     let RunInput::Question(input) = &ctx.run.input else { return None };
-    let prompt = prompt(input, &ctx.run.nonce);
+    let prompt = prompt(input, &counter(ctx), &ctx.run.nonce);
     if !may_call(ctx, progress, &prompt) {
         return None;
     }
@@ -66,11 +66,16 @@ pub async fn rewrite_follow_up(ctx: RunContext<'_>, progress: &mut RunProgress) 
     }
 }
 
+/// Counts tokens as the fast model does.
+fn counter(ctx: RunContext<'_>) -> TokenCounter {
+    TokenCounter::new(ctx.ports.model.tokenizer(ModelTier::Fast, &ctx.run.caller))
+}
+
 /// Whether a fast model may see the prompt and the budget allows the call.
 fn may_call(ctx: RunContext<'_>, progress: &RunProgress, prompt: &Classified<Vec<PromptMessage>>) -> bool {
     let (model, settings) = (&*ctx.ports.model, &ctx.run.permit.tenant().settings);
     let limit = model_access::classification_limit(model, ModelTier::Fast, &ctx.run.caller, settings);
-    let fits = prompt_tokens(prompt.content()) + REWRITE_OUTPUT_TOKENS as usize <= REWRITE_TOKENS;
+    let fits = counter(ctx).prompt(prompt.content()) + REWRITE_OUTPUT_TOKENS as usize <= REWRITE_TOKENS;
     model.is_generative()
         && model.is_configured(ModelTier::Fast)
         && prompt.classification() <= limit
@@ -87,7 +92,7 @@ fn record_failure(ctx: RunContext<'_>, progress: &mut RunProgress, error: &Model
 
 /// Calls the model and returns its text. Records the call.
 async fn call_model(ctx: RunContext<'_>, model: &mut ModelUsage, request: ChatRequest) -> Result<String, ModelError> {
-    model.calls.start(request.tier, prompt_tokens(request.prompt.content()));
+    model.calls.start(request.tier, counter(ctx).prompt(request.prompt.content()));
     let mut stream = ctx.ports.model.stream(request).await?;
     model.calls.set_served_by(&stream.served_by);
     model.replaced.merge_max(&stream.served_by.replacement_counts);
@@ -111,15 +116,15 @@ async fn call_model(ctx: RunContext<'_>, model: &mut ModelUsage, request: ChatRe
 }
 
 /// Builds the prompt. It contains the newest messages up to the classification of the question.
-fn prompt(input: &QuestionInput, nonce: &TagNonce) -> Classified<Vec<PromptMessage>> {
+fn prompt(input: &QuestionInput, counter: &TokenCounter, nonce: &TagNonce) -> Classified<Vec<PromptMessage>> {
     let classification = input.question.classification();
     let mut conversation = format!("<conversation-{nonce}>\n");
     for message in newest_messages(input) {
         let speaker = if message.role == MessageRole::User { "Question" } else { "Answer" };
-        let text = neutralize(truncate_to_budget(&message.content, MESSAGE_TOKENS));
+        let text = neutralize(counter.truncate(&message.content, MESSAGE_TOKENS));
         conversation.push_str(&format!("{speaker}: {text}\n"));
     }
-    let question = neutralize(truncate_to_budget(input.question.content(), MESSAGE_TOKENS));
+    let question = neutralize(counter.truncate(input.question.content(), MESSAGE_TOKENS));
     conversation.push_str(&format!("</conversation-{nonce}>\n<message-{nonce}>\n{question}\n</message-{nonce}>"));
     Classified::new(vec![PromptMessage::System(TASK.to_owned()), PromptMessage::User(conversation)], classification)
 }

@@ -184,6 +184,7 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use crate::prompt::nonce::TagNonce;
+    use crate::prompt::tokens::TokenCounter;
     use crate::run::Replay;
     use crate::run::agent::{Agent, RunLimits, ToolSet};
     use crate::run::answer::AnswerFormat;
@@ -359,17 +360,18 @@ mod tests {
             context: CallContext { conversation: None, run: Some(id) },
             answer_id: fixture.ports.ids.uuid().into(),
             agent: Agent {
-                instructions: None,
                 tools: ToolSet::Assistant { platform: Vec::new(), client: Vec::new() },
                 tier: ChosenTier { tier: ModelTier::Fast, escalation: None },
                 options: ChatOptions::default(),
                 format: AnswerFormat::Cited,
+                counter: TokenCounter::default(),
                 limits,
             },
             input: RunInput::Question(Box::new(QuestionInput {
-                tenant_name: "Plant A".to_owned(),
+                system: Classified::new("You answer.".to_owned(), Classification::Public),
                 question,
                 tool_rounds: Classified::empty(),
+                summary: None,
                 history: Vec::new(),
                 memories: Vec::new(),
                 search: None,

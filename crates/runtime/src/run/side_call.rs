@@ -11,7 +11,7 @@ use super::model_access;
 use super::ports::RunPorts;
 use super::reserve::{BudgetRequest, BudgetReserver};
 use crate::error::RuntimeError;
-use crate::prompt::tokens::prompt_tokens;
+use crate::prompt::tokens::TokenCounter;
 use domain::budget::BudgetAmount;
 use domain::classified::Classified;
 use domain::error::Classify as _;
@@ -55,7 +55,8 @@ pub async fn ask(
     }
     let time_limit = call.time_limit;
     let mut request = call.into_request(run);
-    let prompt_token_count = prompt_tokens(request.prompt.content());
+    let counter = TokenCounter::new(model.tokenizer(TIER, &run.caller));
+    let prompt_token_count = counter.prompt(request.prompt.content());
     let estimate =
         TokenEstimate { min_prompt: prompt_token_count, prompt: prompt_token_count, output: request.max_output_tokens };
     let price = model.highest_price(TIER, &run.caller);

@@ -3,6 +3,7 @@
 use super::context::RunContext;
 use super::progress::RunProgress;
 use super::tool_results::result_text;
+use crate::prompt::templates::TemplateError;
 use crate::prompt::tokens::TokenBudget;
 use domain::classified::Classified;
 use domain::model::ModelToolCall;
@@ -12,12 +13,15 @@ use serde_json::{Value, json};
 use tools::error::ToolError;
 
 /// Calls a tool. Returns the result or the failure as text for the model, within `budget`.
+///
+/// # Errors
+/// If the text cannot be rendered.
 pub async fn call_tool(
     ctx: RunContext<'_>,
     progress: &mut RunProgress,
     requested_call: &ModelToolCall,
     budget: TokenBudget,
-) -> Classified<String> {
+) -> Result<Classified<String>, TemplateError> {
     let (call_id, name) = (requested_call.id.clone(), requested_call.name.clone());
     let query = search_query(requested_call);
     ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone(), query });
@@ -28,8 +32,8 @@ pub async fn call_tool(
         progress.tools_used.push(known_tool.as_str().to_owned());
     }
     let nonce = &ctx.run.nonce;
-    let text = result_text(progress, result, nonce, budget);
-    text.map(|text| format!("<tool_result-{nonce}>\n{text}\n</tool_result-{nonce}>"))
+    let text = result_text(progress, result, nonce, budget)?;
+    Ok(text.map(|text| format!("<tool_result-{nonce}>\n{text}\n</tool_result-{nonce}>")))
 }
 
 async fn invoke(ctx: RunContext<'_>, requested_call: &ModelToolCall) -> Result<Classified<ToolResult>, ToolError> {

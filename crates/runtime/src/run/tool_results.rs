@@ -4,7 +4,8 @@
 use super::progress::RunProgress;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages;
-use crate::prompt::tokens::{TokenBudget, estimate_tokens, truncate_to_budget};
+use crate::prompt::templates::TemplateError;
+use crate::prompt::tokens::{TokenBudget, TokenCounter};
 use domain::classified::{Classified, HasClassification as _};
 use domain::role::Classification;
 use domain::search::Retrieval;
@@ -25,24 +26,27 @@ const WEAK_MATCH_NOTE: &str = "None of these passages matches well, they are the
 
 /// Renders a tool's result for the model, with the classification of its content. Adds passages and sources to
 /// `progress`.
+///
+/// # Errors
+/// If the passages cannot be rendered.
 pub fn result_text(
     progress: &mut RunProgress,
     result: Result<Classified<ToolResult>, ToolError>,
     nonce: &TagNonce,
     budget: TokenBudget,
-) -> Classified<String> {
+) -> Result<Classified<String>, TemplateError> {
     let result_budget = TokenBudget(budget.0.saturating_sub(FRAME_TOKENS));
     let note = |text: &str| Classified::new(text.to_owned(), Classification::Public);
     let result = match result {
-        Err(error) => return note(&format!("The tool failed: {}.", neutralize(&error.to_string()))),
-        Ok(_) if result_budget.0 < MIN_RESULT_TOKENS => return note(NO_ROOM_NOTE),
+        Err(error) => return Ok(note(&format!("The tool failed: {}.", neutralize(&error.to_string())))),
+        Ok(_) if result_budget.0 < MIN_RESULT_TOKENS => return Ok(note(NO_ROOM_NOTE)),
         Ok(result) => result.into_parts().0,
     };
     let visibility = &mut progress.visibility;
-    match result {
+    Ok(match result {
         ToolResult::Retrieval(mut found) => {
             visibility.retain_visible(&mut found.hits);
-            render_passages(progress, found, nonce, result_budget)
+            render_passages(progress, found, nonce, result_budget)?
         }
         ToolResult::Documents(mut documents) => {
             visibility.retain_visible(&mut documents);
@@ -57,13 +61,13 @@ pub fn result_text(
             note(ABOVE_MODEL_LIMIT_NOTE)
         }
         text @ ToolResult::DocumentText { .. } => render_result(progress, text, result_budget),
-    }
+    })
 }
 
 /// Renders the result as text. It has the classification of the whole result, even if only a part fits.
 fn render_result(progress: &mut RunProgress, result: ToolResult, budget: TokenBudget) -> Classified<String> {
     let (fitted, classification) =
-        Classified::from_content(result).map(|result| fit_result(result, budget)).into_parts();
+        Classified::from_content(result).map(|result| fit_result(result, &progress.counter, budget)).into_parts();
     add_sources(progress, &fitted.included);
     Classified::new(fitted.text, classification)
 }
@@ -88,7 +92,7 @@ fn render_passages(
     found: Retrieval,
     nonce: &TagNonce,
     budget: TokenBudget,
-) -> Classified<String> {
+) -> Result<Classified<String>, TemplateError> {
     let found_again = |chunk_id| found.hits.iter().any(|hit| hit.passage.chunk_id == chunk_id);
     let known_passages = progress.passages.iter().filter(|known| found_again(known.passage.chunk_id));
     let known_markers: Vec<String> = known_passages.map(|known| format!("[{}]", known.n)).collect();
@@ -103,11 +107,13 @@ fn render_passages(
     }
     let new_passages = &progress.passages[new_indexes];
     if !new_passages.is_empty() {
-        let passage_tokens = estimate_tokens(&passages::render(new_passages, nonce, TokenBudget(0)));
-        text.push_str(&passages::render(new_passages, nonce, TokenBudget(budget.0.saturating_sub(passage_tokens))));
+        let counter = &progress.counter;
+        let without_surroundings = passages::render(new_passages, nonce, counter, TokenBudget(0))?;
+        let remaining = TokenBudget(budget.0.saturating_sub(counter.message(&without_surroundings)));
+        text.push_str(&passages::render(new_passages, nonce, counter, remaining)?);
     }
     let classification = new_passages.classification();
-    Classified::new(text, classification)
+    Ok(Classified::new(text, classification))
 }
 
 /// A result rendered as text within a budget, and the part of the result that the text contains.
@@ -118,16 +124,16 @@ struct FittedResult {
 
 /// Removes items from the end of a result until the rest fits, so that each item is complete and a document states
 /// where to continue reading. A single item that is too long is truncated.
-fn fit_result(mut result: ToolResult, budget: TokenBudget) -> FittedResult {
+fn fit_result(mut result: ToolResult, counter: &TokenCounter, budget: TokenBudget) -> FittedResult {
     let mut is_complete = true;
     loop {
         let text = render_for_model(&result);
-        if estimate_tokens(&text) <= budget.0 {
+        if counter.message(&text) <= budget.0 {
             return FittedResult { text: if is_complete { text } else { text + TRUNCATED_NOTE }, included: result };
         }
         if !drop_last_item(&mut result) {
             return FittedResult {
-                text: truncate_to_budget(&text, budget).to_owned() + TRUNCATED_NOTE,
+                text: counter.truncate(&text, budget).to_owned() + TRUNCATED_NOTE,
                 included: result,
             };
         }

@@ -15,7 +15,7 @@ use domain::search::{Hit, Retrieval};
 use domain::tool::ToolResult;
 use futures::StreamExt as _;
 use runtime::chat::ChatSettings;
-use runtime::prompt::tokens::prompt_tokens;
+use runtime::prompt::tokens::TokenCounter;
 use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -180,7 +180,11 @@ async fn passages_take_at_most_half_of_what_the_question_leaves() {
     let chat = plant.chat_with(&model, &ScriptedTools::returning_hits(hits), settings);
     plant.ask(&chat, QUESTION, RetrievalMode::Auto).await;
     let request = model.requests().remove(0);
-    assert!(prompt_tokens(request.prompt.content()) <= 2_500, "{}", prompt_tokens(request.prompt.content()));
+    assert!(
+        TokenCounter::default().prompt(request.prompt.content()) <= 2_500,
+        "{}",
+        TokenCounter::default().prompt(request.prompt.content())
+    );
     let shown: Vec<_> = request.passages.iter().map(|p| &p.passage.content[..6]).collect();
     assert_eq!(shown, ["Step 0", "Step 1"]);
 }

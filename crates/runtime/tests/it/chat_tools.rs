@@ -12,7 +12,7 @@ use domain::run::{RunEvent, ToolStatus};
 use domain::search::{Passage, Retrieval};
 use domain::tool::ToolResult;
 use runtime::chat::ChatSettings;
-use runtime::prompt::tokens::prompt_tokens;
+use runtime::prompt::tokens::TokenCounter;
 use serde_json::json;
 use std::sync::Arc;
 use tools::error::ToolError;
@@ -164,7 +164,11 @@ async fn tool_results_fit_into_the_prompt_and_a_document_says_where_to_continue_
     let requests = model.requests();
     assert_eq!(requests.len(), 4);
     for request in &requests {
-        assert!(prompt_tokens(request.prompt.content()) <= 3_500, "{}", prompt_tokens(request.prompt.content()));
+        assert!(
+            TokenCounter::default().prompt(request.prompt.content()) <= 3_500,
+            "{}",
+            TokenCounter::default().prompt(request.prompt.content())
+        );
     }
     let results = requests[3].prompt.content().iter().filter_map(|message| match message {
         PromptMessage::Tool { content, .. } => Some(content.as_str()),

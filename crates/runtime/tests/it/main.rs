@@ -24,6 +24,8 @@ mod direct;
 #[cfg(test)]
 mod follow_ups;
 #[cfg(test)]
+mod summaries;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod worker;

@@ -3,8 +3,8 @@
 use super::{InMemoryTx, Row, State, constraint_error, page_of};
 use async_trait::async_trait;
 use domain::conversation::{
-    Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, MessageRole, MessageStatus,
-    NewMessage, Sources,
+    BranchSummary, Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, MessageRole,
+    MessageStatus, NewMessage, Sources,
 };
 use domain::ids::{ConversationId, DocumentId, MessageId};
 use domain::page::{Page, PageKey, PageRequest};
@@ -185,6 +185,16 @@ impl MessageRepo for InMemoryTx {
         Ok(branch)
     }
 
+    async fn summarize(&mut self, last: MessageId, summary: &BranchSummary) -> Result<bool, StoreError> {
+        let is_owned = self.owner_filter();
+        let state = self.write().await?;
+        let Some(row) = state.messages.iter_mut().find(|r| is_owned(r) && r.value.id == last) else {
+            return Ok(false);
+        };
+        row.value.summary = Some(summary.clone());
+        Ok(true)
+    }
+
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError> {
         let is_owned = self.owner_filter();
         let mut found: Vec<Message> = self.read(|s| {
@@ -266,6 +276,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         sources: Sources::default(),
         withheld: false,
         degraded: false,
+        summary: None,
         unsupported: Vec::new(),
         created_at: now,
     }

@@ -236,6 +236,8 @@ export const de: Messages = {
   modelClassificationHint: "Was höher eingestuft ist, kommt nicht in den Prompt.",
   cloudClassification: "Cloud-Modelle sehen höchstens",
   cloudClassificationHint: "Gilt für Modelle außerhalb des Netzes Ihrer Anlage.",
+  instructions: "Wie der Assistent in diesem Werk antwortet",
+  instructionsHint: "Jedes Modell sieht diesen Text: nichts Vertrauliches",
   accessTokenDays: "Zugriffstokens gelten höchstens (Tage)",
   accessTokenDaysHint: "Leer: wie die Plattform erlaubt",
   privacy: "Persönliche Daten",

@@ -233,6 +233,8 @@ export const en = {
   modelClassificationHint: "What is classified higher stays out of prompts.",
   cloudClassification: "Cloud models may see up to",
   cloudClassificationHint: "Applies to models outside of your plant’s network.",
+  instructions: "How the assistant answers in this plant",
+  instructionsHint: "Every model sees this text: nothing confidential",
   accessTokenDays: "Access tokens last at most (days)",
   accessTokenDaysHint: "Empty: as the platform allows",
   privacy: "Personal data",

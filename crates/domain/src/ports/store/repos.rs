@@ -5,7 +5,9 @@ use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditedOperation, Outcome};
 use crate::authorized::AuditReceipt;
 use crate::budget::{Budgets, ReservationOutcome, ReservationRequest, Spending};
-use crate::conversation::{Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, NewMessage};
+use crate::conversation::{
+    BranchSummary, Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, NewMessage,
+};
 use crate::document::{
     Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, StatusChange,
 };
@@ -85,6 +87,9 @@ pub trait MessageRepo: Send {
     /// the answer if it is higher; `false` if the answer does not exist or was completed before. Also completes an
     /// answer that [`Self::fail_stale_answers`] has marked as failed.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
+    /// Stores the summary of the branch that leads to `last`, in place of an earlier one; `false` if the message does
+    /// not exist.
+    async fn summarize(&mut self, last: MessageId, summary: &BranchSummary) -> Result<bool, StoreError>;
     /// The newest `limit` messages of all branches, in ascending order.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
     /// Marks as failed the answers that are still `streaming` although their process has died or they were started

@@ -7,6 +7,10 @@ export function Input({ className, ...props }: ComponentProps<"input">) {
   return <input className={cn(control, className)} {...props} />;
 }
 
+export function TextArea({ className, ...props }: ComponentProps<"textarea">) {
+  return <textarea className={cn(control, "min-h-24 py-2", className)} {...props} />;
+}
+
 export function Select({ className, ...props }: ComponentProps<"select">) {
   return <select className={cn(control, "pr-8", className)} {...props} />;
 }

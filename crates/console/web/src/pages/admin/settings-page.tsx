@@ -4,7 +4,7 @@ import { api, body } from "@/api/client";
 import type { components } from "@/api/schema";
 import { Button } from "@/components/ui/button";
 import { LoadError, Notice, Spinner } from "@/components/ui/feedback";
-import { Checkbox, Field, Input, Select } from "@/components/ui/field";
+import { Checkbox, Field, Input, Select, TextArea } from "@/components/ui/field";
 import { type MessageKey, useI18n } from "@/i18n";
 
 type Change = components["schemas"]["OwnSettingsChange"];
@@ -54,6 +54,7 @@ function useDraft(view: View) {
     model_classification: view.model_classification,
     cloud_classification: view.cloud_classification,
     access_token_max_days: view.access_token_max_days,
+    instructions: view.instructions,
     pii_sanitization: { enabled: pii.enabled ?? false, action: pii.action ?? "redact", patterns: pii.patterns ?? [] },
   });
 }
@@ -108,6 +109,17 @@ function SettingsForm({ view, version }: { view: View; version: number }) {
           )}
         </Field>
       </div>
+      <Field label={t("instructions")} hint={t("instructionsHint")}>
+        {(ids) => (
+          <TextArea
+            {...ids}
+            rows={4}
+            maxLength={4000}
+            value={draft.instructions ?? ""}
+            onChange={(event) => set({ instructions: event.target.value.trim() ? event.target.value : null })}
+          />
+        )}
+      </Field>
       <fieldset className="flex flex-col gap-1 border-t border-line pt-3">
         <legend className="pr-2 font-semibold">{t("privacy")}</legend>
         <Checkbox label={t("privacyEnabled")} checked={pii.enabled} onChange={(event) => setPii({ enabled: event.target.checked })} />

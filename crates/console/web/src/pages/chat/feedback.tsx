@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { api } from "@/api/client";
 import { Button } from "@/components/ui/button";
-import { Field } from "@/components/ui/field";
+import { Field, TextArea } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
 import { tabState } from "@/lib/storage";
 
@@ -64,13 +64,7 @@ export function FeedbackForm({ feedback }: { feedback: Feedback }) {
     >
       <Field label={t("whatIsWrong")} hint={t("whatIsWrongHint")}>
         {(ids) => (
-          <textarea
-            {...ids}
-            value={text}
-            maxLength={2_000}
-            onChange={(event) => setText(event.target.value)}
-            className="min-h-24 rounded-md border border-line bg-raised p-3"
-          />
+          <TextArea {...ids} value={text} maxLength={2_000} onChange={(event) => setText(event.target.value)} />
         )}
       </Field>
       <div className="flex gap-2">
