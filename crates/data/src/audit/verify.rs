@@ -9,7 +9,7 @@ use super::chain_rows::{CheckpointRow, PurgeRow, checkpoint_columns, purge_colum
 use super::chain_verifier::{ChainEntry, ChainReport, ChainVerifier};
 use super::signature::TrustedKeys;
 use crate::pool::Database;
-use crate::rows::{Sha256Column, to_u64};
+use crate::rows::{AuditHashColumn, non_negative};
 use crate::statement::{DbRole, Scalar, Statement, row, statements};
 use domain::audit::chain::{AuditHash, Checkpoint, PurgeRecord};
 use domain::ports::StoreError;
@@ -42,8 +42,8 @@ row! {
         seq: i64,
         audit_id: Uuid,
         at_micros: i64,
-        row_hash: Sha256Column,
-        chain_hash: Sha256Column,
+        row_hash: AuditHashColumn,
+        chain_hash: AuditHashColumn,
         canonical: Option<String>,
     }
 }
@@ -217,7 +217,7 @@ async fn add_unaccounted_rows(
     for UnaccountedRow { id, what } in unaccounted_rows {
         report.add_finding(None, Some(id), what);
     }
-    report.unsealed_row_count = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(to_u64)?;
+    report.unsealed_row_count = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(non_negative)?;
     Ok(())
 }
 
