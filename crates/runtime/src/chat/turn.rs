@@ -28,7 +28,7 @@ use domain::authorized::Permit;
 use domain::classified::Classified;
 use domain::conversation::{Conversation, Message};
 use domain::ids::{ConversationId, MessageId, RunId};
-use domain::ledger::CallContext;
+use domain::ledger::CallOrigin;
 use domain::memory::{Memory, MemorySource};
 use domain::model::{ModelChoice, ModelTier, PromptMessage};
 use domain::model_call::ModelCaller;
@@ -147,15 +147,15 @@ impl TurnPreparer {
         let budget = self.budgets.reserve(&mut *tx, permit.scope(), budget_request).await?;
         question.append(&mut *tx, &conversation, ids, now).await?;
         let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
-        let context = CallContext { conversation: Some(conversation), run: Some(id) };
-        let search_admission = self.admit_search(&mut *tx, &permit, &input, context).await?;
+        let origin = CallOrigin { conversation: Some(conversation), run: Some(id) };
+        let search_admission = self.admit_search(&mut *tx, &permit, &input, origin).await?;
         tx.commit().await?;
         let run = Run {
             id,
             permit,
             caller,
             personal_data,
-            context,
+            origin,
             answer_id: ids.answer,
             agent,
             input,
@@ -193,13 +193,13 @@ impl TurnPreparer {
         tx: &mut dyn TenantTx,
         permit: &Permit,
         input: &RunInput,
-        context: CallContext,
+        origin: CallOrigin,
     ) -> Result<Option<CallAdmission>, StoreError> {
         // A generative model rewrites a follow-up after the run has started. The query of its search is not known
         // before that, so the intent cannot be recorded here.
         let has_final_query = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
         let Some(search) = input.search().filter(has_final_query) else { return Ok(None) };
-        let call = automatic_search(search, &search.query, context);
+        let call = automatic_search(search, &search.query, origin);
         self.ports.tools.admit(tx, permit, call).await.map(Some)
     }
 

@@ -12,7 +12,7 @@ use crate::document::{
 use crate::feedback::{Feedback, Rating};
 use crate::idempotency::{IdempotencyRecord, StoredOutcome};
 use crate::ids::{AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MessageId, ReservationId, UserId};
-use crate::ledger::{LedgerEntry, LedgerSums, UsageQuery};
+use crate::ledger::{LedgerAggregates, LedgerEntry, UsageQuery};
 use crate::login::Login;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
@@ -367,6 +367,6 @@ pub trait UsageRepo: Send {
     ) -> Result<ReservationOutcome, StoreError>;
     /// Releases a reservation. An unknown id is not an error.
     async fn release_reservation(&mut self, id: ReservationId) -> Result<(), StoreError>;
-    /// Sums over the tenant's model calls that match the query.
-    async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError>;
+    /// Aggregates the tenant's model calls that match the query.
+    async fn aggregate_calls(&mut self, query: &UsageQuery) -> Result<LedgerAggregates, StoreError>;
 }
