@@ -62,14 +62,14 @@ pub(super) struct PreparedTurn {
     pub first_title: FirstTitle,
     pub memory: MemorySuggestion,
     /// Number of the client's tools that are not offered to the model.
-    pub left_out_tools: u32,
+    pub omitted_tools: u32,
 }
 
 /// The agent of a turn.
 struct PreparedAgent {
     agent: Agent,
     /// Number of the client's tools that are not offered to the model.
-    left_out_tools: u32,
+    omitted_tools: u32,
 }
 
 /// The part of a run's input that was not stored before the turn.
@@ -115,7 +115,8 @@ impl TurnPreparer {
         let stored = self.load(&mut *tx, &permit, &request, now).await?;
         let StoredContext { conversation, question, history, memories } = stored;
         let source = MemorySource { conversation: conversation.id, message: ids.question };
-        let inference = MemoryInference { source, class: conversation.classification.max(question.class) };
+        let inference =
+            MemoryInference { source, classification: conversation.classification.max(question.classification) };
         let memory = MemorySuggestion::new(&self.ports, &permit, &mut request, &question, inference);
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &question.text, &conversation, settings);
@@ -124,7 +125,7 @@ impl TurnPreparer {
         let personal_data = privacy::check(&*self.ports.privacy, &caller, new_texts)?;
         let model = &*self.ports.model;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
-        if question.class > model_limit {
+        if question.classification > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
         let first_title = self.first_title(&request, &conversation);
@@ -133,12 +134,12 @@ impl TurnPreparer {
         let can_use_client_tools = model.is_generative() && client_classification <= model_limit;
         let removed = request.remove_client_tools_unless(can_use_client_tools);
         context.omitted_count = context.omitted_count.saturating_add(removed.results);
-        let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier);
+        let PreparedAgent { agent, omitted_tools } = self.agent(&permit, &mut request, tier);
         let new_input = NewInput {
             tenant_name: permit.tenant().name.clone(),
-            question: Classified::new(question.text.clone(), question.class),
+            question: Classified::new(question.text.clone(), question.classification),
             tool_rounds: fitted_tool_rounds(&mut request, &agent, client_classification),
-            acknowledgement: memory.acknowledgement(question.class),
+            acknowledgement: memory.acknowledgement(question.classification),
         };
         let input = self.run_input(new_input, request, context);
         let price = model.highest_price(tier.tier, &caller);
@@ -164,8 +165,8 @@ impl TurnPreparer {
             search_admission,
             budget,
         };
-        let left_out_tools = left_out_tools.saturating_add(removed.tools);
-        Ok(PreparedTurn { run, conversation, first_title, memory, left_out_tools })
+        let omitted_tools = omitted_tools.saturating_add(removed.tools);
+        Ok(PreparedTurn { run, conversation, first_title, memory, omitted_tools })
     }
 
     /// Loads the conversation with the branch that leads to the question, and the memories.
@@ -261,7 +262,7 @@ impl TurnPreparer {
         let half = TokenBudget(limits.prompt_tokens() / 2);
         let client = ClientTools::choose(std::mem::take(&mut request.tools), &platform, half);
         client.restrict(&mut options);
-        let ClientTools { offered, left_out_count: left_out } = client;
+        let ClientTools { offered, omitted_count } = client;
         limits.context_tokens = limits.context_tokens.saturating_sub(tool_tokens(&offered));
         let agent = Agent {
             instructions: request.instructions.take(),
@@ -271,7 +272,7 @@ impl TurnPreparer {
             format: AnswerFormat::Cited,
             limits,
         };
-        PreparedAgent { agent, left_out_tools: left_out }
+        PreparedAgent { agent, omitted_tools: omitted_count }
     }
 
     fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {

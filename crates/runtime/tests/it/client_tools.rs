@@ -55,17 +55,17 @@ fn request_after_tool_round() -> AskAssistant {
 
 /// The events of a turn, and the number of client tools that were left out.
 struct Turn {
-    left_out_tools: u32,
+    omitted_tools: u32,
     events: Vec<RunEvent>,
 }
 
 impl Turn {
     async fn run(fixture: &Fixture, chat: &ChatService, command: AskAssistant) -> Self {
         let command = fixture.authorize(&fixture.ada, Role::User, command).await;
-        let AssistantRun { events, left_out_tools, .. } = chat.execute(command).await.expect("a run");
+        let AssistantRun { events, omitted_tools, .. } = chat.execute(command).await.expect("a run");
         let events = events.map(|numbered| numbered.event).collect().await;
         fixture.wait_for_runs().await;
-        Self { left_out_tools, events }
+        Self { omitted_tools, events }
     }
 
     fn summary(&self) -> &RunSummary {
@@ -87,7 +87,7 @@ async fn the_run_executes_calls_of_platform_tools_and_ends_with_a_call_of_a_clie
         .model([vec![platform_call.clone(), Finish], vec![Text("Let me see."), platform_call, client_call, Finish]]);
     let tools = ScriptedTools::new(|_| Ok(retrieval_result(Vec::new())));
     let turn = Turn::run(&fixture, &fixture.chat(&model, &tools), request(vec![tool("clock")])).await;
-    assert_eq!((turn.left_out_tools, tools.calls().len()), (0, 1), "the second platform call is not executed");
+    assert_eq!((turn.omitted_tools, tools.calls().len()), (0, 1), "the second platform call is not executed");
     assert!(
         offered_tools(&model, 0).contains(&"clock".to_owned())
             && offered_tools(&model, 0).contains(&"rag_search".to_owned())
@@ -134,7 +134,7 @@ async fn a_model_that_may_not_see_results_is_not_offered_the_tools() {
     *model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
     let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
     let turn = Turn::run(&fixture, &chat, request_after_tool_round()).await;
-    assert_eq!((turn.left_out_tools, turn.summary().omitted_count), (1, 1));
+    assert_eq!((turn.omitted_tools, turn.summary().omitted_count), (1, 1));
     assert!(!offered_tools(&model, 0).contains(&"clock".to_owned()));
     let sent = model.requests().remove(0);
     assert!(!format!("{:?}", sent.prompt.content()).contains("12:00"), "{sent:?}");
@@ -147,10 +147,10 @@ async fn client_tools_are_left_out_if_named_like_platform_tools_or_with_the_extr
     let model = fixture.model([vec![Text("Noon."), Finish], vec![Text("Noon."), Finish]]);
     let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
     let turn = Turn::run(&fixture, &chat, request(vec![tool("rag_search"), tool("clock")])).await;
-    assert_eq!(turn.left_out_tools, 1);
+    assert_eq!(turn.omitted_tools, 1);
     assert_eq!(offered_tools(&model, 0).iter().filter(|name| *name == "rag_search").count(), 1, "the platform's");
     model.is_generative.store(false, Ordering::Relaxed);
     let turn = Turn::run(&fixture, &chat, request(vec![tool("clock"), tool("calendar")])).await;
-    assert_eq!((turn.left_out_tools, offered_tools(&model, 1)), (2, Vec::new()));
+    assert_eq!((turn.omitted_tools, offered_tools(&model, 1)), (2, Vec::new()));
     assert_eq!(Arc::clone(&model).requests()[1].options.tool_choice, None);
 }

@@ -83,13 +83,13 @@ pub trait MessageRepo: Send {
     ) -> Result<Vec<Message>, StoreError>;
     /// Completes an answer that was appended as `streaming`, and raises its conversation's classification to that of
     /// the answer if it is higher; `false` if the answer does not exist or was completed before. Also completes an
-    /// answer that [`Self::fail_stale_answers`] has marked as failed.
+    /// answer that [`Self::fail_abandoned_answers`] has marked as failed.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
     /// The newest `limit` messages of all branches, in ascending order.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
     /// Marks as failed the answers that are still `streaming` although their process has died or they were started
     /// before `before`. Returns how many.
-    async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+    async fn fail_abandoned_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// Feedback on answers: users change only their own feedback; lists contain that of the whole tenant.
