@@ -45,8 +45,8 @@ macro_rules! message_columns {
 }
 
 statements! {
-    /// Inserts the messages with the conversation's next sequence numbers, and returns those numbers. The row lock on the
-    /// conversation is held until the transaction ends, so concurrent turns get later numbers.
+    /// Inserts the messages with the conversation's next sequence numbers, and returns those numbers. The row lock on
+    /// the conversation is held until the transaction ends, so concurrent turns get later numbers.
     APPEND: Scalar<i64> = Statement::insert(
         "messages",
         "appending messages",

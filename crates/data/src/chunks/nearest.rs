@@ -9,9 +9,9 @@
 //!
 //! Vectors are stored, indexed and compared with two bytes per dimension (ADR 45).
 //!
-//! The exact scan costs about `matching`. The index scan visits `total / matching` passages per result, so it costs about
-//! T · `total / matching`, where `total` is the tenant's passage count and T is `vector_index_above()`, measured in ADR 18.
-//! The index is preferred if `matching > T · total / matching`; without filters, if `total > T`.
+//! The exact scan costs about `matching`. The index scan visits `total / matching` passages per result, so it costs
+//! about T · `total / matching`, where `total` is the tenant's passage count and T is `vector_index_above()`, measured
+//! in ADR 18. The index is preferred if `matching > T · total / matching`; without filters, if `total > T`.
 
 use super::sql::{candidate_columns, count_passages, in_scope};
 use super::{CandidateRow, document_ids};

@@ -5,8 +5,8 @@
 //! ([`BuiltInPattern`](domain::privacy::BuiltInPattern)) and the tenant's own
 //! ([`CustomPattern`](domain::privacy::CustomPattern)). [`redact`] replaces them with placeholders that are the same
 //! throughout a conversation, on every replica; a [`Restorer`] puts the values back into the model's answer, piece by
-//! piece. Everything runs in time linear in the length of the text. Values are recognized by their form and
-//! by the words around them (`detect/words.rs`); there is no dictionary of names and no machine-learning model.
+//! piece. Everything runs in time linear in the length of the text. Values are recognized by their form and by the
+//! words around them (`detect/words.rs`); there is no dictionary of names and no machine-learning model.
 
 mod custom;
 mod detect;

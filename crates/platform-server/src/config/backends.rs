@@ -253,8 +253,8 @@ pub(super) fn route_settings(routes: &[Route]) -> Vec<RouteSettings> {
     routes.iter().enumerate().map(route).collect()
 }
 
-/// Converts a price to millionths. The schema limits prices to a million, so the result fits;
-/// it is rounded to the nearest millionth.
+/// Converts a price to millionths. The schema limits prices to a million, so the result fits; it is rounded to the
+/// nearest millionth.
 fn micro_cost(price: f64) -> MicroCost {
     MicroCost((price * 1e6).round() as u64)
 }

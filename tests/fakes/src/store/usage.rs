@@ -141,7 +141,7 @@ fn sum_spending(state: &State, tenant: TenantId, user: Option<UserId>, now: Time
 }
 
 fn group_key(row: &Row<LedgerEntry>, group_by: UsageDimension) -> Option<String> {
-    let LedgerEntry { ended_at: at, context, tier, call, .. } = &row.value;
+    let LedgerEntry { ended_at: at, origin, tier, call, .. } = &row.value;
     match group_by {
         UsageDimension::Day => Some(at.date_naive().to_string()),
         UsageDimension::User => row.user.map(|id| id.to_string()),
@@ -149,7 +149,7 @@ fn group_key(row: &Row<LedgerEntry>, group_by: UsageDimension) -> Option<String>
         UsageDimension::Model => Some(call.served_by.model.clone()),
         UsageDimension::Operation => Some(call.operation.to_string()),
         UsageDimension::Tier => tier.map(|tier| tier.to_string()),
-        UsageDimension::Conversation => context.conversation.map(|id| id.to_string()),
+        UsageDimension::Conversation => origin.conversation.map(|id| id.to_string()),
     }
 }
 

@@ -14,8 +14,8 @@ const TITLE_WEIGHT: f32 = 0.2;
 const TAG_WEIGHT: f32 = 2.0;
 /// Number of units that a plant tag is assumed to occur in. Unlike words, tags are not counted.
 const ASSUMED_TAG_UNITS: usize = 4;
-/// Weight of a word that occurs in no passage, relative to a word that occurs once: it may be a synonym of
-/// one that does.
+/// Weight of a word that occurs in no passage, relative to a word that occurs once: it may be a synonym
+/// of one that does.
 const ABSENT_WORD_WEIGHT: f32 = 0.8;
 /// Score factor for a unit that contains a number if the question asks for one.
 const NUMBER_FACTOR: f32 = 1.2;
