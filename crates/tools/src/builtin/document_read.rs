@@ -18,6 +18,7 @@ use uuid::Uuid;
 /// Passages returned per call. With default chunk sizes this is up to 4,500 tokens for an embedding model with an input
 /// limit of 256, and up to 9,000 for one with a limit of 512 or more.
 const MAX_PASSAGES: u32 = 20;
+/// Maximum index of a passage: the database stores it as `integer`.
 const MAX_INDEX: u32 = i32::MAX as u32;
 
 /// Returns the passages of one document in order, page by page.
