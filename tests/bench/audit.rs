@@ -1,9 +1,9 @@
 //! The audit log: appends an intent and its outcome through the platform's repository, and compares the cost with
 //! inserting the same two rows in one round trip each, into a log without a hash chain. Then measures sealing and
-//! verifying a chain. Both sides run in this process.
+//! verifying a chain. Both implementations run in this process.
 
 use crate::floor::{BoundStatement, ConnectionPool};
-use crate::support::options::{Options, Side};
+use crate::support::options::{Implementation, Options, RoundSeconds};
 use crate::support::postgres::PostgresServer;
 use crate::support::process::ProcessStat;
 use crate::support::report::{Report, print_progress, quantile};
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 const CLIENTS: &[usize] = &[1, 8, 32];
-/// Number of connections per side: the default of the platform and of the floor.
+/// Number of connections per implementation: the default of the platform and of the floor.
 const CONNECTIONS: u32 = 16;
 /// Number of events to seal and verify in a full run.
 const EVENTS: u32 = 200_000;
@@ -38,7 +38,7 @@ const TENANT: u128 = 1;
 
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
-    let (mut report, duration) = (Report::default(), options.round_duration(0.7, 1.5));
+    let (mut report, duration) = (Report::default(), options.round_duration(RoundSeconds { quick: 0.7, full: 1.5 }));
     let (chained_db, unchained_db) = (create_database().await?, create_database().await?);
     let mut superuser = PgConnection::connect(&unchained_db.superuser_url()).await?;
     sqlx::raw_sql("ALTER TABLE audit_logs DISABLE TRIGGER appended").execute(&mut superuser).await?;
@@ -51,13 +51,13 @@ pub async fn run(options: &Options) -> Result<()> {
     for clients in options.concurrency(CLIENTS) {
         let case = format!("append, {clients} clients");
         for round in 0..options.rounds() {
-            for side in options.sides() {
-                print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
-                benchmark.measure(Measurement { case: &case, side, clients, duration }, &mut report).await?;
+            for implementation in options.implementations() {
+                print_progress(&format!("{case}, round {}, {}", round + 1, implementation.name()));
+                benchmark.measure(Measurement { case: &case, implementation, clients, duration }, &mut report).await?;
             }
         }
     }
-    if options.only != Some(Side::Floor) {
+    if options.only != Some(Implementation::Floor) {
         let events = if options.quick { QUICK_EVENTS } else { EVENTS };
         seal_and_verify(events, &mut report).await?;
     }
@@ -75,27 +75,27 @@ struct AuditBenchmark {
     postgres: PostgresServer,
 }
 
-/// One measurement: which side appends, with how many clients, and for how long.
+/// One measurement: which implementation appends, with how many clients, and for how long.
 #[derive(Clone, Copy)]
 struct Measurement<'a> {
     case: &'a str,
-    side: Side,
+    implementation: Implementation,
     clients: usize,
     duration: Duration,
 }
 
 impl AuditBenchmark {
     async fn measure(&self, measurement: Measurement<'_>, report: &mut Report) -> Result<()> {
-        let Measurement { case, side, clients, duration } = measurement;
+        let Measurement { case, implementation, clients, duration } = measurement;
         let (cpu_before, postgres_cpu_before, start) =
             (own_cpu_seconds()?, self.postgres.cpu_seconds()?, Instant::now());
         let client = || async {
             let mut latencies_ms = Vec::new();
             while start.elapsed() < duration {
                 let operation_start = Instant::now();
-                match side {
-                    Side::Platform => self.append_with_repository().await?,
-                    Side::Floor => self.append_on_floor().await?,
+                match implementation {
+                    Implementation::Platform => self.append_with_repository().await?,
+                    Implementation::Floor => self.append_on_floor().await?,
                 }
                 latencies_ms.push(operation_start.elapsed().as_secs_f64() * 1e3);
             }
@@ -105,11 +105,11 @@ impl AuditBenchmark {
         let (seconds, count) = (start.elapsed().as_secs_f64(), latencies_ms.len() as f64);
         let cpu = (own_cpu_seconds()? - cpu_before) / count * 1e3;
         let postgres_cpu = (self.postgres.cpu_seconds()? - postgres_cpu_before) / count * 1e3;
-        report.add(case, "application_cpu_ms", side, cpu);
-        report.add(case, "with_postgres_cpu_ms", side, cpu + postgres_cpu);
-        report.add(case, "latency_p50_ms", side, quantile(&latencies_ms, 0.5));
-        report.add(case, "latency_p95_ms", side, quantile(&latencies_ms, 0.95));
-        report.add(case, "operations_per_s", side, count / seconds);
+        report.add(case, "application_cpu_ms", implementation, cpu);
+        report.add(case, "with_postgres_cpu_ms", implementation, cpu + postgres_cpu);
+        report.add(case, "latency_p50_ms", implementation, quantile(&latencies_ms, 0.5));
+        report.add(case, "latency_p95_ms", implementation, quantile(&latencies_ms, 0.95));
+        report.add(case, "operations_per_s", implementation, count / seconds);
         Ok(())
     }
 
@@ -208,7 +208,7 @@ async fn seal_and_verify(events: u32, report: &mut Report) -> Result<()> {
             maintenance.store_checkpoint(&checkpoint).await?;
         }
     }
-    report.add(&case, "sealed_per_s", Side::Platform, f64::from(events) / start.elapsed().as_secs_f64());
+    report.add(&case, "sealed_per_s", Implementation::Platform, f64::from(events) / start.elapsed().as_secs_f64());
     sqlx::raw_sql("ANALYZE audit_logs; ANALYZE audit_chain").execute(&mut superuser).await?;
     let verifier = AuditVerifier::new(
         auditor,
@@ -217,6 +217,6 @@ async fn seal_and_verify(events: u32, report: &mut Report) -> Result<()> {
     let start = Instant::now();
     let chain_report = verifier.verify(tenant, &[]).await?;
     ensure!(chain_report.is_intact() && chain_report.entry_count == u64::from(events), "{chain_report:?}");
-    report.add(&case, "verified_per_s", Side::Platform, f64::from(events) / start.elapsed().as_secs_f64());
+    report.add(&case, "verified_per_s", Implementation::Platform, f64::from(events) / start.elapsed().as_secs_f64());
     Ok(())
 }

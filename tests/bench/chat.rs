@@ -3,7 +3,7 @@
 use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::{FixtureWriter, TenantShape};
 use crate::support::load::{LoadResult, chat, closed_loop};
-use crate::support::options::{Options, Side};
+use crate::support::options::{Implementation, Options, RoundSeconds};
 use crate::support::report::{Report, print_progress};
 use crate::support::round::{FIRST_TOKEN_LATENCY, ReportTarget, measure};
 use anyhow::{Context as _, Result};
@@ -29,17 +29,17 @@ pub async fn run(options: &Options) -> Result<()> {
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user, passages };
     let answers = ModelAnswerProfile { tokens: TOKENS_PER_ANSWER, interval: Duration::ZERO };
     let env = BenchEnvironment::start(options, answers, &[shape]).await?;
-    let (mut report, duration) = (Report::default(), options.round_duration(1.0, 1.5));
-    for side in options.sides() {
-        run_load(&env, side, WARM_UP).await?;
+    let (mut report, duration) = (Report::default(), options.round_duration(RoundSeconds { quick: 1.0, full: 1.5 }));
+    for implementation in options.implementations() {
+        run_load(&env, implementation, WARM_UP).await?;
     }
     for clients in clients {
         let case = format!("{clients} clients");
         for round in 0..options.rounds() {
-            for side in options.sides() {
-                print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
-                let target = ReportTarget { report: &mut report, case: &case, side };
-                let load = run_load(&env, side, Load { clients, duration, seed: 1 + round as u64 });
+            for implementation in options.implementations() {
+                print_progress(&format!("{case}, round {}, {}", round + 1, implementation.name()));
+                let target = ReportTarget { report: &mut report, case: &case, implementation };
+                let load = run_load(&env, implementation, Load { clients, duration, seed: 1 + round as u64 });
                 measure(&env, target, FIRST_TOKEN_LATENCY, load).await?;
             }
         }
@@ -56,8 +56,8 @@ pub struct Load {
 }
 
 /// Runs chat turns with several clients, each in its own conversation.
-pub async fn run_load(env: &BenchEnvironment, side: Side, load: Load) -> Result<LoadResult> {
-    let server = env.server(side)?;
+pub async fn run_load(env: &BenchEnvironment, implementation: Implementation, load: Load) -> Result<LoadResult> {
+    let server = env.server(implementation)?;
     let tenant = server.tenants.first().context("no tenant")?;
     let fixtures = FixtureWriter::new(env.issuer());
     closed_loop(load.clients, load.duration, |client, request_number| {

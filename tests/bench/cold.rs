@@ -2,7 +2,7 @@
 
 use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
-use crate::support::options::{Options, Side};
+use crate::support::options::{Implementation, Options};
 use crate::support::report::{Report, print_progress};
 use anyhow::Result;
 use std::path::Path;
@@ -21,14 +21,14 @@ pub async fn run(options: &Options) -> Result<()> {
         let answers = ModelAnswerProfile { tokens: 1, interval: Duration::ZERO };
         let env = BenchEnvironment::start(options, answers, std::slice::from_ref(&shape)).await?;
         tokio::time::sleep(IDLE_TIME).await;
-        for side in options.sides() {
-            let server = env.server(side)?;
-            report.add(CASE, "ready_ms", side, server.time_to_ready.as_secs_f64() * 1e3);
-            report.add(CASE, "resident_mb", side, server.process.resident_mb()?);
-            report.add(CASE, "cpu_ms_until_rest", side, server.process.cpu_seconds()? * 1e3);
+        for implementation in options.implementations() {
+            let server = env.server(implementation)?;
+            report.add(CASE, "ready_ms", implementation, server.time_to_ready.as_secs_f64() * 1e3);
+            report.add(CASE, "resident_mb", implementation, server.process.resident_mb()?);
+            report.add(CASE, "cpu_ms_until_rest", implementation, server.process.cpu_seconds()? * 1e3);
         }
     }
-    report.add(CASE, "program_mb", Side::Platform, file_size_mb(&options.server)?);
+    report.add(CASE, "program_mb", Implementation::Platform, file_size_mb(&options.server)?);
     report.print()
 }
 

@@ -4,7 +4,7 @@ use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
 use crate::support::load::{LoadResult, closed_loop, timed_request};
 use crate::support::model_server::TOKEN_PREFIX;
-use crate::support::options::{Options, Side};
+use crate::support::options::{Implementation, Options, RoundSeconds};
 use crate::support::report::{Report, print_progress};
 use crate::support::round::{RESPONSE_LATENCY, ReportTarget, measure};
 use anyhow::{Context as _, Result, bail};
@@ -35,23 +35,27 @@ pub async fn run(options: &Options) -> Result<()> {
     // With `tokens: 0`, the model server sends as many tokens as the request allows.
     let env =
         BenchEnvironment::start(options, ModelAnswerProfile { tokens: 0, interval: Duration::ZERO }, &[shape]).await?;
-    let (mut report, duration) = (Report::default(), options.round_duration(1.0, 2.5));
-    for side in options.sides() {
-        run_load(&env, side, Load { shape: ANSWER_SHAPES[0], clients: USERS, duration: Duration::from_millis(500) })
-            .await?;
+    let (mut report, duration) = (Report::default(), options.round_duration(RoundSeconds { quick: 1.0, full: 2.5 }));
+    for implementation in options.implementations() {
+        run_load(
+            &env,
+            implementation,
+            Load { shape: ANSWER_SHAPES[0], clients: USERS, duration: Duration::from_millis(500) },
+        )
+        .await?;
     }
     for clients in options.concurrency(CLIENTS) {
         for shape in ANSWER_SHAPES {
             let case = format!("{}, {clients} clients", shape.name);
             for round in 0..options.rounds() {
-                for side in options.sides() {
-                    print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
-                    let target = ReportTarget { report: &mut report, case: &case, side };
+                for implementation in options.implementations() {
+                    print_progress(&format!("{case}, round {}, {}", round + 1, implementation.name()));
+                    let target = ReportTarget { report: &mut report, case: &case, implementation };
                     measure(
                         &env,
                         target,
                         RESPONSE_LATENCY,
-                        run_load(&env, side, Load { shape: *shape, clients, duration }),
+                        run_load(&env, implementation, Load { shape: *shape, clients, duration }),
                     )
                     .await?;
                 }
@@ -68,8 +72,8 @@ struct Load {
     duration: Duration,
 }
 
-async fn run_load(env: &BenchEnvironment, side: Side, load: Load) -> Result<LoadResult> {
-    let server = env.server(side)?;
+async fn run_load(env: &BenchEnvironment, implementation: Implementation, load: Load) -> Result<LoadResult> {
+    let server = env.server(implementation)?;
     let tenant = server.tenants.first().context("no tenant")?;
     let url = format!("{}/openai/v1/chat/completions", server.process.url);
     let AnswerShape { stream, tokens, .. } = load.shape;

@@ -7,7 +7,7 @@ use crate::support::documents::{Format, SampleDocument};
 use crate::support::environment::{BenchEnvironment, Cpu, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
 use crate::support::load::timed_request;
-use crate::support::options::{Options, Side};
+use crate::support::options::{Implementation, Options, RoundSeconds};
 use crate::support::process::ProcessStat;
 use crate::support::report::{Report, print_progress, quantile};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -51,20 +51,20 @@ pub async fn run(options: &Options) -> Result<()> {
         let case = format!("{}, {pages} pages", format.name());
         for round in 0..options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS }) {
             let sample = SampleDocument::generate(*format, pages, round)?;
-            for side in options.sides() {
-                print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
-                let cost = match side {
-                    Side::Platform => Some(ingest_document(&env, &sample).await?),
-                    Side::Floor if *format == Format::Pdf => Some(pdftotext(options, &sample)?),
-                    Side::Floor => None,
+            for implementation in options.implementations() {
+                print_progress(&format!("{case}, round {}, {}", round + 1, implementation.name()));
+                let cost = match implementation {
+                    Implementation::Platform => Some(ingest_document(&env, &sample).await?),
+                    Implementation::Floor if *format == Format::Pdf => Some(pdftotext(options, &sample)?),
+                    Implementation::Floor => None,
                 };
                 if let Some(cost) = cost {
-                    cost.report(&case, side, pages, &mut report);
+                    cost.report(&case, implementation, pages, &mut report);
                 }
             }
         }
     }
-    if options.only != Some(Side::Floor) {
+    if options.only != Some(Implementation::Floor) {
         measure_chat_during_ingestion(&env, options, pages, &mut report).await?;
     }
     report.print()
@@ -77,18 +77,23 @@ async fn measure_chat_during_ingestion(
     pages: usize,
     report: &mut Report,
 ) -> Result<()> {
-    let duration = options.round_duration(1.0, 3.0);
+    let duration = options.round_duration(RoundSeconds { quick: 1.0, full: 3.0 });
     for round in 0..options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS }) {
         print_progress(&format!("chats while a PDF is ingested, round {}", round + 1));
         let load = Load { clients: CHATS, duration, seed: 1 + round as u64 };
-        let baseline = chat::run_load(env, Side::Platform, load).await?;
+        let baseline = chat::run_load(env, Implementation::Platform, load).await?;
         let sample = SampleDocument::generate(Format::Pdf, pages, FIRST_CONCURRENT_DOCUMENT + round)?;
         let (during_ingestion, _) =
-            futures::try_join!(chat::run_load(env, Side::Platform, load), ingest_document(env, &sample))?;
+            futures::try_join!(chat::run_load(env, Implementation::Platform, load), ingest_document(env, &sample))?;
         for (name, load_result) in [("alone", baseline), ("while a PDF is ingested", during_ingestion)] {
             let case = format!("{CHATS} chats {name}");
-            report.add(&case, "first_token_p50_ms", Side::Platform, quantile(&load_result.latencies_ms, 0.5));
-            report.add(&case, "first_token_p95_ms", Side::Platform, quantile(&load_result.latencies_ms, 0.95));
+            report.add(&case, "first_token_p50_ms", Implementation::Platform, quantile(&load_result.latencies_ms, 0.5));
+            report.add(
+                &case,
+                "first_token_p95_ms",
+                Implementation::Platform,
+                quantile(&load_result.latencies_ms, 0.95),
+            );
         }
     }
     Ok(())
@@ -101,19 +106,24 @@ struct IngestionCost {
 }
 
 impl IngestionCost {
-    fn report(&self, case: &str, side: Side, pages: usize, report: &mut Report) {
+    fn report(&self, case: &str, implementation: Implementation, pages: usize, report: &mut Report) {
         let per_page = |seconds: f64| seconds / pages as f64 * 1e3;
-        report.add(case, "pages_per_s", side, pages as f64 / self.seconds);
-        report.add(case, "application_cpu_ms_per_page", side, per_page(self.cpu.application));
-        report.add(case, "with_postgres_cpu_ms_per_page", side, per_page(self.cpu.application + self.cpu.postgres));
+        report.add(case, "pages_per_s", implementation, pages as f64 / self.seconds);
+        report.add(case, "application_cpu_ms_per_page", implementation, per_page(self.cpu.application));
+        report.add(
+            case,
+            "with_postgres_cpu_ms_per_page",
+            implementation,
+            per_page(self.cpu.application + self.cpu.postgres),
+        );
     }
 }
 
 /// Uploads a document and waits until it is ready.
 async fn ingest_document(env: &BenchEnvironment, sample: &SampleDocument) -> Result<IngestionCost> {
-    let server = env.server(Side::Platform)?;
+    let server = env.server(Implementation::Platform)?;
     let user = server.tenants.first().and_then(|tenant| tenant.users.first()).context("no user")?;
-    let (cpu_before, start) = (env.cpu(Side::Platform).await?, Instant::now());
+    let (cpu_before, start) = (env.cpu(Implementation::Platform).await?, Instant::now());
     let request = env.http.post(format!("{}/v1/documents/upload", server.process.url)).bearer_auth(&user.token);
     let request = request.header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"));
     let upload_response = timed_request(request.body(multipart_body(sample))).await?.json()?;
@@ -124,7 +134,7 @@ async fn ingest_document(env: &BenchEnvironment, sample: &SampleDocument) -> Res
         match document["status"].as_str() {
             Some("ready") => {
                 let seconds = start.elapsed().as_secs_f64();
-                let cpu_after = env.cpu(Side::Platform).await?;
+                let cpu_after = env.cpu(Implementation::Platform).await?;
                 let cpu = Cpu {
                     application: cpu_after.application - cpu_before.application,
                     postgres: cpu_after.postgres - cpu_before.postgres,

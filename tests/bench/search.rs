@@ -4,7 +4,7 @@ use crate::support::embedder::WordEmbedder;
 use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::{FixtureWriter, TenantFixture, TenantShape, embedding_model};
 use crate::support::load::{LoadResult, closed_loop, timed_request};
-use crate::support::options::{Options, Side};
+use crate::support::options::{Implementation, Options, RoundSeconds};
 use crate::support::report::{Report, print_progress};
 use crate::support::round::{RESPONSE_LATENCY, ReportTarget, measure};
 use anyhow::{Context as _, Result};
@@ -65,7 +65,7 @@ fn tenant_shapes(passages: u64) -> Vec<TenantShape> {
 /// Waits until the platform's worker has built the vector indexes, then runs VACUUM ANALYZE.
 async fn wait_for_indexes(env: &BenchEnvironment) -> Result<()> {
     print_progress("waiting for the vector indexes");
-    let mut connection = PgConnection::connect(&env.server(Side::Platform)?.db.superuser_url()).await?;
+    let mut connection = PgConnection::connect(&env.server(Implementation::Platform)?.db.superuser_url()).await?;
     let start = Instant::now();
     while start.elapsed() < INDEX_BUILD_TIMEOUT {
         let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs").fetch_one(&mut connection).await?;
@@ -95,16 +95,19 @@ struct Load {
 
 impl TenantSearch<'_> {
     async fn measure_latency(&self, options: &Options, report: &mut Report) -> Result<()> {
-        for side in options.sides() {
-            self.run_load(side, Load { clients: 8, duration: Duration::from_millis(500), seed: 0 }).await?;
+        for implementation in options.implementations() {
+            self.run_load(implementation, Load { clients: 8, duration: Duration::from_millis(500), seed: 0 }).await?;
         }
         for clients in options.concurrency(CLIENTS) {
-            let (case, duration) = (format!("{}, {clients} clients", self.case), options.round_duration(1.0, 2.0));
+            let (case, duration) = (
+                format!("{}, {clients} clients", self.case),
+                options.round_duration(RoundSeconds { quick: 1.0, full: 2.0 }),
+            );
             for round in 0..options.rounds() {
-                for side in options.sides() {
-                    print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
-                    let target = ReportTarget { report, case: &case, side };
-                    let load = self.run_load(side, Load { clients, duration, seed: 1 + round as u64 });
+                for implementation in options.implementations() {
+                    print_progress(&format!("{case}, round {}, {}", round + 1, implementation.name()));
+                    let target = ReportTarget { report, case: &case, implementation };
+                    let load = self.run_load(implementation, Load { clients, duration, seed: 1 + round as u64 });
                     measure(self.env, target, RESPONSE_LATENCY, load).await?;
                 }
             }
@@ -112,15 +115,15 @@ impl TenantSearch<'_> {
         Ok(())
     }
 
-    fn tenant(&self, side: Side) -> Result<&TenantFixture> {
-        self.env.server(side)?.tenants.get(self.tenant_index).context("no such tenant")
+    fn tenant(&self, implementation: Implementation) -> Result<&TenantFixture> {
+        self.env.server(implementation)?.tenants.get(self.tenant_index).context("no such tenant")
     }
 
-    async fn run_load(&self, side: Side, load: Load) -> Result<LoadResult> {
-        let (tenant, fixtures) = (self.tenant(side)?, FixtureWriter::new(self.env.issuer()));
+    async fn run_load(&self, implementation: Implementation, load: Load) -> Result<LoadResult> {
+        let (tenant, fixtures) = (self.tenant(implementation)?, FixtureWriter::new(self.env.issuer()));
         closed_loop(load.clients, load.duration, |client, request_number| {
             let seed = load.seed << 32 | (client << 16 | request_number) as u64;
-            let request = self.request(side, tenant, client, &fixtures.question(tenant.passages, seed));
+            let request = self.request(implementation, tenant, client, &fixtures.question(tenant.passages, seed));
             async move { Ok(timed_request(request?).await?.sample) }
         })
         .await
@@ -128,12 +131,12 @@ impl TenantSearch<'_> {
 
     fn request(
         &self,
-        side: Side,
+        implementation: Implementation,
         tenant: &TenantFixture,
         user: usize,
         question: &str,
     ) -> Result<reqwest::RequestBuilder> {
-        let url = format!("{}/v1/search", self.env.server(side)?.process.url);
+        let url = format!("{}/v1/search", self.env.server(implementation)?.process.url);
         let body = json!({ "query": question, "top_k": TOP_K });
         Ok(self.env.http.post(url).bearer_auth(&tenant.users[user % USERS].token).json(&body))
     }
@@ -142,34 +145,37 @@ impl TenantSearch<'_> {
     /// exact scan. The platform's search results combine vectors and words, so only their number is counted.
     async fn measure_recall(&self, options: &Options, report: &mut Report) -> Result<()> {
         let (fixtures, embedder) = (FixtureWriter::new(self.env.issuer()), WordEmbedder::default());
-        let db = &self.env.server(Side::Platform)?.db;
+        let db = &self.env.server(Implementation::Platform)?.db;
         let mut superuser = PgConnection::connect(&db.superuser_url()).await?;
         sqlx::raw_sql("SET enable_indexscan = off").execute(&mut superuser).await?;
-        for side in options.sides() {
-            let tenant = self.tenant(side)?;
+        for implementation in options.implementations() {
+            let tenant = self.tenant(implementation)?;
             let (mut found_count, mut expected_count, mut row_count) = (0, 0, 0);
             for seed in 0..RECALL_QUESTIONS {
                 let question = fixtures.question(tenant.passages, seed);
                 let exact_ids = exact_nearest(&mut superuser, tenant, &embedder.embed(&question)).await?;
-                let response = timed_request(self.request(side, tenant, 0, &question)?).await?.json()?;
+                let response = timed_request(self.request(implementation, tenant, 0, &question)?).await?.json()?;
                 let hits = response["results"].as_array().context("no results")?;
-                let ids: HashSet<Uuid> = match side {
-                    Side::Platform => self.nearest(tenant, &embedder.embed(&question)).await?,
-                    Side::Floor => hits.iter().filter_map(|hit| hit["chunk_id"].as_str()?.parse().ok()).collect(),
+                let ids: HashSet<Uuid> = match implementation {
+                    Implementation::Platform => self.nearest(tenant, &embedder.embed(&question)).await?,
+                    Implementation::Floor => {
+                        hits.iter().filter_map(|hit| hit["chunk_id"].as_str()?.parse().ok()).collect()
+                    }
                 };
                 row_count += hits.len();
                 found_count += exact_ids.intersection(&ids).count();
                 expected_count += exact_ids.len();
             }
-            report.add(&self.case, "vector_recall_at_5", side, found_count as f64 / expected_count as f64);
-            report.add(&self.case, "rows_of_5", side, row_count as f64 / RECALL_QUESTIONS as f64);
+            report.add(&self.case, "vector_recall_at_5", implementation, found_count as f64 / expected_count as f64);
+            report.add(&self.case, "rows_of_5", implementation, row_count as f64 / RECALL_QUESTIONS as f64);
         }
         Ok(())
     }
 
     /// Returns the nearest passages according to the platform's own statement.
     async fn nearest(&self, tenant: &TenantFixture, vector: &[f32]) -> Result<HashSet<Uuid>> {
-        let database = self.env.server(Side::Platform)?.db.app_pool().map_err(|error| anyhow::anyhow!("{error}"))?;
+        let database =
+            self.env.server(Implementation::Platform)?.db.app_pool().map_err(|error| anyhow::anyhow!("{error}"))?;
         let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
         let mut tx = PgStore::new(database.clone()).begin(&scope(tenant.id, Actor::System)).await?;
         let found = tx.chunks().search_vector(vector, &embedding_model(), &search_scope, TOP_K as u32).await?;

@@ -4,7 +4,7 @@
 use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::{FixtureWriter, TenantFixture, TenantShape};
 use crate::support::model_server::token_times;
-use crate::support::options::{Options, Side};
+use crate::support::options::{Implementation, Options, RoundSeconds};
 use crate::support::report::{ERRORS, Report, print_progress, quantile};
 use anyhow::{Context as _, Result, bail};
 use domain::ports::Clock as _;
@@ -30,16 +30,16 @@ pub async fn run(options: &Options) -> Result<()> {
     let mut report = Report::default();
     for streams in options.concurrency(if options.quick { QUICK_STREAMS } else { STREAMS }) {
         let ramp = Duration::from_secs(streams.div_ceil(STARTS_PER_S) as u64);
-        let load = StreamLoad { streams, ramp, hold: options.round_duration(3.0, 4.0) };
+        let load = StreamLoad { streams, ramp, hold: options.round_duration(RoundSeconds { quick: 3.0, full: 4.0 }) };
         let tokens = (load.ramp + load.hold + Duration::from_secs(1)).as_secs_f64() / INTERVAL.as_secs_f64();
         let answers = ModelAnswerProfile { tokens: tokens as usize, interval: INTERVAL };
         let conversations_per_user = streams.div_ceil(USERS);
         let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user, passages: PASSAGES };
         let env = BenchEnvironment::start(options, answers, &[shape]).await?;
         for round in 0..options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS }) {
-            for side in options.sides() {
-                print_progress(&format!("{streams} streams, round {}, {}", round + 1, side.name()));
-                measure(&env, side, load, &mut report).await?;
+            for implementation in options.implementations() {
+                print_progress(&format!("{streams} streams, round {}, {}", round + 1, implementation.name()));
+                measure(&env, implementation, load, &mut report).await?;
             }
         }
     }
@@ -69,17 +69,23 @@ struct ServerCost {
     resident_mb: f64,
 }
 
-async fn measure(env: &BenchEnvironment, side: Side, load: StreamLoad, report: &mut Report) -> Result<()> {
+async fn measure(
+    env: &BenchEnvironment,
+    implementation: Implementation,
+    load: StreamLoad,
+    report: &mut Report,
+) -> Result<()> {
     let results = RefCell::new(StreamResults::default());
     let start = Instant::now();
     let readers = futures::future::join_all(
-        (0..load.streams).map(|number| read_stream(env, side, Reader { number, load, start, results: &results })),
+        (0..load.streams)
+            .map(|number| read_stream(env, implementation, Reader { number, load, start, results: &results })),
     );
     let measure_cost = async {
         tokio::time::sleep_until(start + load.ramp).await;
-        let cpu_before = env.server(side)?.process.cpu_seconds()?;
+        let cpu_before = env.server(implementation)?.process.cpu_seconds()?;
         tokio::time::sleep_until(start + load.ramp + load.hold).await;
-        let process = &env.server(side)?.process;
+        let process = &env.server(implementation)?.process;
         Ok::<_, anyhow::Error>(ServerCost {
             cpu_seconds: process.cpu_seconds()? - cpu_before,
             resident_mb: process.resident_mb()?,
@@ -87,13 +93,18 @@ async fn measure(env: &BenchEnvironment, side: Side, load: StreamLoad, report: &
     };
     let (_, cost) = futures::join!(readers, measure_cost);
     let (cost, results, case) = (cost?, results.into_inner(), format!("{} streams", load.streams));
-    report.add(&case, "first_token_p50_ms", side, quantile(&results.first_token_ms, 0.5));
-    report.add(&case, "first_token_p95_ms", side, quantile(&results.first_token_ms, 0.95));
-    report.add(&case, "token_delay_p99_ms", side, quantile(&results.token_delays_ms, 0.99));
-    report.add(&case, "cpu_per_token_us", side, cost.cpu_seconds / results.token_delays_ms.len() as f64 * 1e6);
-    report.add(&case, "tokens_per_s", side, results.token_delays_ms.len() as f64 / load.hold.as_secs_f64());
-    report.add(&case, "resident_mb", side, cost.resident_mb);
-    report.add(&case, ERRORS, side, results.errors as f64);
+    report.add(&case, "first_token_p50_ms", implementation, quantile(&results.first_token_ms, 0.5));
+    report.add(&case, "first_token_p95_ms", implementation, quantile(&results.first_token_ms, 0.95));
+    report.add(&case, "token_delay_p99_ms", implementation, quantile(&results.token_delays_ms, 0.99));
+    report.add(
+        &case,
+        "cpu_per_token_us",
+        implementation,
+        cost.cpu_seconds / results.token_delays_ms.len() as f64 * 1e6,
+    );
+    report.add(&case, "tokens_per_s", implementation, results.token_delays_ms.len() as f64 / load.hold.as_secs_f64());
+    report.add(&case, "resident_mb", implementation, cost.resident_mb);
+    report.add(&case, ERRORS, implementation, results.errors as f64);
     Ok(())
 }
 
@@ -106,10 +117,10 @@ struct Reader<'a> {
 }
 
 /// Starts a stream at its time within the ramp and reads it to the end.
-async fn read_stream(env: &BenchEnvironment, side: Side, reader: Reader<'_>) {
+async fn read_stream(env: &BenchEnvironment, implementation: Implementation, reader: Reader<'_>) {
     let start_offset = reader.load.ramp.mul_f64(reader.number as f64 / reader.load.streams as f64);
     tokio::time::sleep_until(reader.start + start_offset).await;
-    if let Err(error) = read_answer(env, side, &reader).await {
+    if let Err(error) = read_answer(env, implementation, &reader).await {
         let mut results = reader.results.borrow_mut();
         if results.errors == 0 {
             print_progress(&format!("first error: {error:#}"));
@@ -118,8 +129,8 @@ async fn read_stream(env: &BenchEnvironment, side: Side, reader: Reader<'_>) {
     }
 }
 
-async fn read_answer(env: &BenchEnvironment, side: Side, reader: &Reader<'_>) -> Result<()> {
-    let server = env.server(side)?;
+async fn read_answer(env: &BenchEnvironment, implementation: Implementation, reader: &Reader<'_>) -> Result<()> {
+    let server = env.server(implementation)?;
     let tenant: &TenantFixture = server.tenants.first().context("no tenant")?;
     let user = &tenant.users[reader.number % USERS];
     let url = format!("{}/v1/conversations/{}/chat", server.process.url, user.conversations[reader.number / USERS]);

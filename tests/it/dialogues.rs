@@ -5,7 +5,7 @@
 //! carried over by mistake. The rules were written with `tuned.json` in view, and without
 //! `held_out.json`.
 
-#![expect(clippy::print_stdout, reason = "the figures of each dialogue are shown when a floor is missed")]
+#![expect(clippy::print_stdout, reason = "the results of each dialogue are shown when a threshold is missed")]
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::caller::{Caller, SseEvent, answer_text};
@@ -87,11 +87,15 @@ struct FollowUpResult {
 struct Counts {
     /// Follow-ups that a passage answers.
     follow_ups: usize,
+    /// Follow-ups whose passage the search finds with the context that is carried over.
     found: usize,
+    /// Follow-ups whose passage the search finds without it.
     found_without_context: usize,
+    /// Follow-ups whose passage the first citation of the answer is from.
     cited: usize,
     /// Turns after the first one.
     later_turns: usize,
+    /// Later turns whose query names a subject that they are not about, or was changed although the turn stands alone.
     wrongly_carried: usize,
 }
 
@@ -161,8 +165,8 @@ async fn measure(asker: &Caller<'_>, dialogue: &Dialogue) -> Counts {
             continue;
         }
         let query = search_query(&events).unwrap_or(&turn.question);
-        let is_stale = turn.not_about.iter().any(|name| query.contains(name.as_str()));
-        let is_wrong = is_stale || (!turn.depends && query != turn.question);
+        let names_earlier_subject = turn.not_about.iter().any(|name| query.contains(name.as_str()));
+        let is_wrong = names_earlier_subject || (!turn.depends && query != turn.question);
         let first = events.iter().find(|event| event.name == "citation").map(|event| &event.data);
         let cited = first.is_some_and(|citation| {
             let quote = citation["quote"].as_str().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The command `eval`: on the demo plant, with the required minimum of each metric (its floor) in
-//! `xtask/demo/evaluation.json`, and on small evaluation sets.
+//! The command `eval`: on the demo plant, against the thresholds in `xtask/demo/evaluation.json` (a minimum, or a
+//! maximum for metrics where lower is better), and on small evaluation sets.
 
 use crate::support::app::TestApp;
 use crate::support::files;
@@ -52,7 +52,7 @@ async fn count_documents(app: &TestApp, tenant: &str) -> usize {
 }
 
 #[tokio::test]
-async fn the_demo_plant_reaches_its_floor() {
+async fn the_demo_plant_reaches_its_thresholds() {
     let app = TestApp::shared().await;
     let set = files::demo_dir().join("evaluation.json");
     assert_eq!(run_eval(app, &[path_str(&set), "--compare"]).await, Ok(()));
@@ -62,7 +62,7 @@ async fn the_demo_plant_reaches_its_floor() {
 #[tokio::test]
 async fn questions_about_unseen_plants_are_rarely_told_that_there_is_no_answer() {
     let app = TestApp::shared().await;
-    let sets = Path::new(env!("CARGO_MANIFEST_DIR")).join("verdict");
+    let sets = Path::new(env!("CARGO_MANIFEST_DIR")).join("answerability");
     for set in ["tuned.json", "held-out.json"] {
         assert_eq!(run_eval(app, &[path_str(&sets.join(set))]).await, Ok(()), "{set}");
     }
@@ -75,10 +75,10 @@ async fn results_list_the_ranked_pages_and_the_other_ranking_methods() {
     let (set, out) = (write_small_set(&dir, "notes.json"), dir.path().join("out.json"));
     run_eval(app, &[path_str(&set), "--compare", "--answers", "--json", path_str(&out)]).await.expect("evaluated");
     let result: Value = serde_json::from_slice(&files::read(&out)).expect("JSON");
-    assert_eq!(result["figures"]["configured"]["hit1"], 1.0, "{result:#}");
-    assert_eq!(result["figures"]["configured"]["refused"], 1.0, "{result:#}");
+    assert_eq!(result["metrics"]["configured"]["hit1"], 1.0, "{result:#}");
+    assert_eq!(result["metrics"]["configured"]["refused"], 1.0, "{result:#}");
     for method in ["dense", "bm25", "rrf"] {
-        assert!(result["figures"][method]["ndcg10"].is_number(), "{method} is missing");
+        assert!(result["metrics"][method]["ndcg10"].is_number(), "{method} is missing");
     }
     let first = &result["questions"][0];
     assert_eq!(first["configured"]["ranked"][0]["doc"], "P-12.md", "{first:#}");
@@ -102,16 +102,16 @@ async fn kept_documents_are_evaluated_again_and_other_documents_are_removed() {
 }
 
 #[tokio::test]
-async fn a_metric_below_its_floor_fails_with_an_explanation() {
+async fn a_metric_below_its_threshold_fails_with_an_explanation() {
     let app = TestApp::shared().await;
     let dir = TempDir::new().expect("a directory");
-    let set = write_small_set(&dir, "floor.json");
+    let set = write_small_set(&dir, "threshold.json");
     assert_eq!(run_eval(app, &[path_str(&set), "--floor", "wrongly_refused=0,hit1=1,recall5=1"]).await, Ok(()));
     let mut wrong_set: Value = serde_json::from_slice(&files::read(&set)).expect("JSON");
     wrong_set["questions"][0]["expected"][0]["doc"] = json!("P-11.md");
     std::fs::write(&set, wrong_set.to_string()).expect("written");
     let error = run_eval(app, &[path_str(&set), "--floor", "hit1=1"]).await.expect_err("below");
-    assert_eq!(error, "below the floor: hit1 is 0.000, below 1.000");
+    assert_eq!(error, "below the thresholds: hit1 is 0.000, below 1.000");
 }
 
 #[tokio::test]

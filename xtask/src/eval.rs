@@ -31,9 +31,9 @@ pub struct Args {
     /// Write the results of each question to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fail if a metric is worse than its value, as in ndcg10=0.8,recall5=0.9. Overrides the set's floors.
-    #[arg(long, value_name = "NAME=VALUE,…")]
-    floor: Option<String>,
+    /// Fail if a metric is worse than its value, as in ndcg10=0.8,recall5=0.9. Overrides the set's thresholds.
+    #[arg(long = "floor", value_name = "NAME=VALUE,…")]
+    thresholds: Option<String>,
     /// Slug of the tenant [default: `eval-` and the file's name].
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
@@ -60,7 +60,7 @@ impl Args {
             check_index: true,
             answers: false,
             compare: false,
-            floor: None,
+            thresholds: None,
             tenant: None,
             keep: false,
             fresh: false,
@@ -68,7 +68,7 @@ impl Args {
     }
 }
 
-/// Runs an evaluation. The exit code tells whether every metric reached its minimum (`--floor`).
+/// Runs an evaluation. The exit code tells whether every metric reached its threshold (`--floor`).
 ///
 /// # Errors
 /// If a dependency cannot be provisioned.
@@ -112,7 +112,7 @@ fn add_arguments(command: &mut Command, args: &Args) -> Result<()> {
     if let Some(json) = &args.json {
         command.arg("--json").arg(json);
     }
-    for (flag, value) in [("--floor", &args.floor), ("--tenant", &args.tenant)] {
+    for (flag, value) in [("--floor", &args.thresholds), ("--tenant", &args.tenant)] {
         if let Some(value) = value {
             command.args([flag, value]);
         }

@@ -51,7 +51,7 @@ pub fn build(build: BuildProfile, interrupt: &Interrupt) -> Result<PathBuf> {
 ///
 /// # Errors
 /// If the build fails.
-pub fn build_command_line(interrupt: &Interrupt) -> Result<PathBuf> {
+pub fn build_cli(interrupt: &Interrupt) -> Result<PathBuf> {
     build_program(BuildProfile::Dev, DEV_SELECTION, "platform", interrupt)
 }
 

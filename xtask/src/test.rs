@@ -1,4 +1,5 @@
-//! `cargo xtask test`: runs all tests. It provides the embedded model and a temporary PostgreSQL with pgvector.
+//! `cargo xtask test`: runs all tests. Provides what they need: the embedded model, a temporary PostgreSQL with
+//! pgvector, Redis, the CLI, an OIDC provider and Python clients.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -10,14 +11,15 @@ use crate::pg::{ClusterPurpose, PostgresPrograms, TemporaryCluster};
 use crate::proc::{self, Interrupt};
 use crate::{model, oidc, project, python_clients, redis, server};
 
-/// Variable with a superuser's URL of the test database server. If the user sets it, no temporary server is started.
+/// Environment variable: connection URL, as a superuser, of the test database server. If set, no temporary server is
+/// started.
 const DATABASE_URL_VARIABLE: &str = "PLATFORM_TEST_DATABASE_URL";
-/// Variable with the directory of the embedded model.
+/// Environment variable: directory of the embedded model.
 const MODEL_DIR_VARIABLE: &str = "PLATFORM_TEST_MODEL_DIR";
-/// Variable with the path of `redis-server`; tests start, stop and pause their own servers.
+/// Environment variable: path of `redis-server`; tests start, stop and pause their own servers.
 const REDIS_PROGRAM_VARIABLE: &str = "PLATFORM_TEST_REDIS_SERVER";
-/// Variable with the path of the command-line client `platform`, which the end-to-end tests run.
-const COMMAND_LINE_VARIABLE: &str = "PLATFORM_TEST_CLI";
+/// Environment variable: path of the command-line client `platform`, which the end-to-end tests run.
+const CLI_PROGRAM_VARIABLE: &str = "PLATFORM_TEST_CLI";
 /// The package of the end-to-end tests.
 const END_TO_END_PACKAGE: &str = "tests";
 
@@ -32,7 +34,7 @@ pub struct Args {
 /// Runs the tests and returns cargo's exit code.
 ///
 /// # Errors
-/// If the database or the model cannot be provisioned.
+/// If something the tests need cannot be provisioned.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     run_with_variables(&args.cargo_test, &[], interrupt)
 }
@@ -40,7 +42,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
 /// Runs tests with additional variables, and returns cargo's exit code.
 ///
 /// # Errors
-/// If the database or the model cannot be provisioned.
+/// If something the tests need cannot be provisioned.
 pub fn run_with_variables(
     cargo_test: &[String],
     variables: &[(&str, PathBuf)],
@@ -52,8 +54,8 @@ pub fn run_with_variables(
     if project::env_var(REDIS_PROGRAM_VARIABLE).is_none() {
         cargo.env(REDIS_PROGRAM_VARIABLE, redis::provision(interrupt)?);
     }
-    if project::env_var(COMMAND_LINE_VARIABLE).is_none() && selects(cargo_test, END_TO_END_PACKAGE) {
-        cargo.env(COMMAND_LINE_VARIABLE, server::build_command_line(interrupt)?);
+    if project::env_var(CLI_PROGRAM_VARIABLE).is_none() && selects(cargo_test, END_TO_END_PACKAGE) {
+        cargo.env(CLI_PROGRAM_VARIABLE, server::build_cli(interrupt)?);
     }
     oidc::set_variables(&mut cargo, interrupt)?;
     python_clients::set_variables(&mut cargo, interrupt)?;
@@ -66,7 +68,7 @@ pub fn run_with_variables(
 /// Sets the variables that tests and benchmarks need; the database runs until the returned value is dropped.
 ///
 /// # Errors
-/// If the database or the model cannot be provisioned.
+/// If something the tests need cannot be provisioned.
 pub fn provide_test_environment(
     command: &mut Command,
     purpose: ClusterPurpose,
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_built_for_the_end_to_end_tests_alone() {
+    fn the_cli_is_built_for_the_end_to_end_tests_alone() {
         for arguments in ["", "chat", "-p tests cli", "-p data -p tests", "--package=tests", "-- -p data"] {
             assert!(selects(&words(arguments), END_TO_END_PACKAGE), "{arguments}");
         }

@@ -1,6 +1,6 @@
 //! Personal access tokens of the current tenant: credentials that let a program act as a user, limited to scopes.
 
-use crate::rows::{KeysetParams, to_u64};
+use crate::rows::{KeysetParams, non_negative};
 use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -114,7 +114,7 @@ impl AccessTokenRepo for PgTenantTx {
     }
 
     async fn count_usable(&mut self, user: UserId, now: Timestamp) -> Result<u64, StoreError> {
-        COUNT_USABLE.query().bind(user.as_uuid()).bind(now).scalar(self.connection()).await.map(to_u64)
+        COUNT_USABLE.query().bind(user.as_uuid()).bind(now).scalar(self.connection()).await.map(non_negative)
     }
 
     async fn revoke(&mut self, id: AccessTokenId, now: Timestamp) -> Result<Option<AccessToken>, StoreError> {

@@ -29,7 +29,7 @@ use crate::statement::{DbRole, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use chain_rows::RecordedIds;
-use domain::audit::chain::{ChainPage, RowLayout};
+use domain::audit::chain::{ChainPage, RowFormatVersion};
 use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::ids::{AuditId, ConversationId, RequestId, SessionId, UserId};
@@ -41,11 +41,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 row! {
-    struct AuditRow, columns = audit_columns {
+    struct AuditRow {
         id: Uuid,
         tenant_id: Uuid,
         user_id: Option<Uuid>,
-        layout: i16,
+        format_version: i16,
         session_id: Option<Uuid>,
         conversation_id: Option<Uuid>,
         event_type: String,
@@ -62,6 +62,15 @@ row! {
         metadata: Value,
         created_at: Timestamp,
     }
+}
+
+/// The columns of an [`AuditRow`].
+macro_rules! audit_columns {
+    () => {
+        "id, tenant_id, user_id, layout AS format_version, session_id, conversation_id, event_type, resource_type,
+         resource_id, model, tools_used, request_hash, result_status, latency_ms, correlation_id, request_id, phase,
+         metadata, created_at"
+    };
 }
 
 statements! {
@@ -255,7 +264,7 @@ impl AuditReader for PgAuditReader {
 impl From<AuditRow> for AuditRecord {
     fn from(row: AuditRow) -> Self {
         let ids = RecordedIds { session: row.session_id, conversation: row.conversation_id };
-        let ids = ids.normalize_for_layout(RowLayout::from_number(row.layout));
+        let ids = ids.normalize_for_version(RowFormatVersion::from_number(row.format_version));
         Self {
             id: row.id.into(),
             tenant_id: row.tenant_id.into(),

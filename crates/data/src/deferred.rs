@@ -46,13 +46,14 @@ statements! {
                       output_tokens, estimated, metered, cost_micros, took_ms, first_token_ms, created_at)
                  SELECT app_tenant(), app_user(), id, conversation_id, run_id, $4, operation, tier, backend,
                         requested_model, model, fallback, failed, status, error, finish_reason, input_tokens,
-                        output_tokens, estimated, metered, cost_micros, took_ms, first_token_ms, created_at
+                        output_tokens, estimated, counts_towards_budget, cost_micros, took_ms, first_token_ms,
+                        created_at
                  FROM jsonb_to_recordset($5) AS call
                      (id uuid, conversation_id uuid, run_id uuid, operation text, tier text, backend text,
                       requested_model text, model text, fallback boolean, failed jsonb, status text, error text,
                       finish_reason text, input_tokens bigint, output_tokens bigint, estimated boolean,
-                      metered boolean, cost_micros bigint, took_ms bigint, first_token_ms bigint,
-                      created_at timestamptz)
+                      counts_towards_budget boolean, cost_micros bigint, took_ms bigint,
+                      first_token_ms bigint, created_at timestamptz)
                  ON CONFLICT (tenant_id, id) DO NOTHING
              ) ",
             insert_audit_rows!()
@@ -98,7 +99,8 @@ pub(crate) struct NewCallRow {
     pub(crate) input_tokens: u32,
     pub(crate) output_tokens: u32,
     pub(crate) estimated: bool,
-    pub(crate) metered: bool,
+    /// Stored in the column `metered`.
+    pub(crate) counts_towards_budget: bool,
     pub(crate) cost_micros: i64,
     pub(crate) took_ms: i64,
     pub(crate) first_token_ms: Option<i64>,

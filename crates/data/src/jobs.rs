@@ -2,7 +2,7 @@
 
 use crate::error::store_error;
 use crate::pool::{Database, RowScope};
-use crate::rows::{TextEnum, to_u64};
+use crate::rows::{TextEnum, non_negative};
 use crate::statement::{DbRole, Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -306,22 +306,22 @@ impl JobQueue for PgJobQueue {
 
     async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("sweeping idempotency keys").await?;
-        SWEEP_EXPIRED.query().scalar(&mut connection).await.map(to_u64)
+        SWEEP_EXPIRED.query().scalar(&mut connection).await.map(non_negative)
     }
 
     async fn sweep_ended_sessions(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("sweeping sessions").await?;
-        SWEEP_SESSIONS.query().scalar(&mut connection).await.map(to_u64)
+        SWEEP_SESSIONS.query().scalar(&mut connection).await.map(non_negative)
     }
 
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("queueing the reindexing").await?;
-        ENQUEUE_REINDEX.query().scalar(&mut connection).await.map(to_u64)
+        ENQUEUE_REINDEX.query().scalar(&mut connection).await.map(non_negative)
     }
 
     async fn requeue_documents_embedded_by_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("queueing documents of other models").await?;
-        REQUEUE_DOCUMENTS_OF_OTHER_MODELS.query().bind(models).scalar(&mut connection).await.map(to_u64)
+        REQUEUE_DOCUMENTS_OF_OTHER_MODELS.query().bind(models).scalar(&mut connection).await.map(non_negative)
     }
 }
 
@@ -357,16 +357,16 @@ impl LeasedJobRow {
 impl From<QueueDepthRow> for QueueDepth {
     fn from(row: QueueDepthRow) -> Self {
         Self {
-            due: to_u64(row.due),
-            leased: to_u64(row.leased),
-            dead: to_u64(row.dead),
-            oldest_due_age_s: to_u64(row.oldest_due_s),
+            due: non_negative(row.due),
+            leased: non_negative(row.leased),
+            dead: non_negative(row.dead),
+            oldest_due_age_s: non_negative(row.oldest_due_s),
         }
     }
 }
 
 impl From<JobCountsRow> for JobCounts {
     fn from(row: JobCountsRow) -> Self {
-        Self { pending: to_u64(row.pending), dead: to_u64(row.dead) }
+        Self { pending: non_negative(row.pending), dead: non_negative(row.dead) }
     }
 }

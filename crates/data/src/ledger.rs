@@ -1,10 +1,10 @@
-//! The ledger of model calls: an insert-only table with one row per call, and the sums for usage reports.
+//! The ledger of model calls: an insert-only table with one row per call, and the aggregates for usage reports.
 
 use crate::deferred::NewCallRow;
-use crate::rows::to_u64;
+use crate::rows::non_negative;
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
-use domain::ledger::{GroupUsage, LedgerEntry, LedgerSums, UsageQuery, UsageSums};
+use domain::ledger::{GroupUsage, LedgerAggregates, LedgerEntry, UsageAggregates, UsageQuery};
 use domain::model::ModelTier;
 use domain::model_call::{FailedAttempt, MicroCost, ModelCall};
 use domain::ports::StoreError;
@@ -24,7 +24,8 @@ const MAX_ERROR_CHARS: usize = 64;
 const MAX_COST_MICROS: u64 = 1_000_000_000_000;
 
 row! {
-    struct SumsRow {
+    /// Aggregates over the calls of one group, or over all calls.
+    struct AggregatesRow {
         key: Option<String>,
         calls: i64,
         input_tokens: i64,
@@ -33,13 +34,13 @@ row! {
         errors: i64,
         fallbacks: i64,
         p50_ms: Option<f64>,
-        first_token_ms: Option<f64>,
+        mean_time_to_first_token_ms: Option<f64>,
     }
 }
 
 statements! {
     /// The first row is the total over all groups. The groups follow in descending order of their number of calls.
-    SUMS: SumsRow = Statement::select(
+    AGGREGATES: AggregatesRow = Statement::select(
         "model_calls",
         "summing model calls",
         "WITH calls AS (
@@ -61,20 +62,21 @@ statements! {
                 count(*) FILTER (WHERE status = 'error') AS errors,
                 count(*) FILTER (WHERE fallback) AS fallbacks,
                 percentile_cont(0.5) WITHIN GROUP (ORDER BY took_ms) AS p50_ms,
-                avg(first_token_ms)::float8 AS first_token_ms
+                avg(first_token_ms)::float8 AS mean_time_to_first_token_ms
          FROM calls GROUP BY GROUPING SETS ((), (key))
          ORDER BY grouping(key) DESC, count(*) DESC, key NULLS FIRST LIMIT $5",
     );
 }
 
 impl PgTenantTx {
-    /// Adds a row that the commit inserts. If the ledger already has a row with the same id, it is left unchanged.
+    /// Queues a row; it is inserted when the transaction commits. A row with the same id that is already in the ledger
+    /// is left unchanged.
     pub(crate) fn record_call(&mut self, entry: &LedgerEntry) {
         let ModelCall { served_by, usage, .. } = &entry.call;
         let row = NewCallRow {
             id: entry.id.as_uuid(),
-            conversation_id: entry.context.conversation.map(|id| id.as_uuid()),
-            run_id: entry.context.run.map(|id| id.as_uuid()),
+            conversation_id: entry.origin.conversation.map(|id| id.as_uuid()),
+            run_id: entry.origin.run.map(|id| id.as_uuid()),
             operation: entry.call.operation.as_str(),
             tier: entry.tier.map(ModelTier::as_str),
             backend: truncate(&served_by.backend, MAX_NAME_CHARS),
@@ -88,7 +90,7 @@ impl PgTenantTx {
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
             estimated: entry.call.tokens_estimated,
-            metered: entry.counts_towards_budget,
+            counts_towards_budget: entry.counts_towards_budget,
             cost_micros: i64::try_from(entry.call.cost.0.min(MAX_COST_MICROS)).unwrap_or(i64::MAX),
             took_ms: millis(entry.call.duration),
             first_token_ms: entry.call.time_to_first_token.map(millis),
@@ -97,10 +99,10 @@ impl PgTenantTx {
         self.deferred().push_call(row);
     }
 
-    pub(crate) async fn select_call_sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
+    pub(crate) async fn select_call_aggregates(&mut self, query: &UsageQuery) -> Result<LedgerAggregates, StoreError> {
         // Two extra rows: the total, and one group more than allowed to detect that groups were cut off.
         let limit = i64::try_from(UsageQuery::MAX_GROUPS + 2).unwrap_or(i64::MAX);
-        let rows: Vec<GroupUsage> = SUMS
+        let rows: Vec<GroupUsage> = AGGREGATES
             .query()
             .bind(query.from)
             .bind(query.to)
@@ -110,24 +112,24 @@ impl PgTenantTx {
             .fetch_all(self.connection())
             .await?;
         let mut rows = rows.into_iter();
-        let totals = rows.next().map(|total| total.sums).unwrap_or_default();
-        Ok(LedgerSums::from_groups(totals, rows.collect(), query.group_by))
+        let totals = rows.next().map(|total| total.aggregates).unwrap_or_default();
+        Ok(LedgerAggregates::from_groups(totals, rows.collect(), query.group_by))
     }
 }
 
-impl From<SumsRow> for GroupUsage {
-    fn from(row: SumsRow) -> Self {
-        let sums = UsageSums {
-            calls: to_u64(row.calls),
-            input_tokens: to_u64(row.input_tokens),
-            output_tokens: to_u64(row.output_tokens),
-            cost: MicroCost(to_u64(row.cost)),
-            errors: to_u64(row.errors),
-            fallbacks: to_u64(row.fallbacks),
+impl From<AggregatesRow> for GroupUsage {
+    fn from(row: AggregatesRow) -> Self {
+        let aggregates = UsageAggregates {
+            calls: non_negative(row.calls),
+            input_tokens: non_negative(row.input_tokens),
+            output_tokens: non_negative(row.output_tokens),
+            cost: MicroCost(non_negative(row.cost)),
+            errors: non_negative(row.errors),
+            fallbacks: non_negative(row.fallbacks),
             median_duration_ms: row.p50_ms,
-            time_to_first_token_ms: row.first_token_ms,
+            mean_time_to_first_token_ms: row.mean_time_to_first_token_ms,
         };
-        Self { key: row.key, sums }
+        Self { key: row.key, aggregates }
     }
 }
 

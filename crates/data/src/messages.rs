@@ -46,8 +46,8 @@ macro_rules! message_columns {
 }
 
 statements! {
-    /// Assigns the conversation's next sequence numbers to the messages, and returns them. The row lock on the
-    /// conversation is held until the transaction ends, so concurrent turns get later numbers.
+    /// Inserts the messages with the conversation's next sequence numbers, and returns those numbers. The row lock on
+    /// the conversation is held until the transaction ends, so concurrent turns get later numbers.
     APPEND: Scalar<i64> = Statement::insert(
         "messages",
         "appending messages",
@@ -59,21 +59,23 @@ statements! {
              UPDATE conversations
              SET next_seq = next_seq + cardinality($3), updated_at = greatest(updated_at, $2),
                  active_message_id = coalesce(($3::uuid[])[cardinality($3)], active_message_id)
-             WHERE id = $1 RETURNING next_seq - cardinality($3) - 1 AS last_before
+             WHERE id = $1 RETURNING next_seq - cardinality($3) - 1 AS previous_seq
          )
          INSERT INTO messages
              (id, tenant_id, conversation_id, user_id, parent_id, seq, role, content, status, token_count,
               classification, instance, created_at)
-         SELECT new.id, app_tenant(), $1, app_user(), new.parent_id, numbered.last_before + new.number, new.role,
+         SELECT new.id, app_tenant(), $1, app_user(), new.parent_id, numbered.previous_seq + new.number, new.role,
                 new.content, new.status, new.token_count, new.classification,
                 CASE WHEN new.status = 'streaming' THEN app_instance() END, $2
          FROM numbered, new
          RETURNING seq",
     );
+    /// Also finishes an abandoned answer: its process may be alive and only have lost its liveness lock, as after a
+    /// restart of the database.
     FINISH: () = Statement::update(
         "messages",
-        "closing an answer",
-        "WITH closed AS (
+        "finishing an answer",
+        "WITH finished AS (
              UPDATE messages
              SET content = $2, status = $3, token_count = $4, citations = $5, model = $6, metadata = $7,
                  classification = $8, sources = $9
@@ -81,8 +83,8 @@ statements! {
              RETURNING tenant_id, conversation_id
          ), raised AS (
              UPDATE conversations AS c SET classification = higher_classification(c.classification, $8)
-             FROM closed WHERE c.tenant_id = closed.tenant_id AND c.id = closed.conversation_id)
-         SELECT 1 FROM closed",
+             FROM finished WHERE c.tenant_id = finished.tenant_id AND c.id = finished.conversation_id)
+         SELECT 1 FROM finished",
     );
     NEWEST: MessageRow = Statement::select(
         "messages",
@@ -117,9 +119,9 @@ statements! {
         ),
     );
     SUMMARIZE: () = Statement::update("messages", "summarizing a branch", "UPDATE messages SET summary = $2 WHERE id = $1");
-    FAIL_STALE_ANSWERS: () = Statement::update(
+    FAIL_ABANDONED_ANSWERS: () = Statement::update(
         "messages",
-        "closing abandoned answers",
+        "failing abandoned answers",
         "UPDATE messages SET status = 'error', metadata = metadata || '{\"abandoned\": true}'
          WHERE status = 'streaming'
            AND (created_at < $1 OR instance IS NOT NULL AND NOT instance_is_alive(instance))",
@@ -198,8 +200,8 @@ impl MessageRepo for PgTenantTx {
         Ok(messages)
     }
 
-    async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
-        FAIL_STALE_ANSWERS.query().bind(before).rows_affected(self.connection()).await
+    async fn fail_abandoned_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        FAIL_ABANDONED_ANSWERS.query().bind(before).rows_affected(self.connection()).await
     }
 }
 

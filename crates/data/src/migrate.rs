@@ -14,7 +14,7 @@ const END_OF_ROLES: &str = "$$;";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
-/// A database role that the platform logs in as.
+/// A database role that the platform logs in as: the roles to which `migrate` gives a password.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LoginRole {
     /// Used by the API server; sees only rows of the current tenant.

@@ -2,7 +2,7 @@
 //! each role. A server whose roles could bypass row-level security must not start.
 
 use crate::error::SetupError;
-use crate::migrate;
+use crate::migrate::{self, LoginRole};
 use crate::pool::Database;
 use sqlx::PgConnection;
 
@@ -32,11 +32,11 @@ pub struct RolePools<'a> {
 pub async fn check(roles: RolePools<'_>) -> Result<(), SetupError> {
     let mut problems = Vec::new();
     for (database, pool_role) in
-        [(roles.app, PoolRole::App), (roles.worker, PoolRole::Worker), (roles.auditor, PoolRole::Auditor)]
+        [(roles.app, LoginRole::App), (roles.worker, LoginRole::Worker), (roles.auditor, LoginRole::Auditor)]
     {
-        let database_error = |source| SetupError::Database { activity: pool_role.activity(), source };
+        let database_error = |source| SetupError::Database { activity: pool_role.check_activity(), source };
         let mut connection = database.acquire_for_setup().await.map_err(database_error)?;
-        if pool_role == PoolRole::App {
+        if pool_role == LoginRole::App {
             problems.extend(server_problems(&mut connection).await.map_err(database_error)?);
             problems.extend(migrate::check(&mut connection).await.map_err(database_error)?);
             problems.extend(unprotected_tables(&mut connection).await.map_err(database_error)?);
@@ -47,16 +47,8 @@ pub async fn check(roles: RolePools<'_>) -> Result<(), SetupError> {
     if problems.is_empty() { Ok(()) } else { Err(SetupError::Unsupported { problems }) }
 }
 
-/// The role that a connection pool must connect as.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum PoolRole {
-    App,
-    Worker,
-    Auditor,
-}
-
-impl PoolRole {
-    const fn activity(self) -> &'static str {
+impl LoginRole {
+    const fn check_activity(self) -> &'static str {
         match self {
             Self::App => "checking the application's role",
             Self::Worker => "checking the worker's role",
@@ -64,7 +56,8 @@ impl PoolRole {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// Name of the role in messages.
+    const fn label(self) -> &'static str {
         match self {
             Self::App => "application",
             Self::Worker => "worker",
@@ -72,9 +65,9 @@ impl PoolRole {
         }
     }
 
-    /// Whether the pool's role may have `privilege` on `table`. The application may have every privilege that row-level
+    /// Whether the role may have `privilege` on `table`. The application may have every privilege that row-level
     /// security limits, so not TRUNCATE; on the audit log, it may only insert.
-    fn is_allowed(self, table: &str, privilege: &str) -> bool {
+    fn may_have(self, table: &str, privilege: &str) -> bool {
         match self {
             Self::App if privilege == "TRUNCATE" => false,
             Self::App => table != "audit_logs" || privilege == "INSERT",
@@ -148,9 +141,9 @@ async fn row_security_bypasses(connection: &mut PgConnection) -> Result<Vec<Stri
     Ok(bypasses.into_iter().map(sentence).collect())
 }
 
-/// Reports the privileges on tables that the connected role must not have, and whether those are
-/// missing that tell a migrated database with the right role.
-async fn privilege_problems(connection: &mut PgConnection, pool_role: PoolRole) -> Result<Vec<String>, sqlx::Error> {
+/// Reports the privileges on tables that the connected role must not have. Also reports if it lacks the privileges that
+/// `pool_role` has in a migrated database.
+async fn privilege_problems(connection: &mut PgConnection, pool_role: LoginRole) -> Result<Vec<String>, sqlx::Error> {
     let granted: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, c.relname::text, wanted.name
          FROM pg_class c
@@ -162,17 +155,17 @@ async fn privilege_problems(connection: &mut PgConnection, pool_role: PoolRole) 
     )
     .fetch_all(&mut *connection)
     .await?;
-    let excess_privileges = granted.iter().filter(|(_, table, privilege)| !pool_role.is_allowed(table, privilege));
+    let excess_privileges = granted.iter().filter(|(_, table, privilege)| !pool_role.may_have(table, privilege));
     let mut problems: Vec<String> = excess_privileges
         .map(|(user, table, privilege)| {
-            format!("The {} role \"{user}\" has {privilege} on \"{table}\".", pool_role.name())
+            format!("The {} role \"{user}\" has {privilege} on \"{table}\".", pool_role.label())
         })
         .collect();
     let has_privilege = |table: &str, privilege: &str| granted.iter().any(|(_, t, p)| t == table && p == privilege);
     let has_required_privileges = match pool_role {
-        PoolRole::App => has_privilege("audit_logs", "INSERT") && has_privilege("conversations", "SELECT"),
-        PoolRole::Auditor => has_privilege("audit_logs", "SELECT"),
-        PoolRole::Worker => {
+        LoginRole::App => has_privilege("audit_logs", "INSERT") && has_privilege("conversations", "SELECT"),
+        LoginRole::Auditor => has_privilege("audit_logs", "SELECT"),
+        LoginRole::Worker => {
             // to_regprocedure returns NULL where the function does not exist (a database that was never migrated).
             let may_claim: Option<bool> = sqlx::query_scalar(
                 "SELECT has_function_privilege(to_regprocedure('claim_job(interval, text[], bigint)'), 'EXECUTE')",
@@ -185,7 +178,7 @@ async fn privilege_problems(connection: &mut PgConnection, pool_role: PoolRole) 
     if !has_required_privileges {
         problems.push(format!(
             "The {} role lacks privileges that it needs; were the migrations applied?",
-            pool_role.name()
+            pool_role.label()
         ));
     }
     Ok(problems)

@@ -34,16 +34,16 @@ where
     }
 }
 
-/// A `bytea` column that holds a SHA-256 digest (32 bytes).
-pub(crate) struct Sha256Column(pub(crate) AuditHash);
+/// A `bytea` column that holds an [`AuditHash`], a SHA-256 digest (32 bytes).
+pub(crate) struct AuditHashColumn(pub(crate) AuditHash);
 
-impl Type<Postgres> for Sha256Column {
+impl Type<Postgres> for AuditHashColumn {
     fn type_info() -> PgTypeInfo {
         <[u8] as Type<Postgres>>::type_info()
     }
 }
 
-impl Decode<'_, Postgres> for Sha256Column {
+impl Decode<'_, Postgres> for AuditHashColumn {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         let bytes = <&[u8] as Decode<'_, Postgres>>::decode(value)?;
         AuditHash::from_slice(bytes).map(Self).ok_or_else(|| "not a SHA-256 digest: the length is not 32 bytes".into())
@@ -74,7 +74,7 @@ impl Decode<'_, Postgres> for JsonText {
 pub(crate) struct KeysetParams {
     /// Creation time of the last row of the previous page; `None` for the first page.
     pub(crate) created_at: Option<Timestamp>,
-    /// Id of that row, which orders rows of the same creation time.
+    /// Id of that row, the tie-breaker for equal creation times.
     pub(crate) id: Option<Uuid>,
     /// Number of rows to fetch: the page size plus one row, which shows whether there is a next page.
     pub(crate) limit: i64,
@@ -98,6 +98,6 @@ pub(crate) fn visible_classifications(clearance: Classification) -> Vec<&'static
 }
 
 /// Converts a count or sum from the database, which is never negative. Returns 0 for a negative number.
-pub(crate) fn to_u64(number: i64) -> u64 {
+pub(crate) fn non_negative(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }

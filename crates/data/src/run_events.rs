@@ -102,7 +102,7 @@ impl RunEventStore for PgRunEventStore {
             .bind(to_bigint(last.seq))
             .bind(Json(batch.events.iter().filter_map(StoredEvent::new).collect::<Vec<_>>()))
             .bind(batch.events.iter().filter_map(delta_text).collect::<String>())
-            .bind(batch.class.as_str())
+            .bind(batch.classification.as_str())
             .bind(Json(&batch.sources))
             .bind(last.event.is_last())
             .execute(&mut transaction)
@@ -114,7 +114,7 @@ impl RunEventStore for PgRunEventStore {
         let mut transaction = self.database.begin(scope.into()).await?;
         let row: Option<StoredRunRow> = FIND.query().bind(run.as_uuid()).fetch_optional(&mut transaction).await?;
         Ok(row.map(|row| StoredRun {
-            class: row.classification.0,
+            classification: row.classification.0,
             sources: row.sources.0,
             last_seq: u64::try_from(row.last_seq).unwrap_or_default(),
             has_ended: row.is_last,

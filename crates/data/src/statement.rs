@@ -12,7 +12,8 @@ use sqlx::{Encode, FromRow, PgConnection, Postgres, SqlSafeStr, Type};
 use std::marker::PhantomData;
 use tracing::{Instrument as _, Span, field};
 
-/// The database role that runs a statement.
+/// The database role that runs a statement: one of the roles in `LoginRole`, or the owner of the
+/// tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DbRole {
     /// The API server's role.

@@ -1,6 +1,6 @@
 //! Usage of the current tenant: document storage, tokens and cost of model calls, and budget reservations.
 
-use crate::rows::to_u64;
+use crate::rows::non_negative;
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use domain::budget::{
     BudgetAmount, Budgets, PeriodSpending, ReservationOutcome, ReservationRequest, Spending, first_of_month,
 };
 use domain::ids::ReservationId;
-use domain::ledger::{LedgerEntry, LedgerSums, UsageQuery};
+use domain::ledger::{LedgerAggregates, LedgerEntry, UsageQuery};
 use domain::model_call::MicroCost;
 use domain::ports::{StoreError, UsageRepo};
 use domain::tenant::StorageUsage;
@@ -158,21 +158,21 @@ impl UsageRepo for PgTenantTx {
         RELEASE.query().bind(id.as_uuid()).execute(self.connection()).await
     }
 
-    async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
+    async fn aggregate_calls(&mut self, query: &UsageQuery) -> Result<LedgerAggregates, StoreError> {
         self.insert_deferred_calls().await?;
-        self.select_call_sums(query).await
+        self.select_call_aggregates(query).await
     }
 }
 
 impl From<StorageRow> for StorageUsage {
     fn from(row: StorageRow) -> Self {
-        Self { documents: to_u64(row.documents), bytes: to_u64(row.bytes) }
+        Self { documents: non_negative(row.documents), bytes: non_negative(row.bytes) }
     }
 }
 
 impl From<SpendingRow> for Spending {
     fn from(row: SpendingRow) -> Self {
-        let amount = |tokens, cost| BudgetAmount { tokens: to_u64(tokens), cost: MicroCost(to_u64(cost)) };
+        let amount = |tokens, cost| BudgetAmount { tokens: non_negative(tokens), cost: MicroCost(non_negative(cost)) };
         let period =
             |spent: BudgetAmount, reserved| PeriodSpending { tokens: spent.tokens, cost: spent.cost, reserved };
         Self {

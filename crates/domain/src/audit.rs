@@ -29,7 +29,7 @@ impl EventType {
     pub const CHAT_RESPONSE: Self = Self("chat.response");
     /// A tool was called.
     pub const TOOL_INVOCATION: Self = Self("tool.invocation");
-    /// The platform suggested a memory that it concluded from what a user wrote.
+    /// The platform suggested a memory that it inferred from what a user wrote.
     pub const MEMORY_SUGGESTED: Self = Self("memory.suggested");
     /// A document was ingested.
     pub const DOC_INGESTION: Self = Self("doc.ingestion");

@@ -29,7 +29,7 @@ pub enum CredentialKind {
     /// A program with its own token from the identity provider (client credentials).
     Application,
     /// A program with a user's personal access token.
-    AccessToken {
+    PersonalAccessToken {
         /// UUIDv7 of the token.
         id: AccessTokenId,
         /// Operations that the token allows.
@@ -55,7 +55,7 @@ impl Credential {
     #[must_use]
     pub fn scopes(&self) -> Option<&[TokenScope]> {
         match &self.kind {
-            CredentialKind::AccessToken { scopes, .. } => Some(scopes),
+            CredentialKind::PersonalAccessToken { scopes, .. } => Some(scopes),
             CredentialKind::Interactive { .. } | CredentialKind::Application => None,
         }
     }

@@ -7,9 +7,9 @@ use crate::model_tier::ModelTier;
 use crate::role::string_enum;
 use crate::time::Timestamp;
 
-/// The conversation and run that a model call belongs to.
+/// The conversation and the run that a tool call or model call belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct CallContext {
+pub struct CallOrigin {
     /// The conversation, if the call was part of a chat turn.
     pub conversation: Option<ConversationId>,
     /// The run, if the call was part of one.
@@ -24,7 +24,7 @@ pub struct LedgerEntry {
     /// Approximate end of the call: the time of the first attempt to record it.
     pub ended_at: Timestamp,
     /// Conversation and run that the call belongs to.
-    pub context: CallContext,
+    pub origin: CallOrigin,
     /// The requested model tier, if any.
     pub tier: Option<ModelTier>,
     /// Whether its tokens count towards the token budgets.
@@ -53,7 +53,7 @@ string_enum! {
     }
 }
 
-/// A query for sums over the tenant's model calls.
+/// A query for aggregates over the tenant's model calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UsageQuery {
     /// Start of the period, inclusive.
@@ -73,9 +73,9 @@ impl UsageQuery {
     pub const MAX_DAYS: i64 = 366;
 }
 
-/// Sums over a set of calls.
+/// Aggregates over a set of calls.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct UsageSums {
+pub struct UsageAggregates {
     /// Number of calls.
     pub calls: u64,
     /// Input tokens of all calls.
@@ -91,34 +91,34 @@ pub struct UsageSums {
     /// Median duration in milliseconds; `None` if there are no calls.
     pub median_duration_ms: Option<f64>,
     /// Mean time to the first piece of a streamed answer, in milliseconds; `None` if no call was streamed.
-    pub time_to_first_token_ms: Option<f64>,
+    pub mean_time_to_first_token_ms: Option<f64>,
 }
 
-/// Sums over the calls of one group.
+/// Aggregates over the calls of one group.
 #[derive(Clone, PartialEq, Debug)]
 pub struct GroupUsage {
     /// Value of the grouping dimension (the day, the user, …); `None` for calls without one.
     pub key: Option<String>,
-    /// Sums over the calls of the group.
-    pub sums: UsageSums,
+    /// Aggregates over the calls of the group.
+    pub aggregates: UsageAggregates,
 }
 
-/// Totals of the selected calls, and sums per group.
+/// Aggregates over the selected calls: over all of them, and per group.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct LedgerSums {
-    /// Sums over all calls.
-    pub totals: UsageSums,
-    /// Sums per group: days in chronological order, other groups by descending number of calls.
+pub struct LedgerAggregates {
+    /// Aggregates over all calls.
+    pub totals: UsageAggregates,
+    /// Aggregates per group: days in chronological order, other groups by descending number of calls.
     pub groups: Vec<GroupUsage>,
     /// Whether groups were left out because there are more than [`UsageQuery::MAX_GROUPS`].
     pub truncated: bool,
 }
 
-impl LedgerSums {
-    /// Builds the sums from groups in descending order of calls. The caller fetches one group more than
+impl LedgerAggregates {
+    /// Builds the aggregates from groups in descending order of calls. The caller fetches one group more than
     /// [`UsageQuery::MAX_GROUPS`]; if it gets that many, the result is truncated.
     #[must_use]
-    pub fn from_groups(totals: UsageSums, mut groups: Vec<GroupUsage>, group_by: UsageDimension) -> Self {
+    pub fn from_groups(totals: UsageAggregates, mut groups: Vec<GroupUsage>, group_by: UsageDimension) -> Self {
         let truncated = groups.len() > UsageQuery::MAX_GROUPS;
         groups.truncate(UsageQuery::MAX_GROUPS);
         if group_by == UsageDimension::Day {
@@ -128,7 +128,7 @@ impl LedgerSums {
     }
 }
 
-/// Sums of the ledger, with the current budgets and spending.
+/// Aggregates of the ledger, with the current budgets and spending.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UsageReport {
     /// Start of the period, inclusive.
@@ -137,8 +137,8 @@ pub struct UsageReport {
     pub to: Timestamp,
     /// Dimension by which calls are grouped.
     pub group_by: UsageDimension,
-    /// Totals and sums per group.
-    pub sums: LedgerSums,
+    /// Aggregates over all calls and per group.
+    pub aggregates: LedgerAggregates,
     /// Budgets of the tenant and its users.
     pub budgets: Budgets,
     /// Current spending and reservations of the tenant and the user.

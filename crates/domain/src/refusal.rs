@@ -23,7 +23,7 @@ string_enum! {
         /// The access token's scopes do not include the operation.
         TokenScope = "token_scope",
         /// Role and grants do not allow the operation on the resource.
-        Matrix = "matrix",
+        InsufficientRights = "matrix",
         /// The resource belongs to another user, and the operation is limited to the user's own resources.
         NotOwner = "not_owner",
         /// The requested classification is above the user's own clearance.

@@ -142,7 +142,7 @@ pub struct AssistantRun {
     /// Events of the run.
     pub events: EventStream,
     /// Number of client tools that were not offered to the model.
-    pub left_out_tools: u32,
+    pub omitted_tools: u32,
 }
 
 /// A complete answer, for clients that do not stream.

@@ -2,7 +2,7 @@
 
 use crate::classified::HasClassification;
 use crate::document::Document;
-use crate::ledger::CallContext;
+use crate::ledger::CallOrigin;
 use crate::memory::Memory;
 use crate::rights::Permission;
 use crate::role::{Classification, string_enum};
@@ -48,7 +48,7 @@ pub struct ToolCall {
     /// The arguments: a JSON object.
     pub arguments: Value,
     /// Conversation and run that the call is part of.
-    pub context: CallContext,
+    pub origin: CallOrigin,
 }
 
 /// What a tool returned.

@@ -65,7 +65,7 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
     let authentication_layer = from_fn_with_state(state.clone(), authenticate);
     let (idempotent_routes, _) = routes::idempotent_routes().split_for_parts();
     let (read_only_routes, _) = routes::read_only_routes().split_for_parts();
-    let (pages, _) = routes::pages().split_for_parts();
+    let (public_routes, _) = routes::public_routes().split_for_parts();
     let (probes, _) = routes::probes().split_for_parts();
     // The layer that is added last runs first. The fallback is added before the layers, so that they also apply to
     // unknown paths.
@@ -73,8 +73,8 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
         .route_layer(idempotency_layer)
         .merge(read_only_routes)
         .route_layer(authentication_layer)
-        .merge(pages)
-        .merge(openapi::pages())
+        .merge(public_routes)
+        .merge(openapi::docs_routes())
         .merge(routes::console())
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::disable())

@@ -1,5 +1,5 @@
-//! Tests the extractive answerer with passages of the demo plant, extracted by the readers and ranked by lexical
-//! search.
+//! Tests the extractive answerer on passages of the demo plant. `testdata/extract/demo.json` holds them with their
+//! lexical search scores, so the test does not depend on parsing or search.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 
@@ -40,7 +40,10 @@ struct Case {
     question: String,
     answerable: bool,
     answer_contains: Vec<String>,
-    passages: Vec<usize>,
+    /// Indices into [`Demo::passages`], best first.
+    #[serde(rename = "passages")]
+    passage_indices: Vec<usize>,
+    /// Scores of these passages.
     scores: Vec<f32>,
 }
 
@@ -100,7 +103,7 @@ async fn answer(request: ChatRequest) -> String {
 }
 
 async fn ask(demo: &Demo, case: &Case) -> String {
-    let scored_passages = case.passages.iter().zip(&case.scores).enumerate();
+    let scored_passages = case.passage_indices.iter().zip(&case.scores).enumerate();
     let passages =
         scored_passages.map(|(index, (i, score))| numbered_passage(index + 1, &demo.passages[*i], *score)).collect();
     answer(request(&case.question, passages)).await
@@ -147,7 +150,7 @@ async fn quotes_occur_word_for_word_in_the_cited_passage() {
         let quotes = parse_quotes(&ask(&demo, case).await);
         assert!(quotes.len() <= 9, "{}", case.id);
         for (n, line) in quotes {
-            let passage = &demo.passages[case.passages[n - 1]];
+            let passage = &demo.passages[case.passage_indices[n - 1]];
             assert!(collapse_white_space(&passage.content).contains(&line), "{}: {line}", case.id);
         }
     }
@@ -184,7 +187,7 @@ async fn without_relevant_passages_the_answer_says_so_and_names_the_missing_mode
 #[tokio::test]
 async fn an_answer_streams_in_small_chunks_and_ends_with_its_usage() {
     let demo = demo();
-    let passage = numbered_passage(7, &demo.passages[demo.cases[0].passages[1]], 1.0);
+    let passage = numbered_passage(7, &demo.passages[demo.cases[0].passage_indices[1]], 1.0);
     let deltas = deltas(request(&demo.cases[0].question, vec![passage])).await;
     let (last, pieces) = deltas.split_last().expect("deltas");
     assert!(pieces.len() > 5);

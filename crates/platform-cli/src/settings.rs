@@ -9,7 +9,7 @@ use etcetera::base_strategy::{BaseStrategy as _, Xdg};
 use secrecy::SecretString;
 use std::path::PathBuf;
 
-/// Variable with an access token, which is used instead of a stored one.
+/// Environment variable with an access token, which is used instead of a stored one.
 pub const TOKEN_VARIABLE: &str = "PLATFORM_TOKEN";
 
 /// The token from the environment; `None` if the variable is not set or empty.

@@ -165,7 +165,7 @@ async fn drain(platform: Platform, server_tasks: &TaskTracker, grace: Duration, 
         let _ = tokio::time::timeout(FINAL_GRACE, server_tasks.wait()).await;
     }
     platform.chat.cancel_all();
-    if tokio::time::timeout(FINAL_GRACE, platform.authn.record_counted_refusals(true)).await.is_err() {
+    if tokio::time::timeout(FINAL_GRACE, platform.authn.record_all_refusals()).await.is_err() {
         tracing::warn!("counted refusals could not be recorded in time");
     }
     if tokio::time::timeout(FINAL_GRACE, platform.close_after(final_seal)).await.is_err() {

@@ -109,7 +109,9 @@ pub(crate) async fn decide(
     let reach = matrix::effective_reach(&entitlements, authz_request.resource, authz_request.operation);
     trace.record(Rule::Matrix, reach.is_some(), matrix_detail(&entitlements, authz_request, reach));
     let Some(reach) = reach else {
-        return Ok(trace.finish(Verdict::OperationDenied { reason: RefusalCode::Matrix }, Some(entitlements)));
+        return Ok(
+            trace.finish(Verdict::OperationDenied { reason: RefusalCode::InsufficientRights }, Some(entitlements))
+        );
     };
     let target_check = TargetCheck { user: member.user.id, entitlements: &entitlements, authz_request, reach };
     let verdict = ownership::check_target(tx, &mut trace, target_check).await?;

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_credential_never_extends_the_rights_of_its_user() {
-        let kind = CredentialKind::AccessToken {
+        let kind = CredentialKind::PersonalAccessToken {
             id: AccessTokenId::from_uuid(Uuid::nil()),
             scopes: TokenScope::all().collect(),
         };

@@ -154,8 +154,8 @@ impl UseCase<ReadModelUsage> for ConfigurationService {
         };
         let budgets = self.tenant(scope.tenant()).await?.settings.quotas.budgets();
         let mut tx = self.store.begin(scope).await?;
-        let sums = tx.usage().sum_calls(&UsageQuery { from, to, user, group_by }).await?;
+        let aggregates = tx.usage().aggregate_calls(&UsageQuery { from, to, user, group_by }).await?;
         let spending = tx.usage().spending(now).await?;
-        Ok(UsageReport { from, to, group_by, sums, budgets, spending, now, is_tenant_wide })
+        Ok(UsageReport { from, to, group_by, aggregates, budgets, spending, now, is_tenant_wide })
     }
 }

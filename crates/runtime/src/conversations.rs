@@ -110,7 +110,7 @@ impl ConversationService {
         branches: Branches,
     ) -> Result<Transcript, RuntimeError> {
         let conversation = tx.conversations().get(id).await?.ok_or(NOT_FOUND)?;
-        tx.messages().fail_stale_answers(self.clock.now() - ABANDONED_AFTER).await?;
+        tx.messages().fail_abandoned_answers(self.clock.now() - ABANDONED_AFTER).await?;
         let mut messages = match (branches, conversation.active_message_id) {
             (Branches::All, _) => tx.messages().newest(id, MAX_MESSAGES).await?,
             (Branches::Active, Some(last)) => tx.messages().branch(id, last, MAX_MESSAGES).await?,

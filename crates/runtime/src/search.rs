@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::classified::Classified;
 use domain::command::SearchDocuments;
-use domain::ledger::CallContext;
+use domain::ledger::CallOrigin;
 use domain::ports::{PrivacyFilter, Store, StoreError};
 use domain::search::{Retrieval, SearchFilters};
 use domain::tool::{ToolCall, ToolName, ToolResult};
@@ -86,7 +86,7 @@ pub(crate) fn rag_search_call(call_id: &str, query: &str, top_k: u32, filters: &
         arguments["include_superseded"] = json!(true);
     }
     let (call_id, name) = (call_id.to_owned(), ToolName::RagSearch.as_str().to_owned());
-    ToolCall { call_id, name, arguments, context: CallContext::default() }
+    ToolCall { call_id, name, arguments, origin: CallOrigin::default() }
 }
 
 /// Runs a call of the `rag_search` tool and returns its result.

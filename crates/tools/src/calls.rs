@@ -2,7 +2,7 @@
 //! usage ledger even if the work fails, is cancelled, or continues without the model.
 
 use domain::ids::ModelCallId;
-use domain::ledger::{CallContext, LedgerEntry};
+use domain::ledger::{CallOrigin, LedgerEntry};
 use domain::model::{CallUsage, EmbedRequest, EmbedResponse, ModelError, RerankRequest, RerankScores};
 use domain::model_call::{CallStatus, ModelCall, ModelOperation, ServedBy};
 use domain::ports::{Embedder, IdGen, Reranker};
@@ -51,12 +51,12 @@ impl CallRecorder {
     /// Drains the calls recorded so far and returns them as ledger entries with new ids. Each call is returned only
     /// once.
     #[must_use]
-    pub fn drain_ledger_entries(&self, ids: &dyn IdGen, context: CallContext, at: Timestamp) -> Vec<LedgerEntry> {
+    pub fn drain_ledger_entries(&self, ids: &dyn IdGen, origin: CallOrigin, at: Timestamp) -> Vec<LedgerEntry> {
         let calls = std::mem::take(&mut *self.calls());
         let entry = |call| LedgerEntry {
             id: ModelCallId::from_uuid(ids.uuid()),
             ended_at: at,
-            context,
+            origin,
             tier: None,
             // Token budgets apply to generated answers only; costs are counted in any case.
             counts_towards_budget: false,
@@ -187,7 +187,7 @@ mod tests {
         assert!(!embed(&recorder, "fails").await && !embed(&recorder, "nobody").await);
         assert!(tokio::time::timeout(Duration::from_secs(1), embed(&recorder, "hangs")).await.is_err());
         let ids = SequentialIds::default();
-        let recorded = recorder.drain_ledger_entries(&ids, CallContext::default(), Timestamp::UNIX_EPOCH);
+        let recorded = recorder.drain_ledger_entries(&ids, CallOrigin::default(), Timestamp::UNIX_EPOCH);
         let statuses: Vec<_> = recorded.iter().map(|entry| (entry.call.status, entry.call.error.as_deref())).collect();
         assert_eq!(
             statuses,
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(recorded[0].call.duration, Duration::from_millis(20));
         assert!(recorded.iter().all(|entry| !entry.counts_towards_budget) && recorded[0].id != recorded[1].id);
         assert!(
-            recorder.drain_ledger_entries(&ids, CallContext::default(), Timestamp::UNIX_EPOCH).is_empty(),
+            recorder.drain_ledger_entries(&ids, CallOrigin::default(), Timestamp::UNIX_EPOCH).is_empty(),
             "each call is returned once"
         );
     }

@@ -1,12 +1,12 @@
 //! The only way to call a tool: every call is checked, its intent is recorded, it runs, and its outcome is recorded.
 
 mod admission;
-mod outcome_facts;
+mod outcome_metadata;
 mod pending_call;
 
 use crate::error::ToolError;
 use crate::registry::{RegisteredTool, Registry};
-use crate::tool::{CallScope, PreparedCall};
+use crate::tool::{PreparedCall, ToolContext};
 use admission::{AdmissionController, EffectiveAccess, Invocation, RecordedIntent};
 use async_trait::async_trait;
 use domain::authorized::Permit;
@@ -145,8 +145,8 @@ impl ToolGateway for AuditedToolGateway {
             admission.refuse_in(tx, &invocation, RefusalCode::UnknownTool).await?;
             return Ok(CallAdmission::Refused(RefusalCode::UnknownTool));
         };
-        invocation.resource = Some(spec.required_permission.resource);
-        invocation.target = tool.prepare(call.arguments.clone()).ok().and_then(|prepared| prepared.target);
+        invocation.resource_kind = Some(spec.required_permission.resource);
+        invocation.resource_id = tool.prepare(call.arguments.clone()).ok().and_then(|prepared| prepared.resource_id);
         let effective = EffectiveAccess { rights: permit.rights(), settings: &permit.tenant().settings };
         Ok(match admission.admit_in(tx, permit, &effective, spec, &invocation).await? {
             Ok(admitted) => {
@@ -170,16 +170,16 @@ impl GatewayInner {
             self.admission.record_unknown_tool(&invocation).await.map_err(ToolError::AuditUnavailable)?;
             return Err(ToolError::UnknownTool);
         };
-        invocation.resource = Some(spec.required_permission.resource);
+        invocation.resource_kind = Some(spec.required_permission.resource);
         let prepared = tool.prepare(call.arguments);
         if let Ok(prepared) = &prepared {
-            invocation.target = prepared.target;
+            invocation.resource_id = prepared.resource_id;
         }
         let admitted = self.admission.admit(permit, spec, &invocation).await.map_err(ToolError::AuditUnavailable)?;
-        let RecordedIntent { receipt, scope } = admitted.map_err(|reason| ToolError::Denied { reason })?;
+        let RecordedIntent { receipt, context } = admitted.map_err(|reason| ToolError::Denied { reason })?;
         let result = match prepared {
             Ok(prepared) => {
-                let run = self.run(spec.name, prepared, scope);
+                let run = self.run(spec.name, prepared, context);
                 caller_disconnected.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Cancelled))
             }
             Err(error) => Err(error),
@@ -194,10 +194,10 @@ impl GatewayInner {
         &self,
         name: ToolName,
         call: PreparedCall<'_>,
-        scope: CallScope,
+        context: ToolContext,
     ) -> Result<Classified<ToolResult>, ToolError> {
         let name = name.as_str();
-        let guarded = AssertUnwindSafe(call.run(scope)).catch_unwind();
+        let guarded = AssertUnwindSafe(call.run(context)).catch_unwind();
         match tokio::time::timeout(self.time_limit, guarded).await {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(ToolError::Panicked { tool: name }),

@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// The caller of a tool, and the limits of the call. They come from the permit and the database, never from the call's
 /// arguments.
 #[derive(Clone, Debug)]
-pub struct CallScope {
+pub struct ToolContext {
     /// Tenant and user.
     pub tenant_scope: TenantScope,
     /// The user's clearance when the call was admitted.
@@ -44,8 +44,8 @@ pub trait Tool: Send + Sync + 'static {
     /// The manifest entry of the tool.
     fn spec(&self) -> ToolSpec;
 
-    /// Id of the object that the call operates on, for the audit log; `None` if there is no single object.
-    fn target(&self, _arguments: &Self::Arguments) -> Option<Uuid> {
+    /// Id of the resource that the call operates on, for the audit log; `None` if there is no single one.
+    fn resource_id(&self, _arguments: &Self::Arguments) -> Option<Uuid> {
         None
     }
 
@@ -53,7 +53,7 @@ pub trait Tool: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the requested object does not exist, or a dependency of the tool fails.
-    async fn run(&self, call: CallScope, arguments: Self::Arguments) -> Result<Classified<ToolResult>, ToolError>;
+    async fn run(&self, context: ToolContext, arguments: Self::Arguments) -> Result<Classified<ToolResult>, ToolError>;
 }
 
 /// The future of a running tool call.
@@ -61,15 +61,15 @@ pub(crate) type ToolFuture<'t> = BoxFuture<'t, Result<Classified<ToolResult>, To
 
 /// A call with parsed arguments, ready to run.
 pub(crate) struct PreparedCall<'t> {
-    /// Id of the object that the call operates on, for the audit log.
-    pub(crate) target: Option<Uuid>,
-    run: Box<dyn FnOnce(CallScope) -> ToolFuture<'t> + Send + 't>,
+    /// Id of the resource that the call operates on, for the audit log.
+    pub(crate) resource_id: Option<Uuid>,
+    run: Box<dyn FnOnce(ToolContext) -> ToolFuture<'t> + Send + 't>,
 }
 
 impl<'t> PreparedCall<'t> {
     /// Runs the call.
-    pub(crate) fn run(self, call: CallScope) -> ToolFuture<'t> {
-        (self.run)(call)
+    pub(crate) fn run(self, context: ToolContext) -> ToolFuture<'t> {
+        (self.run)(context)
     }
 }
 
@@ -90,8 +90,8 @@ impl<T: Tool> ErasedTool for T {
         let arguments: T::Arguments = serde_json::from_value(arguments)
             .map_err(|error| ToolError::InvalidArguments { detail: error.to_string() })?;
         Ok(PreparedCall {
-            target: self.target(&arguments),
-            run: Box::new(move |call| Tool::run(self, call, arguments)),
+            resource_id: self.resource_id(&arguments),
+            run: Box::new(move |context| Tool::run(self, context, arguments)),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fixtures::{FixtureWriter, TenantFixture, TenantShape};
 use super::issuer::Issuer;
-use super::options::{Options, Side};
+use super::options::{Implementation, Options};
 use super::platform::{ServerDependencies, StartedServer, start_floor, start_model_server, start_platform};
 use super::postgres::{PostgresServer, wait_until_sealed};
 use super::process::ServerProcess;
@@ -42,23 +42,23 @@ pub struct BenchEnvironment {
 }
 
 impl BenchEnvironment {
-    /// Starts the measured sides. Each gets its own database with the same data, so that the platform's background work
-    /// does not count towards the floor.
+    /// Starts the measured servers. Each gets its own database with the same data, so that the platform's background
+    /// work does not count towards the floor.
     pub async fn start(options: &Options, answers: ModelAnswerProfile, shapes: &[TenantShape]) -> Result<Self> {
         let services = SharedServices::start(options, answers).await?;
         let (mut platform, mut floor, mut postgres) = (None, None, None);
-        for side in options.sides() {
+        for implementation in options.implementations() {
             let tenant_data = TenantData::create(&services.issuer, shapes).await?;
             postgres = Some(PostgresServer::of_database(&tenant_data.db).await?);
-            match side {
-                Side::Platform => platform = Some(tenant_data.serve_platform(options, &services).await?),
-                Side::Floor => floor = Some(tenant_data.serve_floor(&services).await?),
+            match implementation {
+                Implementation::Platform => platform = Some(tenant_data.serve_platform(options, &services).await?),
+                Implementation::Floor => floor = Some(tenant_data.serve_floor(&services).await?),
             }
         }
         Ok(Self { http: http_client()?, postgres: postgres.context("nothing to measure")?, platform, floor, services })
     }
 
-    /// Starts both sides on one database, for benchmarks with a lot of data that they do not change.
+    /// Starts both servers on one database, for benchmarks with a lot of data that they do not change.
     pub async fn start_shared(options: &Options, answers: ModelAnswerProfile, shapes: &[TenantShape]) -> Result<Self> {
         let services = SharedServices::start(options, answers).await?;
         let tenant_data = TenantData::create(&services.issuer, shapes).await?;
@@ -73,19 +73,20 @@ impl BenchEnvironment {
         &self.services.issuer
     }
 
-    /// Returns the server of a side; an error if that side is not measured.
-    pub fn server(&self, side: Side) -> Result<&MeasuredServer> {
-        let server = match side {
-            Side::Platform => &self.platform,
-            Side::Floor => &self.floor,
+    /// Returns the server of an implementation; an error if it is not measured.
+    pub fn server(&self, implementation: Implementation) -> Result<&MeasuredServer> {
+        let server = match implementation {
+            Implementation::Platform => &self.platform,
+            Implementation::Floor => &self.floor,
         };
-        server.as_ref().with_context(|| format!("the {} is not measured", side.name()))
+        server.as_ref().with_context(|| format!("the {} is not measured", implementation.name()))
     }
 
-    /// CPU times so far of a side's server and of PostgreSQL. Waits until the platform has sealed its audit rows.
-    pub async fn cpu(&self, side: Side) -> Result<Cpu> {
-        let server = self.server(side)?;
-        if side == Side::Platform {
+    /// CPU times so far of an implementation's server and of PostgreSQL. Waits until the platform has sealed its audit
+    /// rows.
+    pub async fn cpu(&self, implementation: Implementation) -> Result<Cpu> {
+        let server = self.server(implementation)?;
+        if implementation == Implementation::Platform {
             wait_until_sealed(&server.db).await?;
         }
         Ok(Cpu { application: server.process.cpu_seconds()?, postgres: self.postgres.cpu_seconds()? })

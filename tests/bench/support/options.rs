@@ -4,23 +4,32 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One of the two servers that a benchmark compares.
+/// One of the two implementations that a benchmark compares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Side {
-    /// The program `platform-server`.
+pub enum Implementation {
+    /// The platform: `platform-server`, or its code called directly.
     Platform,
-    /// The minimal server that the platform is compared with.
+    /// The minimal implementation that the platform is compared with; its cost is the lower bound.
     Floor,
 }
 
-impl Side {
-    /// The name of the side in progress messages and errors.
+impl Implementation {
+    /// The name of the implementation in progress messages and errors.
     pub fn name(self) -> &'static str {
         match self {
             Self::Platform => "platform",
             Self::Floor => "floor",
         }
     }
+}
+
+/// How long each implementation is measured in a round, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct RoundSeconds {
+    /// With `--quick`.
+    pub quick: f64,
+    /// Without `--quick`.
+    pub full: f64,
 }
 
 /// What to measure, and for how long.
@@ -32,15 +41,15 @@ pub struct Options {
     /// Measure only with these numbers of concurrent clients.
     #[arg(long, value_delimiter = ',')]
     pub concurrency: Vec<usize>,
-    /// Number of rounds; each measures both sides.
+    /// Number of rounds; each measures both implementations.
     #[arg(long)]
     pub rounds: Option<usize>,
-    /// Seconds to measure each side in a round. For a profiler, use one long round.
+    /// Seconds to measure each implementation in a round. For a profiler, use one long round.
     #[arg(long)]
     pub seconds: Option<f64>,
-    /// Measure only one side, for example with a profiler. The report then has no ratios.
+    /// Measure only one implementation, for example with a profiler. The report then has no ratios.
     #[arg(long)]
-    pub only: Option<Side>,
+    pub only: Option<Implementation>,
     /// Numbers of passages, instead of the benchmark's default.
     #[arg(long, value_delimiter = ',')]
     pub passages: Vec<u64>,
@@ -58,9 +67,9 @@ impl Options {
         self.rounds.unwrap_or(if self.quick { 2 } else { 5 }).max(1)
     }
 
-    /// How long each side is measured in a round; the arguments are the defaults, in seconds.
-    pub fn round_duration(&self, quick: f64, full: f64) -> Duration {
-        Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { quick } else { full }))
+    /// How long each implementation is measured in a round. `default` applies unless `--seconds` is given.
+    pub fn round_duration(&self, default: RoundSeconds) -> Duration {
+        Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { default.quick } else { default.full }))
     }
 
     /// Numbers of concurrent clients, one after the other.
@@ -73,8 +82,11 @@ impl Options {
         if self.passages.is_empty() { default.to_vec() } else { self.passages.clone() }
     }
 
-    /// The sides to measure, in the order of one round.
-    pub fn sides(&self) -> Vec<Side> {
-        self.only.map_or_else(|| vec![Side::Floor, Side::Platform], |side| vec![side])
+    /// The implementations to measure, in the order of one round.
+    pub fn implementations(&self) -> Vec<Implementation> {
+        self.only.map_or_else(
+            || vec![Implementation::Floor, Implementation::Platform],
+            |implementation| vec![implementation],
+        )
     }
 }

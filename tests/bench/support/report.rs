@@ -1,6 +1,7 @@
-//! The report: collects one value per round, side and metric, and prints the medians and the spread of the ratios.
+//! The report: collects one value per round, implementation and metric, and prints the medians and the spread of the
+//! ratios.
 
-use super::options::Side;
+use super::options::Implementation;
 use anyhow::Result;
 use serde::Serialize;
 use std::io::Write as _;
@@ -45,16 +46,16 @@ struct Spread {
 
 impl Report {
     /// Adds the value of one round.
-    pub fn add(&mut self, case: &str, metric: &'static str, side: Side, value: f64) {
+    pub fn add(&mut self, case: &str, metric: &'static str, implementation: Implementation, value: f64) {
         let position = self.series.iter().position(|series| series.case == case && series.metric == metric);
         let index = position.unwrap_or_else(|| {
             self.series.push(Series { case: case.to_owned(), metric, platform: Vec::new(), floor: Vec::new() });
             self.series.len() - 1
         });
         let series = &mut self.series[index];
-        match side {
-            Side::Platform => series.platform.push(value),
-            Side::Floor => series.floor.push(value),
+        match implementation {
+            Implementation::Platform => series.platform.push(value),
+            Implementation::Floor => series.floor.push(value),
         }
     }
 

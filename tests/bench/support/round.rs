@@ -1,17 +1,17 @@
-//! One measurement: runs a load on one side and reports its latency and CPU time.
+//! One measurement: runs a load on one implementation and reports its latency and CPU time.
 
 use super::environment::BenchEnvironment;
 use super::load::LoadResult;
-use super::options::Side;
+use super::options::Implementation;
 use super::report::{ERRORS, Report, quantile};
 use anyhow::Result;
 use std::future::Future;
 
-/// The report, and the case and side that the values of a measurement belong to.
+/// The report, and the case and implementation that the values of a measurement belong to.
 pub struct ReportTarget<'a> {
     pub report: &'a mut Report,
     pub case: &'a str,
-    pub side: Side,
+    pub implementation: Implementation,
 }
 
 /// Names of the latency metrics.
@@ -33,19 +33,19 @@ pub async fn measure(
     latency: LatencyMetrics,
     load: impl Future<Output = Result<LoadResult>>,
 ) -> Result<()> {
-    let ReportTarget { report, case, side } = target;
-    let cpu_before = env.cpu(side).await?;
+    let ReportTarget { report, case, implementation } = target;
+    let cpu_before = env.cpu(implementation).await?;
     let load_result = load.await?;
-    let cpu_after = env.cpu(side).await?;
+    let cpu_after = env.cpu(implementation).await?;
     let per_request = |seconds: f64| seconds / load_result.answered_requests() * 1e3;
     let application = per_request(cpu_after.application - cpu_before.application);
     let postgres = per_request(cpu_after.postgres - cpu_before.postgres);
-    report.add(case, "application_cpu_ms", side, application);
-    report.add(case, "with_postgres_cpu_ms", side, application + postgres);
-    report.add(case, latency.p50, side, quantile(&load_result.latencies_ms, 0.5));
-    report.add(case, latency.p95, side, quantile(&load_result.latencies_ms, 0.95));
-    report.add(case, "requests_per_s", side, load_result.answered_requests() / load_result.elapsed_seconds);
-    report.add(case, "resident_mb", side, env.server(side)?.process.resident_mb()?);
-    report.add(case, ERRORS, side, load_result.errors as f64);
+    report.add(case, "application_cpu_ms", implementation, application);
+    report.add(case, "with_postgres_cpu_ms", implementation, application + postgres);
+    report.add(case, latency.p50, implementation, quantile(&load_result.latencies_ms, 0.5));
+    report.add(case, latency.p95, implementation, quantile(&load_result.latencies_ms, 0.95));
+    report.add(case, "requests_per_s", implementation, load_result.answered_requests() / load_result.elapsed_seconds);
+    report.add(case, "resident_mb", implementation, env.server(implementation)?.process.resident_mb()?);
+    report.add(case, ERRORS, implementation, load_result.errors as f64);
     Ok(())
 }

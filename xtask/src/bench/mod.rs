@@ -159,22 +159,22 @@ fn evaluate(write_set: fn(&Path) -> Result<()>, work_dir: &Path, interrupt: &Int
     }
     let mut result: Value =
         serde_json::from_str(&fs::read_to_string(&output_path)?).context("cannot parse the result")?;
-    let keys = ["figures", "ingested", "search", "peak_memory_bytes", "failed"];
+    let keys = ["metrics", "ingested", "search", "peak_memory_bytes", "failed"];
     let fields: serde_json::Map<_, _> = keys.iter().map(|key| ((*key).to_owned(), result[*key].take())).collect();
     Ok(Value::Object(fields).to_string())
 }
 
-/// The stored result of a run. The `rows` of JSON objects are collected; other JSON objects go into `figures`, and all
+/// The stored result of a run. The `rows` of JSON objects are collected; other JSON objects go into `metrics`, and all
 /// other lines into `output`.
 fn build_result(bench: &Bench, seconds: f64, lines: &[String]) -> Value {
-    let (mut rows, mut figures, mut output) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut metrics, mut output) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {
         match serde_json::from_str::<Value>(line).ok().filter(Value::is_object) {
             Some(mut object) => match object["rows"].take() {
                 Value::Array(new_rows) => rows.extend(new_rows),
                 _ => {
                     object.as_object_mut().map(|object| object.remove("rows"));
-                    figures.push(object);
+                    metrics.push(object);
                 }
             },
             None => output.push(line),
@@ -182,7 +182,7 @@ fn build_result(bench: &Bench, seconds: f64, lines: &[String]) -> Value {
     }
     json!({
         "bench": bench.name, "measures": bench.description, "wall_seconds_with_build": seconds,
-        "rows": rows, "figures": figures, "output": output,
+        "rows": rows, "metrics": metrics, "output": output,
     })
 }
 
@@ -192,7 +192,7 @@ fn print_table(result: &Value) {
     if !rows.is_empty() {
         println!("{}", table::render(&rows));
     }
-    for line in list("figures").iter().chain(&list("output")) {
+    for line in list("metrics").iter().chain(&list("output")) {
         println!("{}", line.as_str().map_or_else(|| line.to_string(), str::to_owned));
     }
 }
@@ -215,12 +215,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_lines_are_rows_or_figures_and_other_lines_are_output() {
+    fn json_lines_are_rows_or_metrics_and_other_lines_are_output() {
         let row = r#"{"rows": [{"case": "8 clients"}]}"#;
         let lines = ["load: 90 ms", r#"{"chunks_per_second": 31.5}"#, row, "7"].map(str::to_owned);
         let result = build_result(&BENCHES[0], 2.5, &lines);
         assert_eq!(result["rows"], json!([{ "case": "8 clients" }]));
-        assert_eq!(result["figures"], json!([{ "chunks_per_second": 31.5 }]));
+        assert_eq!(result["metrics"], json!([{ "chunks_per_second": 31.5 }]));
         assert_eq!(result["output"], json!(["load: 90 ms", "7"]));
     }
 

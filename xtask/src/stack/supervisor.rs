@@ -45,10 +45,10 @@ impl Supervisor {
     /// If one is not ready in time; the message names its log.
     pub fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let deadline = Instant::now() + READY_TIMEOUT;
-        for number in 0..self.services.len() {
+        for index in 0..self.services.len() {
             loop {
                 self.restart_ended()?;
-                let Some(service) = self.services.get_mut(number) else { break };
+                let Some(service) = self.services.get_mut(index) else { break };
                 if service.is_ready() {
                     break;
                 }
@@ -105,8 +105,9 @@ impl Supervisor {
 
     /// Stops the processes: nginx first, so that no request reaches a process that is stopping.
     pub fn stop(mut self, interrupt: &Interrupt) {
-        let interrupts = interrupt.count();
-        let should_kill = || interrupt.count() > interrupts;
+        // A further interrupt kills the processes.
+        let earlier_interrupts = interrupt.count();
+        let should_kill = || interrupt.count() > earlier_interrupts;
         let (proxies, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.services).into_iter().partition(|service| service.name() == "nginx");
         for group in [proxies, others] {

@@ -1,25 +1,25 @@
 //! Row types of chain entries joined with their audit rows, of checkpoints, and of purge records.
 
-use crate::rows::{JsonText, Sha256Column};
+use crate::rows::{AuditHashColumn, JsonText};
 use crate::statement::row;
-use domain::audit::chain::{ChainPageEntry, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord, RowLayout};
+use domain::audit::chain::{ChainPageEntry, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord, RowFormatVersion};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
 row! {
     /// A chain entry with its audit row. The columns from `event_type` on are null if the audit row has been deleted.
-    pub(crate) struct SealedEntryRow {
+    pub(crate) struct ChainEntryRow {
         tenant_id: Uuid,
         seq: i64,
         id: Uuid,
         created_at: Timestamp,
-        row_hash: Sha256Column,
-        chain_hash: Sha256Column,
+        row_hash: AuditHashColumn,
+        chain_hash: AuditHashColumn,
         event_type: Option<String>,
         phase: Option<String>,
         result_status: Option<String>,
         user_id: Option<Uuid>,
-        layout: Option<i16>,
+        format_version: Option<i16>,
         session_id: Option<Uuid>,
         conversation_id: Option<Uuid>,
         resource_type: Option<String>,
@@ -35,28 +35,43 @@ row! {
 }
 
 row! {
-    pub(crate) struct CheckpointRow, columns = checkpoint_columns {
+    pub(crate) struct CheckpointRow {
         tenant_id: Uuid,
         seq: i64,
-        chain_hash: Sha256Column,
-        at: Timestamp,
+        chain_hash: AuditHashColumn,
+        signed_at: Timestamp,
         key_id: String,
         signature: Vec<u8>,
     }
 }
+
+/// The columns of a [`CheckpointRow`].
+macro_rules! checkpoint_columns {
+    () => {
+        "tenant_id, seq, chain_hash, at AS signed_at, key_id, signature"
+    };
+}
 pub(super) use checkpoint_columns;
 
 row! {
-    pub(crate) struct PurgeRow, columns = purge_columns {
+    pub(crate) struct PurgeRow {
         tenant_id: Uuid,
         through_seq: i64,
-        chain_hash: Sha256Column,
-        before: Timestamp,
-        rows: i64,
-        at: Timestamp,
+        chain_hash: AuditHashColumn,
+        created_before: Timestamp,
+        row_count: i64,
+        signed_at: Timestamp,
         key_id: String,
         signature: Vec<u8>,
     }
+}
+
+/// The columns of a [`PurgeRow`].
+macro_rules! purge_columns {
+    () => {
+        "tenant_id, through_seq, chain_hash, before AS created_before, rows AS row_count, at AS signed_at, key_id,
+         signature"
+    };
 }
 pub(super) use purge_columns;
 
@@ -67,9 +82,9 @@ pub(super) struct RecordedIds {
 }
 
 impl RecordedIds {
-    /// Swaps the two ids if the row has the first layout, which stored the conversation id in `session_id`.
-    pub(super) fn normalize_for_layout(self, layout: RowLayout) -> Self {
-        if layout == RowLayout::WITHOUT_SESSION {
+    /// Swaps the two ids if the row has format version 1, which stored the conversation id in `session_id`.
+    pub(super) fn normalize_for_version(self, format_version: RowFormatVersion) -> Self {
+        if format_version == RowFormatVersion::WITHOUT_SESSION {
             Self { session: self.conversation, conversation: self.session }
         } else {
             self
@@ -77,9 +92,9 @@ impl RecordedIds {
     }
 }
 
-impl From<SealedEntryRow> for ChainPageEntry {
-    fn from(row: SealedEntryRow) -> Self {
-        let (Sha256Column(row_hash), Sha256Column(chain_hash)) = (row.row_hash, row.chain_hash);
+impl From<ChainEntryRow> for ChainPageEntry {
+    fn from(row: ChainEntryRow) -> Self {
+        let (AuditHashColumn(row_hash), AuditHashColumn(chain_hash)) = (row.row_hash, row.chain_hash);
         // These columns are NOT NULL in the log, so a null means that the audit row is missing.
         let (Some(event_type), Some(phase), Some(tools_used), Some(correlation_id), Some(JsonText(metadata))) =
             (row.event_type, row.phase, row.tools_used, row.correlation_id, row.metadata)
@@ -93,11 +108,11 @@ impl From<SealedEntryRow> for ChainPageEntry {
                 chain_hash,
             });
         };
-        let layout = row.layout.map(RowLayout::from_number).unwrap_or_default();
-        let ids =
-            RecordedIds { session: row.session_id, conversation: row.conversation_id }.normalize_for_layout(layout);
+        let format_version = row.format_version.map(RowFormatVersion::from_number).unwrap_or_default();
+        let ids = RecordedIds { session: row.session_id, conversation: row.conversation_id };
+        let ids = ids.normalize_for_version(format_version);
         Self::Event(Box::new(ChainedEvent {
-            layout,
+            format_version,
             tenant_id: row.tenant_id,
             seq: row.seq,
             id: row.id,
@@ -129,7 +144,7 @@ impl From<CheckpointRow> for Checkpoint {
             tenant_id: row.tenant_id,
             seq: row.seq,
             chain_hash: row.chain_hash.0,
-            at: row.at,
+            signed_at: row.signed_at,
             key_id: row.key_id,
             signature: hex::encode(row.signature),
         }
@@ -142,9 +157,9 @@ impl From<PurgeRow> for PurgeRecord {
             tenant_id: row.tenant_id,
             through_seq: row.through_seq,
             chain_hash: row.chain_hash.0,
-            before: row.before,
-            rows: row.rows,
-            at: row.at,
+            created_before: row.created_before,
+            row_count: row.row_count,
+            signed_at: row.signed_at,
             key_id: row.key_id,
             signature: hex::encode(row.signature),
         }

@@ -150,7 +150,7 @@ impl ChainVerifier {
             last_seq: last_purge.map_or(0, |purge| purge.through_seq),
             first_at_micros: None,
             last_at_micros: 0,
-            purged_before_micros: last_purge.map(|purge| purge.before.timestamp_micros()),
+            purged_before_micros: last_purge.map(|purge| purge.created_before.timestamp_micros()),
             report,
         };
         verifier.verify_checkpoints(checkpoints, keys);
@@ -164,7 +164,7 @@ impl ChainVerifier {
                 Verification::Valid => {
                     let hashes = self.signed_hashes.entry(checkpoint.seq).or_default();
                     if !hashes.iter().any(|(hash, _)| *hash == checkpoint.chain_hash) {
-                        hashes.push((checkpoint.chain_hash, checkpoint.at));
+                        hashes.push((checkpoint.chain_hash, checkpoint.signed_at));
                     }
                 }
                 Verification::Invalid => {
@@ -282,7 +282,10 @@ fn latest_valid_purge_record<'a>(
     for record in purge_records {
         match keys.verify_purge_record(record) {
             Verification::Valid => {
-                if latest.is_none_or(|known| (known.before, known.at) < (record.before, record.at)) {
+                let is_later = |known: &PurgeRecord| {
+                    (known.created_before, known.signed_at) < (record.created_before, record.signed_at)
+                };
+                if latest.is_none_or(is_later) {
                     latest = Some(record);
                 }
             }

@@ -1,9 +1,9 @@
 //! Reads the audit log in chain order, with the auditor's role.
 
-use super::chain_rows::{CheckpointRow, PurgeRow, SealedEntryRow, checkpoint_columns, purge_columns};
+use super::chain_rows::{ChainEntryRow, CheckpointRow, PurgeRow, checkpoint_columns, purge_columns};
 use super::verify::lift_limits;
 use crate::pool::Database;
-use crate::rows::Sha256Column;
+use crate::rows::AuditHashColumn;
 use crate::statement::{DbRole, Scalar, Statement, statements};
 use domain::audit::chain::{AuditHash, ChainPage, ChainPageEntry};
 use domain::ports::StoreError;
@@ -14,17 +14,17 @@ const ACTIVITY: &str = "reading the sealed audit log";
 statements! {
     CHAINS: Scalar<Uuid> = Statement::call("audit_streams", ACTIVITY, "SELECT * FROM audit_streams() ORDER BY 1")
         .run_by(DbRole::Auditor);
-    PREVIOUS_HASH: Scalar<Sha256Column> = Statement::select(
+    PREVIOUS_HASH: Scalar<AuditHashColumn> = Statement::select(
         "audit_chain",
         ACTIVITY,
         "SELECT chain_hash FROM audit_chain WHERE tenant_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1",
     )
     .run_by(DbRole::Auditor);
-    ENTRIES: SealedEntryRow = Statement::select(
+    ENTRIES: ChainEntryRow = Statement::select(
         "audit_chain",
         ACTIVITY,
         "SELECT c.tenant_id, c.seq, c.audit_id AS id, c.at AS created_at, c.row_hash, c.chain_hash,
-                l.event_type, l.phase, l.result_status, l.user_id, l.layout, l.session_id,
+                l.event_type, l.phase, l.result_status, l.user_id, l.layout AS format_version, l.session_id,
                 l.conversation_id, l.resource_type, l.resource_id,
                 l.model, l.tools_used, l.request_hash, l.latency_ms, l.correlation_id, l.request_id,
                 l.metadata::text AS metadata
@@ -108,6 +108,6 @@ pub(super) async fn page(
     let query = CHECKPOINTS.query().bind(tenant).bind(after_seq).bind(last_seq.unwrap_or(i64::MAX));
     let checkpoints = query.fetch_all(&mut transaction).await?;
     let purges = RETIREMENTS.query().bind(tenant).bind(after_seq).fetch_all(&mut transaction).await?;
-    let previous_hash = stored_hash.map_or_else(|| AuditHash::genesis(tenant), |Sha256Column(hash)| hash);
+    let previous_hash = stored_hash.map_or_else(|| AuditHash::genesis(tenant), |AuditHashColumn(hash)| hash);
     Ok(ChainPage { previous_hash, entries, checkpoints, purges, has_more })
 }

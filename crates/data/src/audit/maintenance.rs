@@ -3,7 +3,7 @@
 //! application's role may only insert rows into the log.
 
 use crate::pool::Database;
-use crate::rows::Sha256Column;
+use crate::rows::AuditHashColumn;
 use crate::statement::{Scalar, Statement, row, statements};
 use domain::audit::chain::{AuditHash, Checkpoint, decode_hex};
 use domain::ports::StoreError;
@@ -13,7 +13,7 @@ row! {
     struct HeadRow, columns = head_columns {
         tenant: Uuid,
         seq: i64,
-        chain_hash: Sha256Column,
+        chain_hash: AuditHashColumn,
     }
 }
 
@@ -105,7 +105,7 @@ impl AuditMaintenance {
             .bind(checkpoint.tenant_id)
             .bind(checkpoint.seq)
             .bind(checkpoint.chain_hash.as_bytes().as_slice())
-            .bind(checkpoint.at)
+            .bind(checkpoint.signed_at)
             .bind(&checkpoint.key_id)
             .bind(decode_hex(&checkpoint.signature).unwrap_or_default())
             .execute(&mut connection)

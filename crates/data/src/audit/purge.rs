@@ -5,7 +5,7 @@
 
 use super::signature::SigningKey;
 use crate::error::{SetupError, store_error};
-use crate::rows::Sha256Column;
+use crate::rows::AuditHashColumn;
 use crate::statement::{DbRole, Scalar, Statement, row, statements};
 use domain::audit::chain::{AuditHash, PurgeRecord, decode_hex};
 use domain::ports::StoreError;
@@ -25,7 +25,7 @@ row! {
     /// A tenant with rows to delete, and their number.
     struct TenantRow {
         tenant_id: Uuid,
-        rows: i64,
+        row_count: i64,
     }
 }
 
@@ -33,7 +33,7 @@ row! {
     /// The last chain entry that precedes the first retained row.
     struct BoundaryEntry {
         seq: i64,
-        chain_hash: Sha256Column,
+        chain_hash: AuditHashColumn,
     }
 }
 
@@ -47,7 +47,7 @@ statements! {
     TENANTS: TenantRow = Statement::select(
         "audit_logs",
         ACTIVITY,
-        "SELECT tenant_id, count(*) AS rows FROM audit_logs WHERE created_at < $1 GROUP BY 1 ORDER BY 1",
+        "SELECT tenant_id, count(*) AS row_count FROM audit_logs WHERE created_at < $1 GROUP BY 1 ORDER BY 1",
     )
     .run_by(DbRole::Owner);
     BOUNDARY_ENTRY: BoundaryEntry = Statement::select(
@@ -148,14 +148,21 @@ pub async fn purge(
     }
     let mut purge_records = Vec::new();
     let tenants: Vec<TenantRow> = TENANTS.query().bind(cutoff).fetch_all(&mut transaction).await?;
-    for TenantRow { tenant_id, rows } in tenants {
+    for TenantRow { tenant_id, row_count } in tenants {
         let boundary: Option<BoundaryEntry> =
             BOUNDARY_ENTRY.query().bind(tenant_id).bind(cutoff).fetch_optional(&mut transaction).await?;
         let (through_seq, chain_hash) = boundary
             .map_or_else(|| (0, AuditHash::genesis(tenant_id)), |boundary| (boundary.seq, boundary.chain_hash.0));
-        let (key_id, signature) = (String::new(), String::new());
-        let unsigned_record =
-            PurgeRecord { tenant_id, through_seq, chain_hash, before: cutoff, rows, at: now, key_id, signature };
+        let unsigned_record = PurgeRecord {
+            tenant_id,
+            through_seq,
+            chain_hash,
+            created_before: cutoff,
+            row_count,
+            signed_at: now,
+            key_id: String::new(),
+            signature: String::new(),
+        };
         purge_records.push(key.sign_purge_record(unsigned_record));
     }
     for record in &purge_records {
@@ -175,14 +182,15 @@ async fn apply_purge(connection: &mut PgConnection, record: &PurgeRecord) -> Res
         .bind(record.tenant_id)
         .bind(record.through_seq)
         .bind(record.chain_hash.as_bytes().as_slice())
-        .bind(record.before)
-        .bind(record.rows)
-        .bind(record.at)
+        .bind(record.created_before)
+        .bind(record.row_count)
+        .bind(record.signed_at)
         .bind(&record.key_id)
         .bind(decode_hex(&record.signature).unwrap_or_default())
         .execute(connection)
         .await?;
     DELETE_ENTRIES.query().bind(record.tenant_id).bind(record.through_seq).execute(connection).await?;
-    let metadata = json!({"before": record.before, "rows": record.rows, "through_seq": record.through_seq});
+    let metadata =
+        json!({"before": record.created_before, "rows": record.row_count, "through_seq": record.through_seq});
     INSERT_EVENT.query().bind(record.tenant_id).bind(metadata).execute(connection).await
 }

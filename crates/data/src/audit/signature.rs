@@ -37,11 +37,18 @@ impl SigningKey {
         hex::encode(self.key_pair.public_key().as_ref())
     }
 
-    /// Creates a checkpoint: a signed statement that the tenant's chain had this hash at entry `seq`, at time `at`.
+    /// Creates a checkpoint: a signed statement that at time `signed_at`, the tenant's chain had this hash at entry
+    /// `seq`.
     #[must_use]
-    pub fn sign_checkpoint(&self, tenant_id: Uuid, seq: i64, chain_hash: AuditHash, at: Timestamp) -> Checkpoint {
+    pub fn sign_checkpoint(
+        &self,
+        tenant_id: Uuid,
+        seq: i64,
+        chain_hash: AuditHash,
+        signed_at: Timestamp,
+    ) -> Checkpoint {
         let (key_id, signature) = (self.id.clone(), String::new());
-        let unsigned_checkpoint = Checkpoint { tenant_id, seq, chain_hash, at, key_id, signature };
+        let unsigned_checkpoint = Checkpoint { tenant_id, seq, chain_hash, signed_at, key_id, signature };
         let signature = self.sign(&unsigned_checkpoint.message());
         Checkpoint { signature, ..unsigned_checkpoint }
     }
@@ -96,8 +103,8 @@ impl TrustedKeys {
         self.verify(&checkpoint.key_id, &checkpoint.message(), &checkpoint.signature)
     }
 
-    pub(super) fn verify_purge_record(&self, retirement: &PurgeRecord) -> Verification {
-        self.verify(&retirement.key_id, &retirement.message(), &retirement.signature)
+    pub(super) fn verify_purge_record(&self, record: &PurgeRecord) -> Verification {
+        self.verify(&record.key_id, &record.message(), &record.signature)
     }
 
     fn verify(&self, id: &str, message: &[u8], signature: &str) -> Verification {
@@ -125,14 +132,14 @@ mod tests {
     fn changing_any_signed_field_invalidates_the_signature() {
         let key = SigningKey::from_seed(&[7; 32]).expect("a seed");
         let trusted_keys = TrustedKeys::new([key.public_key().as_str()]).expect("a key");
-        let at = Timestamp::from_timestamp(1_000, 0).expect("a moment");
-        let checkpoint = key.sign_checkpoint(Uuid::from_u128(1), 5, AuditHash::digest(b"x"), at);
+        let signed_at = Timestamp::from_timestamp(1_000, 0).expect("a moment");
+        let checkpoint = key.sign_checkpoint(Uuid::from_u128(1), 5, AuditHash::digest(b"x"), signed_at);
         assert_eq!(trusted_keys.verify_checkpoint(&checkpoint), Verification::Valid);
         for modified_checkpoint in [
             Checkpoint { seq: 6, ..checkpoint.clone() },
             Checkpoint { tenant_id: Uuid::from_u128(2), ..checkpoint.clone() },
             Checkpoint { chain_hash: AuditHash::digest(b"y"), ..checkpoint.clone() },
-            Checkpoint { at: Timestamp::from_timestamp(1_001, 0).expect("a moment"), ..checkpoint.clone() },
+            Checkpoint { signed_at: Timestamp::from_timestamp(1_001, 0).expect("a moment"), ..checkpoint.clone() },
             Checkpoint { signature: "00".repeat(64), ..checkpoint.clone() },
             Checkpoint { signature: "no hex".to_owned(), ..checkpoint.clone() },
         ] {
@@ -143,7 +150,7 @@ mod tests {
             );
         }
         let other_key = SigningKey::from_seed(&[8; 32]).expect("a seed");
-        let unknown_checkpoint = other_key.sign_checkpoint(Uuid::from_u128(1), 5, AuditHash::digest(b"x"), at);
+        let unknown_checkpoint = other_key.sign_checkpoint(Uuid::from_u128(1), 5, AuditHash::digest(b"x"), signed_at);
         assert_eq!(trusted_keys.verify_checkpoint(&unknown_checkpoint), Verification::UnknownKey);
         assert!(TrustedKeys::new(["00ff"]).is_err());
     }

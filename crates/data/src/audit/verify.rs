@@ -9,7 +9,7 @@ use super::chain_rows::{CheckpointRow, PurgeRow, checkpoint_columns, purge_colum
 use super::chain_verifier::{ChainEntry, ChainReport, ChainVerifier};
 use super::signature::TrustedKeys;
 use crate::pool::Database;
-use crate::rows::{Sha256Column, to_u64};
+use crate::rows::{AuditHashColumn, non_negative};
 use crate::statement::{DbRole, Scalar, Statement, row, statements};
 use domain::audit::chain::{AuditHash, Checkpoint, PurgeRecord};
 use domain::ports::StoreError;
@@ -38,22 +38,23 @@ macro_rules! canonical {
 }
 
 row! {
+    /// A chain entry with the text that is hashed for its audit row (`canonical`); null if that row has been deleted.
     struct EntryRow {
         seq: i64,
         audit_id: Uuid,
         at_micros: i64,
-        row_hash: Sha256Column,
-        chain_hash: Sha256Column,
+        row_hash: AuditHashColumn,
+        chain_hash: AuditHashColumn,
         canonical: Option<String>,
     }
 }
 
 row! {
     /// An audit row that is neither in the chain nor queued for sealing, or that was changed or deleted while it was
-    /// queued. `what` is a sentence that says which of these applies.
+    /// queued. `finding` is a sentence that says which of these applies.
     struct UnaccountedRow {
         id: Uuid,
-        what: String,
+        finding: String,
     }
 }
 
@@ -95,7 +96,7 @@ statements! {
         "audit_logs",
         ACTIVITY,
         concat!(
-            "SELECT l.id, 'the row came in past the chain' AS what
+            "SELECT l.id, 'the row came in past the chain' AS finding
             FROM audit_logs l
             WHERE l.tenant_id = $1
               AND NOT EXISTS (SELECT FROM audit_chain c WHERE c.tenant_id = l.tenant_id AND c.audit_id = l.id)
@@ -214,10 +215,10 @@ async fn add_unaccounted_rows(
     report: &mut ChainReport,
 ) -> Result<(), StoreError> {
     let unaccounted_rows: Vec<UnaccountedRow> = UNACCOUNTED_ROWS.query().bind(tenant).fetch_all(connection).await?;
-    for UnaccountedRow { id, what } in unaccounted_rows {
-        report.add_finding(None, Some(id), what);
+    for UnaccountedRow { id, finding } in unaccounted_rows {
+        report.add_finding(None, Some(id), finding);
     }
-    report.unsealed_row_count = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(to_u64)?;
+    report.unsealed_row_count = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(non_negative)?;
     Ok(())
 }
 

@@ -114,6 +114,8 @@ pub(super) async fn find_unstaged_documents(
     Ok(ids.into_iter().map(DocumentId::from_uuid).collect())
 }
 
+/// Switches the tenant to `model` if all of its documents are staged. Returns the number of documents that are not; 0
+/// if it has switched.
 pub(super) async fn switch_to(tx: &mut PgTenantTx, model: &str, now: Timestamp) -> Result<usize, StoreError> {
     // Both locks block publishing and staging until the transaction ends. The order, rows before the advisory lock, is
     // the same as in `publish`, so there can be no deadlock.

@@ -1,6 +1,6 @@
 //! Vector search: an exact scan if few passages match the filters, the tenant's HNSW index if many do.
 //!
-//! The number of passages that match the filters (`allowed`) is computed from the documents' chunk counts, before any
+//! The number of passages that match the filters (`matching`) is computed from the documents' chunk counts, before any
 //! vector is compared. If it is small, all of them are compared: the result is exact, and a narrow filter costs no
 //! recall. If it is large, the HNSW index is scanned iteratively until enough passages have passed the filters. If that
 //! scan stops early with too few results, the exact scan runs as well, so the caller gets `limit` passages, or all
@@ -9,9 +9,9 @@
 //!
 //! Vectors are stored, indexed and compared with two bytes per dimension (ADR 45).
 //!
-//! An exact scan costs O(`allowed`). An index scan costs in proportion to `all / allowed`, where `all` is the number of
-//! all passages of the tenant. The index is therefore faster if `allowed / threshold > all / allowed`; without filters,
-//! that is `all > threshold`. The threshold was measured (ADR 18).
+//! The exact scan costs about `matching`. The index scan visits `total / matching` passages per result, so it costs
+//! about T · `total / matching`, where `total` is the tenant's passage count and T is `vector_index_above()`, measured
+//! in ADR 18. The index is preferred if `matching > T · total / matching`; without filters, if `total > T`.
 
 use super::sql::{candidate_columns, count_passages, in_scope};
 use super::{CandidateRow, document_ids};
@@ -37,9 +37,9 @@ const MAX_SCAN_TUPLES: &str = "20000";
 const VECTOR_TYPE: &str = "halfvec(384)";
 
 row! {
-    /// Whether the index is used, and how many passages match the filters.
-    struct PreparedRow {
-        allowed: i64,
+    /// Number of passages that match the filters, and whether the index scan is expected to be faster.
+    struct ScanPlanRow {
+        matching: i64,
         prefers_index: bool,
     }
 }
@@ -106,11 +106,11 @@ statements! {
     /// `$1` to `$7` are the parameters of `in_scope!`, `$8` is `hnsw.ef_search`, `$9` `hnsw.max_scan_tuples`. If the
     /// index is preferred, this also changes the settings for its scan until the transaction ends. Sorting is disabled,
     /// so that the planner reads in index order however small it estimates the table to be.
-    PREPARE_INDEX_SCAN: PreparedRow = Statement::select(
+    PREPARE_INDEX_SCAN: ScanPlanRow = Statement::select(
         "documents",
         "preparing a vector search",
         concat!(
-            "SELECT allowed, prefers_index,
+            "SELECT matching, prefers_index,
                     CASE WHEN prefers_index
                          THEN array[set_config('hnsw.ef_search', $8, true),
                                     set_config('hnsw.iterative_scan', 'relaxed_order', true),
@@ -156,34 +156,42 @@ pub(super) async fn search_nearest(
 ) -> Result<Vec<RankedCandidate>, StoreError> {
     let vector = Vector::from(embedding.to_vec());
     let search = VectorSearch { tenant: tx.tenant(), model, scope, vector, limit: i64::from(limit) };
-    let hits = exact_scan(tx, &search, false).await?;
+    let hits = exact_scan(tx, &search, ScanCondition::UnlessIndexPreferred).await?;
     if !hits.is_empty() {
         return Ok(hits);
     }
     // Either nothing matches, or the index is preferred.
     let ef_search = limit.saturating_mul(EF_SEARCH_PER_PASSAGE).clamp(MIN_EF_SEARCH, MAX_EF_SEARCH);
     let prepare_query = search.bind_scope(PREPARE_INDEX_SCAN.query()).bind(ef_search.to_string()).bind(MAX_SCAN_TUPLES);
-    let plan: PreparedRow = prepare_query.fetch_one(tx.custom_plan_connection().await?).await?;
+    let plan: ScanPlanRow = prepare_query.fetch_one(tx.custom_plan_connection().await?).await?;
     if !plan.prefers_index {
         return Ok(hits);
     }
     let hits = index_scan(tx, &search, embedding.len()).await?;
-    if i64::try_from(hits.len()).is_ok_and(|count| count >= plan.allowed.min(search.limit)) {
+    if i64::try_from(hits.len()).is_ok_and(|count| count >= plan.matching.min(search.limit)) {
         return Ok(hits);
     }
-    exact_scan(tx, &search, true).await
+    exact_scan(tx, &search, ScanCondition::Always).await
+}
+
+/// When the exact scan runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ScanCondition {
+    /// Only if the index is not preferred; otherwise the result is empty.
+    UnlessIndexPreferred,
+    Always,
 }
 
 async fn exact_scan(
     tx: &mut PgTenantTx,
     search: &VectorSearch<'_>,
-    even_if_index_preferred: bool,
+    condition: ScanCondition,
 ) -> Result<Vec<RankedCandidate>, StoreError> {
     let query = search
         .bind_scope(NEAREST_BY_SCAN.query())
         .bind(&search.vector)
         .bind(search.limit)
-        .bind(even_if_index_preferred);
+        .bind(condition == ScanCondition::Always);
     query.fetch_all(tx.custom_plan_connection().await?).await
 }
 

@@ -52,17 +52,18 @@ macro_rules! in_scope {
     };
 }
 
-/// Number of the tenant's passages that match the search scope (`allowed`), and whether the index finds them faster
+/// Number of the tenant's passages that match the search scope (`matching`), and whether the index finds them faster
 /// than an exact scan (`prefers_index`). `$1` to `$7` are the parameters of `in_scope!`.
 macro_rules! count_passages {
     () => {
         concat!(
-            "SELECT allowed, allowed::numeric * allowed > vector_index_above()::numeric * every AS prefers_index
-             FROM (SELECT coalesce(sum(d.chunk_count), 0)::bigint AS every,
+            "SELECT matching,
+                    matching::numeric * matching > vector_index_above()::numeric * total AS prefers_index
+             FROM (SELECT coalesce(sum(d.chunk_count), 0)::bigint AS total,
                           coalesce(sum(d.chunk_count) FILTER (WHERE ",
             in_scope!(),
-            "), 0)::bigint AS allowed
-                   FROM documents d WHERE d.tenant_id = $1) AS number"
+            "), 0)::bigint AS matching
+                   FROM documents d WHERE d.tenant_id = $1) AS counts"
         )
     };
 }

@@ -17,7 +17,8 @@ use uuid::Uuid;
 const ERROR_EVENT_GAP: i64 = 1_000_000;
 
 row! {
-    /// A run that has not ended and whose process does not hold its liveness lock.
+    /// A run that has not ended and whose process no longer holds its advisory lock
+    /// ([`LivenessLock`](crate::audit::LivenessLock)).
     pub struct AbandonedRun, columns = abandoned_run_columns {
         tenant_id: Uuid,
         user_id: Uuid,
@@ -70,10 +71,10 @@ statements! {
              UPDATE conversations AS c
              SET classification = higher_classification(c.classification, closed.classification)
              FROM closed WHERE c.tenant_id = closed.tenant_id AND c.id = closed.conversation_id
-         ), told AS (
+         ), notified AS (
              SELECT pg_notify('platform_runs', 'stored ' || $1::text) FROM ended
          )
-         SELECT ended.message_id FROM ended, told",
+         SELECT ended.message_id FROM ended, notified",
     );
 }
 
@@ -93,8 +94,8 @@ pub struct RunRecovery {
 }
 
 impl RunRecovery {
-    /// Creates a recovery from pools of both roles: the worker's role finds the runs of all tenants, and the
-    /// application's role ends each run in the scope of its tenant and user.
+    /// Creates a recovery from pools of both roles: `worker` finds abandoned runs of all tenants; `app` ends each one
+    /// in the scope of its tenant and user.
     #[must_use]
     pub fn new(app: Database, worker: Database) -> Self {
         Self { app, worker }

@@ -368,7 +368,7 @@ async fn a_head_signed_twice_is_not_reported() -> Result<(), TestError> {
     let mut log = TestLog::with_history().await?;
     let first_checkpoint =
         log.external_checkpoints.iter().find(|signed| signed.tenant_id == TENANT_A).cloned().ok_or("a checkpoint")?;
-    let signed_at = first_checkpoint.at + chrono::TimeDelta::seconds(1);
+    let signed_at = first_checkpoint.signed_at + chrono::TimeDelta::seconds(1);
     let second_checkpoint = log.key.sign_checkpoint(
         first_checkpoint.tenant_id,
         first_checkpoint.seq,
@@ -538,7 +538,10 @@ async fn a_log_with_purged_rows_is_intact() -> Result<(), TestError> {
     let mut log = log_with_old_and_new_rows().await?;
     assert!(log.verify(TENANT_A).await?.is_intact(), "control");
     let purge_records = purge(&log.db.superuser_url(), start_of_this_month(), &log.key, now()).await?;
-    assert_eq!(purge_records.iter().map(|record| (record.tenant_id, record.rows)).collect::<Vec<_>>(), [(TENANT_A, 4)]);
+    assert_eq!(
+        purge_records.iter().map(|record| (record.tenant_id, record.row_count)).collect::<Vec<_>>(),
+        [(TENANT_A, 4)]
+    );
     let report = log.verify(TENANT_A).await?;
     assert!(report.is_intact(), "{report:?}");
     let mut superuser = connect_as_superuser(&log.db).await?;

@@ -83,8 +83,8 @@ const VIOLATION_QUERIES: &[&str] = &[
          AND p.polroles <> ARRAY ['platform_owner'::regrole::oid]
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
             OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%app_user()%')",
-    // The owner of the functions may see all rows only in the tables of the queue, the directory and the usage sums. In
-    // other tables, a named policy gives it the rows that a function needs.
+    // The owner of the functions may see all rows only in the tables of the queue, the directory and the usage totals.
+    // In other tables, a named policy gives it the rows that a function needs.
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN
            ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage', 'usage_days', 'tenant_mappings')
@@ -132,22 +132,22 @@ const VIOLATION_QUERIES: &[&str] = &[
             OR has_database_privilege(r.oid, current_database(), 'TEMPORARY')
             OR has_database_privilege(r.oid, current_database(), 'CREATE'))",
     // Different roles append to and read the audit log; no role can change it.
-    "SELECT format('audit_logs: %s has %s', r.rolname, right_.name)
-     FROM pg_roles r, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS right_ (name)
+    "SELECT format('audit_logs: %s has %s', r.rolname, privilege.name)
+     FROM pg_roles r, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS privilege (name)
      WHERE r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
-       AND (r.rolname, right_.name) NOT IN (('platform_app', 'INSERT'), ('platform_auditor', 'SELECT'))
-       AND has_any_column_privilege(r.oid, 'audit_logs', right_.name)",
+       AND (r.rolname, privilege.name) NOT IN (('platform_app', 'INSERT'), ('platform_auditor', 'SELECT'))
+       AND has_any_column_privilege(r.oid, 'audit_logs', privilege.name)",
     "SELECT format('audit_logs: %s has DELETE', r.rolname) FROM pg_roles r
      WHERE r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
        AND has_table_privilege(r.oid, 'audit_logs', 'DELETE')",
     // The hash chain and its checkpoints are written only by functions of the database.
-    "SELECT format('%s: %s has %s', c.relname, r.rolname, right_.name)
-     FROM pg_class c, pg_roles r, (VALUES ('INSERT'), ('UPDATE'), ('DELETE')) AS right_ (name)
+    "SELECT format('%s: %s has %s', c.relname, r.rolname, privilege.name)
+     FROM pg_class c, pg_roles r, (VALUES ('INSERT'), ('UPDATE'), ('DELETE')) AS privilege (name)
      WHERE c.relnamespace = 'public'::regnamespace
        AND c.relname IN ('audit_unsealed', 'audit_chain', 'audit_checkpoints', 'audit_retirements', 'audit_open')
        AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
-       AND CASE right_.name WHEN 'DELETE' THEN has_table_privilege(r.oid, c.oid, 'DELETE')
-                ELSE has_any_column_privilege(r.oid, c.oid, right_.name) END",
+       AND CASE privilege.name WHEN 'DELETE' THEN has_table_privilege(r.oid, c.oid, 'DELETE')
+                ELSE has_any_column_privilege(r.oid, c.oid, privilege.name) END",
     "SELECT format('%s: no trigger notes new rows', c.relname) FROM pg_class c
      WHERE c.oid = to_regclass('public.audit_chain') AND NOT EXISTS (
          SELECT FROM pg_trigger t WHERE t.tgrelid = 'audit_logs'::regclass AND t.tgname = 'appended'
@@ -186,10 +186,10 @@ const VIOLATION_QUERIES: &[&str] = &[
                              WHEN p.proname LIKE 'directory_%' OR p.proname LIKE 'audit_%' THEN 'platform_app'
                              ELSE 'platform_worker' END",
     // The worker has no access to any table: it calls functions. The auditor reads only the tables of the audit log.
-    "SELECT format('%s: platform_worker has %s', c.relname, right_.name)
-     FROM pg_class c, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS right_ (name)
+    "SELECT format('%s: platform_worker has %s', c.relname, privilege.name)
+     FROM pg_class c, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS privilege (name)
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-       AND has_any_column_privilege('platform_worker', c.oid, right_.name)",
+       AND has_any_column_privilege('platform_worker', c.oid, privilege.name)",
     "SELECT format('%s: platform_auditor may read it', c.relname) FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
        AND c.relname NOT IN ('audit_logs', 'audit_unsealed', 'audit_chain', 'audit_checkpoints', 'audit_retirements')

@@ -120,7 +120,7 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
 }
 
 /// Audit rows from before sessions were recorded keep their hashes and their conversations, and are in the same chain
-/// as later rows. An intent that was open at the upgrade is closed with a row of the same layout.
+/// as later rows. An intent that was open at the upgrade is closed with a row of the same format version.
 #[tokio::test]
 async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), TestError> {
     // Creates the template database, which sets the passwords of the login roles for the whole cluster.
@@ -178,7 +178,7 @@ async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), Test
     assert_edits_of_old_rows_are_detected(&mut superuser, &verifier, conversation).await
 }
 
-/// Edits of a row from before sessions are detected, even in columns that its layout does not use.
+/// Edits of a row from before sessions are detected, even in columns that its format version does not use.
 async fn assert_edits_of_old_rows_are_detected(
     superuser: &mut PgConnection,
     verifier: &AuditVerifier,

@@ -92,8 +92,8 @@ pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChainedEvent {
     /// Which columns are hashed. Missing in exports of earlier versions.
-    #[serde(default)]
-    pub layout: RowLayout,
+    #[serde(default, rename = "layout")]
+    pub format_version: RowFormatVersion,
     /// Tenant whose log contains the row.
     pub tenant_id: Uuid,
     /// Sequence number in the tenant's chain, from 1 without gaps.
@@ -140,19 +140,19 @@ pub struct ChainedEvent {
     pub chain_hash: AuditHash,
 }
 
-/// Which columns of a row are hashed. Rows of the first layout have no session, and their conversation is in the column
-/// `session_id`.
+/// Version of the row format: which columns of a row are hashed. Rows of version 1 have no session, and their
+/// conversation is in the column `session_id`. The database and exports call it the layout.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RowLayout(i16);
+pub struct RowFormatVersion(i16);
 
-impl Default for RowLayout {
+impl Default for RowFormatVersion {
     fn default() -> Self {
         Self::WITHOUT_SESSION
     }
 }
 
-impl RowLayout {
+impl RowFormatVersion {
     /// Rows written before sessions were recorded.
     pub const WITHOUT_SESSION: Self = Self(1);
     /// Rows with a session and a conversation.
@@ -172,10 +172,10 @@ impl RowLayout {
 }
 
 impl ChainedEvent {
-    /// Whether the hash covers the session. If a row of the first layout has a session, someone has changed the row;
+    /// Whether the hash covers the session. If a row of version 1 has a session, someone has changed the row;
     /// hashing the session makes the verification fail.
     fn hashes_session(&self) -> bool {
-        self.layout != RowLayout::WITHOUT_SESSION || self.session_id.is_some()
+        self.format_version != RowFormatVersion::WITHOUT_SESSION || self.session_id.is_some()
     }
 
     /// Time of the insert in microseconds since 1970, the form that is hashed.
@@ -194,7 +194,7 @@ impl ChainedEvent {
     #[must_use]
     pub fn canonical_json(&self) -> String {
         let mut array = canonical::ArrayBuilder::new();
-        array.number(self.layout.number().into());
+        array.number(self.format_version.number().into());
         array.uuid(Some(self.tenant_id));
         array.uuid(Some(self.id));
         array.uuid(self.user_id);
@@ -269,7 +269,8 @@ pub struct Checkpoint {
     /// Chain hash at that entry.
     pub chain_hash: AuditHash,
     /// Time of the signature.
-    pub at: Timestamp,
+    #[serde(rename = "at")]
+    pub signed_at: Timestamp,
     /// Id of the key that signed.
     pub key_id: String,
     /// Ed25519 signature (RFC 8032) of [`Self::message`], in hex.
@@ -280,9 +281,9 @@ impl Checkpoint {
     /// The bytes that are signed.
     #[must_use]
     pub fn message(&self) -> Vec<u8> {
-        let Self { tenant_id, seq, chain_hash, at, .. } = self;
-        format!("platform-audit-checkpoint/1\n{tenant_id}\n{seq}\n{chain_hash}\n{}\n", at.timestamp_micros())
-            .into_bytes()
+        let Self { tenant_id, seq, chain_hash, signed_at, .. } = self;
+        let signed_at = signed_at.timestamp_micros();
+        format!("platform-audit-checkpoint/1\n{tenant_id}\n{seq}\n{chain_hash}\n{signed_at}\n").into_bytes()
     }
 }
 
@@ -296,12 +297,15 @@ pub struct PurgeRecord {
     pub through_seq: i64,
     /// Chain hash at that entry; the next entry's hash is computed from it.
     pub chain_hash: AuditHash,
-    /// Rows older than this were removed.
-    pub before: Timestamp,
+    /// Rows created before this time were removed.
+    #[serde(rename = "before")]
+    pub created_before: Timestamp,
     /// Number of removed rows.
-    pub rows: i64,
+    #[serde(rename = "rows")]
+    pub row_count: i64,
     /// Time of the signature.
-    pub at: Timestamp,
+    #[serde(rename = "at")]
+    pub signed_at: Timestamp,
     /// Id of the key that signed.
     pub key_id: String,
     /// Ed25519 signature of [`Self::message`], in hex.
@@ -312,10 +316,10 @@ impl PurgeRecord {
     /// The bytes that are signed.
     #[must_use]
     pub fn message(&self) -> Vec<u8> {
-        let Self { tenant_id, through_seq, chain_hash, before, rows, at, .. } = self;
-        let (before, at) = (before.timestamp_micros(), at.timestamp_micros());
-        format!("platform-audit-retirement/1\n{tenant_id}\n{through_seq}\n{chain_hash}\n{before}\n{rows}\n{at}\n")
-            .into_bytes()
+        let Self { tenant_id, through_seq, chain_hash, created_before, row_count, signed_at, .. } = self;
+        let (created_before, signed_at) = (created_before.timestamp_micros(), signed_at.timestamp_micros());
+        let chain = format!("{tenant_id}\n{through_seq}\n{chain_hash}");
+        format!("platform-audit-retirement/1\n{chain}\n{created_before}\n{row_count}\n{signed_at}\n").into_bytes()
     }
 }
 

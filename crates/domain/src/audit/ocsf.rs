@@ -140,7 +140,7 @@ fn remove_nulls(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::super::EventType;
-    use super::super::chain::{AuditHash, RowLayout};
+    use super::super::chain::{AuditHash, RowFormatVersion};
     use super::super::export::ExportLine;
     use super::*;
     use crate::time::Timestamp;
@@ -150,7 +150,7 @@ mod tests {
     fn sample_event(event_type: &str, status: &str) -> ChainedEvent {
         let hash = AuditHash::digest(b"");
         ChainedEvent {
-            layout: RowLayout::WITH_SESSION,
+            format_version: RowFormatVersion::WITH_SESSION,
             tenant_id: Uuid::from_u128(1),
             seq: 7,
             id: Uuid::from_u128(2),

@@ -20,7 +20,7 @@ pub struct RunEventBatch {
     /// The events; at least one.
     pub events: Vec<NumberedEvent>,
     /// Classification of the answer up to the last of these events.
-    pub class: Classification,
+    pub classification: Classification,
     /// Documents that the answer is based on up to the last of these events.
     pub sources: Sources,
 }
@@ -29,7 +29,7 @@ pub struct RunEventBatch {
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredRun {
     /// Classification of the answer up to the newest stored event.
-    pub class: Classification,
+    pub classification: Classification,
     /// Documents that the answer is based on up to the newest stored event.
     pub sources: Sources,
     /// Number of the newest stored event.

@@ -21,8 +21,8 @@ pub(crate) struct ReplyOptions {
     /// Whether a chunk with the token usage is sent at the end of a stream (`stream_options.include_usage`).
     pub(crate) include_usage: bool,
     /// Number of the client's tools that are not offered to the model.
-    #[serde(default)]
-    pub(crate) left_out_tools: u32,
+    #[serde(default, rename = "left_out_tools")]
+    pub(crate) omitted_tools: u32,
 }
 
 /// A chunk of a streamed answer.
@@ -165,7 +165,7 @@ pub(crate) struct CompletionMetadata {
     pub(crate) model: String,
     start: RunStart,
     conversation: Option<ConversationId>,
-    left_out_tools: u32,
+    omitted_tools: u32,
 }
 
 impl CompletionMetadata {
@@ -173,8 +173,8 @@ impl CompletionMetadata {
     /// `None` for a direct request.
     pub(crate) fn new(start: RunStart, options: ReplyOptions, conversation: Option<ConversationId>) -> Self {
         let created = start.run_id.as_uuid().get_timestamp().map_or(0, |at| at.to_unix().0);
-        let ReplyOptions { model, left_out_tools, .. } = options;
-        Self { id: format!("chatcmpl-{}", start.run_id), created, model, start, conversation, left_out_tools }
+        let ReplyOptions { model, omitted_tools, .. } = options;
+        Self { id: format!("chatcmpl-{}", start.run_id), created, model, start, conversation, omitted_tools }
     }
 
     /// Returns the field `platform` of a finished answer.
@@ -185,7 +185,7 @@ impl CompletionMetadata {
             conversation_id: self.conversation.map(|id| id.as_uuid()),
             degraded: summary.degraded,
             fallback: summary.fallback,
-            left_out: LeftOut::from_counts(summary.omitted_count, self.left_out_tools),
+            left_out: LeftOut::from_counts(summary.omitted_count, self.omitted_tools),
             served_model: summary.model.clone(),
             escalated: self.start.escalation.map(Escalation::as_str),
             cancelled: summary.finish_reason == FinishReason::Cancelled,

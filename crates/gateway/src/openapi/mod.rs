@@ -62,7 +62,7 @@ const BEARER: &str = "bearer";
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = ApiDoc::openapi();
-    let (_, public) = routes::probes().merge(routes::pages()).split_for_parts();
+    let (_, public) = routes::probes().merge(routes::public_routes()).split_for_parts();
     let (_, mut protected) = routes::idempotent_routes().merge(routes::read_only_routes()).split_for_parts();
     for (path, item) in &mut protected.paths.paths {
         for operation in operations(item) {
@@ -117,7 +117,7 @@ pub(crate) fn resources() -> Vec<String> {
 }
 
 /// Routes of the document at `/openapi.json`, and of Swagger UI at `/docs`, which loads nothing from other servers.
-pub(crate) fn pages() -> Router<AppState> {
+pub(crate) fn docs_routes() -> Router<AppState> {
     let config = Config::default().validator_url("none").persist_authorization(true);
     SwaggerUi::new("/docs").config(config).url("/openapi.json", openapi()).into()
 }

@@ -68,7 +68,7 @@ pub(crate) fn read_only_routes() -> OpenApiRouter<AppState> {
 }
 
 /// Public routes: the explanations of problem types, and the development sign-in.
-pub(crate) fn pages() -> OpenApiRouter<AppState> {
+pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(problems::routes()).merge(development::routes())
 }
 

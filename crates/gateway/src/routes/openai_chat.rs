@@ -48,14 +48,14 @@ async fn complete(
     let model = body.model_id()?;
     let as_stream = body.stream == Some(true);
     let mut options =
-        ReplyOptions { model: model.as_str().to_owned(), include_usage: body.include_usage(), left_out_tools: 0 };
+        ReplyOptions { model: model.as_str().to_owned(), include_usage: body.include_usage(), omitted_tools: 0 };
     let conversation_id = headers.get(X_CONVERSATION_ID).map(|value| value.to_str().unwrap_or_default());
     let (conversation, events) = match body.parse(parse_conversation_id(conversation_id))? {
         ChatCommand::Assistant(command) => {
             let run = call.execute(*command).await;
-            let AssistantRun { conversation, events, left_out_tools } =
+            let AssistantRun { conversation, events, omitted_tools } =
                 run.map_err(|error| explain_not_found(error, model.as_str()))?;
-            options.left_out_tools = left_out_tools;
+            options.omitted_tools = omitted_tools;
             (Some(conversation), events)
         }
         ChatCommand::Model(command) => {

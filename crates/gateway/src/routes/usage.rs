@@ -10,7 +10,7 @@ use axum::Json;
 use chrono::{DateTime, Utc};
 use domain::budget::{BudgetLimit, Money, end_of_day, start_of_day};
 use domain::command::ReadModelUsage;
-use domain::ledger::{GroupUsage, UsageDimension, UsageReport, UsageSums};
+use domain::ledger::{GroupUsage, UsageAggregates, UsageDimension, UsageReport};
 use domain::model_call::MicroCost;
 use domain::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ struct ReportBody {
     to: DateTime<Utc>,
     #[schema(schema_with = wire::usage_group)]
     group_by: &'static str,
-    totals: SumsBody,
+    totals: AggregatesBody,
     /// Days in chronological order; other groups by descending number of calls.
     groups: Vec<GroupBody>,
     /// Whether the groups with the fewest calls were left out. The totals include all calls.
@@ -59,7 +59,7 @@ struct ReportBody {
 /// Sums over a set of model calls.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageSums)]
-struct SumsBody {
+struct AggregatesBody {
     calls: u64,
     /// Input tokens of chat, embedding and reranking models.
     input_tokens: u64,
@@ -83,7 +83,7 @@ struct GroupBody {
     /// The day, the id of the user or conversation, the backend, …; null for calls that have none.
     key: Option<String>,
     #[serde(flatten)]
-    sums: SumsBody,
+    aggregates: AggregatesBody,
 }
 
 /// The current budgets, regardless of the requested period.
@@ -131,24 +131,24 @@ struct CostBudget {
     period_ends: DateTime<Utc>,
 }
 
-impl From<UsageSums> for SumsBody {
-    fn from(sums: UsageSums) -> Self {
+impl From<UsageAggregates> for AggregatesBody {
+    fn from(aggregates: UsageAggregates) -> Self {
         Self {
-            calls: sums.calls,
-            input_tokens: sums.input_tokens,
-            output_tokens: sums.output_tokens,
-            cost: Money(sums.cost).units(),
-            errors: sums.errors,
-            fallbacks: sums.fallbacks,
-            p50_ms: sums.median_duration_ms,
-            first_token_ms_avg: sums.time_to_first_token_ms,
+            calls: aggregates.calls,
+            input_tokens: aggregates.input_tokens,
+            output_tokens: aggregates.output_tokens,
+            cost: Money(aggregates.cost).units(),
+            errors: aggregates.errors,
+            fallbacks: aggregates.fallbacks,
+            p50_ms: aggregates.median_duration_ms,
+            first_token_ms_avg: aggregates.mean_time_to_first_token_ms,
         }
     }
 }
 
 impl From<GroupUsage> for GroupBody {
     fn from(group: GroupUsage) -> Self {
-        Self { key: group.key, sums: group.sums.into() }
+        Self { key: group.key, aggregates: group.aggregates.into() }
     }
 }
 
@@ -163,9 +163,9 @@ impl From<UsageReport> for ReportBody {
                 tenant: report.is_tenant_wide.then(tenant_budgets),
                 user: BudgetsOf::new(&report, BudgetLimit::UserTokens, BudgetLimit::UserCost),
             },
-            totals: report.sums.totals.into(),
-            groups: report.sums.groups.into_iter().map(Into::into).collect(),
-            truncated: report.sums.truncated,
+            totals: report.aggregates.totals.into(),
+            groups: report.aggregates.groups.into_iter().map(Into::into).collect(),
+            truncated: report.aggregates.truncated,
         }
     }
 }

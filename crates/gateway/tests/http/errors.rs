@@ -25,7 +25,11 @@ const CONVERSATION: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f0
 async fn gate_errors_have_the_documented_status_and_code() {
     for (error, status, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "not_found"),
-        (|| GateError::OperationDenied { reason: RefusalCode::Matrix, decision_id: None }, 403, "policy_denied"),
+        (
+            || GateError::OperationDenied { reason: RefusalCode::InsufficientRights, decision_id: None },
+            403,
+            "policy_denied",
+        ),
         (
             || GateError::CallerRefused { code: RefusalCode::TenantSuspended, decision_id: None },
             403,

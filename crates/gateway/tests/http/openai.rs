@@ -80,7 +80,7 @@ fn failed_event() -> RunEvent {
 }
 
 fn to_assistant_run(run: Vec<RunEvent>) -> AssistantRun {
-    AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events: event_stream(run), left_out_tools: 0 }
+    AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events: event_stream(run), omitted_tools: 0 }
 }
 
 fn gate_with_assistant(run: fn() -> Vec<RunEvent>) -> MockGate {
@@ -213,7 +213,7 @@ async fn client_tools_and_their_results_are_passed_to_the_assistant() {
             };
             assert_eq!((tool_calls.len(), content.as_str()), (1, "4 bar"));
             assert_eq!(command.tools.len(), tool_count);
-            Ok(AssistantRun { left_out_tools: 36, ..to_assistant_run(tool_calling_run()) })
+            Ok(AssistantRun { omitted_tools: 36, ..to_assistant_run(tool_calling_run()) })
         });
         let body = json!({ "model": "auto", "messages": rounds, "tools": [tool], "tool_choice": choice });
         let reply = reply(gate, post(&body)).await.json();

@@ -58,7 +58,7 @@ async fn gate_errors_have_openais_status_and_codes() {
     for (error, status, kind, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "invalid_request_error", "not_found"),
         (
-            || GateError::OperationDenied { reason: RefusalCode::Matrix, decision_id: None },
+            || GateError::OperationDenied { reason: RefusalCode::InsufficientRights, decision_id: None },
             403,
             "permission_error",
             "policy_denied",

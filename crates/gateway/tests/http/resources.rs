@@ -17,7 +17,7 @@ use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
 use domain::ids::{
     AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, SessionId, TenantId, UserId,
 };
-use domain::ledger::{GroupUsage, LedgerSums, UsageDimension, UsageReport, UsageSums};
+use domain::ledger::{GroupUsage, LedgerAggregates, UsageAggregates, UsageDimension, UsageReport};
 use domain::memory::{Memory, MemoryPatch};
 use domain::model_call::MicroCost;
 use domain::page::{Page, PageKey};
@@ -356,7 +356,7 @@ async fn all_responses_have_the_security_headers() {
 
 #[tokio::test]
 async fn the_usage_report_has_budgets() {
-    let sums = |calls, cost| UsageSums {
+    let aggregates = |calls, cost| UsageAggregates {
         calls,
         input_tokens: 120,
         output_tokens: 40,
@@ -364,11 +364,11 @@ async fn the_usage_report_has_budgets() {
         errors: 1,
         fallbacks: 1,
         median_duration_ms: Some(820.5),
-        time_to_first_token_ms: Some(310.0),
+        mean_time_to_first_token_ms: Some(310.0),
     };
     let groups = vec![
-        GroupUsage { key: Some("cloud".into()), sums: sums(2, 1_250_000) },
-        GroupUsage { key: None, sums: UsageSums { calls: 1, ..UsageSums::default() } },
+        GroupUsage { key: Some("cloud".into()), aggregates: aggregates(2, 1_250_000) },
+        GroupUsage { key: None, aggregates: UsageAggregates { calls: 1, ..UsageAggregates::default() } },
     ];
     let quotas = Quotas {
         tokens_per_day: Some(1_000),
@@ -382,7 +382,7 @@ async fn the_usage_report_has_budgets() {
         from: fixed_time(),
         to: fixed_time(),
         group_by: UsageDimension::Backend,
-        sums: LedgerSums { totals: sums(3, 1_250_000), groups, truncated: false },
+        aggregates: LedgerAggregates { totals: aggregates(3, 1_250_000), groups, truncated: false },
         budgets: quotas.budgets(),
         spending: Spending { tenant: spent, user: spent },
         now: fixed_time(),

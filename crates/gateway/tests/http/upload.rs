@@ -182,7 +182,7 @@ async fn the_body_is_read_after_authorization_and_discarded_after_a_refusal() {
     let mut gate = gate_for(Role::Viewer);
     gate.on::<UploadDocument>(move |_, _| {
         assert_eq!(*chunks_read_at_decision.lock().expect("a lock"), 0);
-        Err(GateError::OperationDenied { reason: RefusalCode::Matrix, decision_id: None })
+        Err(GateError::OperationDenied { reason: RefusalCode::InsufficientRights, decision_id: None })
     });
     let chunks = futures::stream::iter(vec![Bytes::from_static(b"--B\r\n"); 3]).map(move |chunk| {
         *counter.lock().expect("a lock") += 1;

@@ -12,8 +12,9 @@ use domain::privacy::{BuiltInPattern, CustomPattern};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Maximum number of rounds. Each round hides what the earlier ones found; the search ends when a round finds nothing.
-const MAX_ROUNDS: usize = 16;
+/// Maximum number of passes over a text. Of overlapping matches one pass keeps only one, so the next pass, with the
+/// kept values masked, may find values beside them. The search ends when a pass finds nothing.
+const MAX_PASSES: usize = 16;
 
 /// The built-in patterns, compiled once for all tenants.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub struct BuiltInPatterns {
     emails: Emails,
     ip_addresses: IpAddresses,
     phones: Phones,
-    serials: Identifiers,
-    employees: Identifiers,
+    equipment_serials: Identifiers,
+    employee_ids: Identifiers,
 }
 
 impl BuiltInPatterns {
@@ -35,8 +36,8 @@ impl BuiltInPatterns {
             emails: Emails::new()?,
             ip_addresses: IpAddresses::new()?,
             phones: Phones::new()?,
-            serials: Identifiers::serials()?,
-            employees: Identifiers::employees()?,
+            equipment_serials: Identifiers::equipment_serials()?,
+            employee_ids: Identifiers::employee_ids()?,
         })
     }
 
@@ -45,8 +46,8 @@ impl BuiltInPatterns {
             BuiltInPattern::Email => self.emails.find(text),
             BuiltInPattern::IpAddress => self.ip_addresses.find(text),
             BuiltInPattern::Phone => self.phones.find(text),
-            BuiltInPattern::EquipmentSerial => self.serials.find(text),
-            BuiltInPattern::EmployeeId => self.employees.find(text),
+            BuiltInPattern::EquipmentSerial => self.equipment_serials.find(text),
+            BuiltInPattern::EmployeeId => self.employee_ids.find(text),
         }
     }
 }
@@ -65,8 +66,8 @@ pub struct Finding<'a> {
 /// The patterns of one tenant.
 #[derive(Clone, Debug)]
 pub struct Detector {
-    built_in_patterns: Arc<BuiltInPatterns>,
-    built_in: Vec<BuiltInPattern>,
+    compiled_built_ins: Arc<BuiltInPatterns>,
+    enabled_built_ins: Vec<BuiltInPattern>,
     custom: Vec<CustomPattern>,
 }
 
@@ -74,11 +75,15 @@ impl Detector {
     /// A detector of these patterns. If matches overlap, custom patterns take precedence, in their order, then the
     /// built-in ones in the order of [`BuiltInPattern`].
     #[must_use]
-    pub fn new(compiled: Arc<BuiltInPatterns>, built_in: &[BuiltInPattern], custom: Vec<CustomPattern>) -> Self {
-        let mut built_in = built_in.to_vec();
-        built_in.sort_unstable();
-        built_in.dedup();
-        Self { built_in_patterns: compiled, built_in, custom }
+    pub fn new(
+        compiled_built_ins: Arc<BuiltInPatterns>,
+        enabled_built_ins: &[BuiltInPattern],
+        custom: Vec<CustomPattern>,
+    ) -> Self {
+        let mut enabled_built_ins = enabled_built_ins.to_vec();
+        enabled_built_ins.sort_unstable();
+        enabled_built_ins.dedup();
+        Self { compiled_built_ins, enabled_built_ins, custom }
     }
 
     /// The values in `text`, in order and without overlaps. Existing placeholders are ignored.
@@ -86,7 +91,7 @@ impl Detector {
     pub fn find(&self, text: &str) -> Vec<Finding<'_>> {
         let placeholders = placeholders_in(text);
         let mut findings: Vec<Finding<'_>> = Vec::new();
-        for _ in 0..MAX_ROUNDS {
+        for _ in 0..MAX_PASSES {
             let mut hidden = placeholders.clone();
             hidden.extend(findings.iter().map(|finding| finding.range.clone()));
             hidden.sort_unstable_by_key(|range| range.start);
@@ -100,17 +105,18 @@ impl Detector {
         findings
     }
 
-    /// Searches the text once, with the `hidden` ranges replaced by barriers.
+    /// Searches the text once, with each `hidden` range replaced by one [`BARRIER`](super::folded::BARRIER) character,
+    /// which no pattern matches.
     fn search_once(&self, text: &str, hidden: &[Range<usize>]) -> Vec<Finding<'_>> {
         let folded = FoldedText::new(text, hidden);
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
-        for (rank, custom_pattern) in self.custom.iter().enumerate() {
+        for (precedence, custom_pattern) in self.custom.iter().enumerate() {
             let hits = custom::find(custom_pattern, &folded.text).into_iter();
-            candidates.extend(hits.map(|hit| Candidate { rank, pattern: custom_pattern.name(), hit }));
+            candidates.extend(hits.map(|hit| Candidate { precedence, pattern: custom_pattern.name(), hit }));
         }
-        for (rank, built_in) in (self.custom.len()..).zip(&self.built_in) {
-            let hits = self.built_in_patterns.find(*built_in, &folded.text).into_iter();
-            candidates.extend(hits.map(|hit| Candidate { rank, pattern: built_in.as_str(), hit }));
+        for (precedence, built_in) in (self.custom.len()..).zip(&self.enabled_built_ins) {
+            let hits = self.compiled_built_ins.find(*built_in, &folded.text).into_iter();
+            candidates.extend(hits.map(|hit| Candidate { precedence, pattern: built_in.as_str(), hit }));
         }
         candidates.retain(|candidate| {
             let value = folded.text.get(candidate.hit.range.clone()).unwrap_or_default();
@@ -125,14 +131,16 @@ impl Detector {
 }
 
 struct Candidate<'a> {
-    rank: usize,
+    /// Position of the pattern among the detector's patterns; of overlapping candidates, the lowest one is kept.
+    precedence: usize,
     pattern: &'a str,
     hit: Hit,
 }
 
-/// Removes overlaps: of overlapping candidates, keeps the one with the lowest rank or, within a pattern, the longest.
+/// Removes overlaps: of overlapping candidates, keeps the one of the pattern that comes first or, within a pattern, the
+/// longest.
 fn remove_overlaps(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
-    let key = |candidate: &Candidate<'_>| (candidate.rank, std::cmp::Reverse(candidate.hit.range.len()));
+    let key = |candidate: &Candidate<'_>| (candidate.precedence, std::cmp::Reverse(candidate.hit.range.len()));
     candidates.sort_by_key(|candidate| (key(candidate), candidate.hit.range.start));
     let mut kept_ranges: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
     candidates.retain(|candidate| {

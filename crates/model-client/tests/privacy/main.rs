@@ -7,6 +7,6 @@
     reason = "a test that cannot go on fails and the figures are printed; helpers stand outside of #[test] functions"
 )]
 
-mod border;
 mod labelled;
+mod middleware;
 mod properties;

@@ -12,12 +12,12 @@ pub trait TokenSource {
     /// [`CliError::NotSignedIn`] if there is none.
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>>;
 
-    /// Returns a new token after the platform has refused `refused`; `None` if there is no other token.
+    /// Returns a new token after the platform has rejected `rejected`; `None` if there is no other token.
     ///
     /// # Errors
     /// If the issuer cannot be reached.
-    fn token_after_refusal<'a>(
+    fn token_after_rejection<'a>(
         &'a self,
-        refused: &'a SecretString,
+        rejected: &'a SecretString,
     ) -> BoxFuture<'a, Result<Option<SecretString>, CliError>>;
 }

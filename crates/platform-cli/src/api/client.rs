@@ -93,7 +93,7 @@ impl Client {
         let response = self.dispatch(request.bearer_auth(token.expose_secret())).await?;
         if response.status() == StatusCode::UNAUTHORIZED
             && let Some(again) = retry
-            && let Some(token) = self.token_source.token_after_refusal(&token).await?
+            && let Some(token) = self.token_source.token_after_rejection(&token).await?
         {
             return self.check_status(self.dispatch(again.bearer_auth(token.expose_secret())).await?).await;
         }

@@ -24,9 +24,9 @@ pub async fn each_page(
     loop {
         let mut query = query.clone();
         query.add("cursor", cursor);
-        let answer = client.get(path, &query).await?;
-        show(&answer)?;
-        cursor = answer["next_cursor"].as_str().map(str::to_owned);
+        let body = client.get(path, &query).await?;
+        show(&body)?;
+        cursor = body["next_cursor"].as_str().map(str::to_owned);
         if !page.all || cursor.is_none() {
             return Ok(());
         }

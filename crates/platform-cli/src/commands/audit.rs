@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::terminal::{Console, Table};
 use serde_json::Value;
 
-/// Lists rows of the audit log.
+/// Queries `GET /v1/audit` with the filters in `args`, and prints each page as a table or as JSON.
 ///
 /// # Errors
 /// If the platform cannot be reached, or refuses the request.
@@ -33,15 +33,15 @@ fn show(page: &Value, all: bool, console: &mut Console) -> Result<(), CliError> 
         (true, false) => return console.json(page),
         (false, _) => {}
     }
-    let mut table = Table::new(&["time", "event", "phase", "result", "user", "resource", "operation"]);
+    let mut table = Table::new(&["time", "event", "phase", "result", "user", "resource", "correlation id"]);
     for row in rows {
         let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
         let resource = match row["resource_id"].as_str() {
             Some(id) => format!("{} {id}", text("resource_type")),
             None => text("resource_type"),
         };
-        let start = ["created_at", "event_type", "phase", "result_status", "user_id"].map(text);
-        table.push_row(start.into_iter().chain([resource, text("correlation_id")]));
+        let leading_cells = ["created_at", "event_type", "phase", "result_status", "user_id"].map(text);
+        table.push_row(leading_cells.into_iter().chain([resource, text("correlation_id")]));
     }
     console.table(&table)?;
     note_next_page(page, all, console);

@@ -12,13 +12,13 @@ use tokio::sync::Mutex;
 /// A token that expires within this time is refreshed before it is sent, so that it does not expire in transit.
 const EXPIRY_MARGIN: TimeDelta = TimeDelta::seconds(30);
 
-/// A token source with a token that is not renewed.
+/// A token source with a token that is not refreshed.
 pub struct FixedToken(pub SecretString);
 
 /// A token source without a token, for a user who is not signed in.
 pub struct NoToken;
 
-/// A token source with a stored login, which it renews.
+/// A token source with a stored login, which it refreshes.
 pub struct StoredSession {
     /// Stores refreshed tokens.
     pub store: CredentialStore,
@@ -37,9 +37,9 @@ impl TokenSource for FixedToken {
         std::future::ready(Ok(self.0.clone())).boxed()
     }
 
-    fn token_after_refusal<'a>(
+    fn token_after_rejection<'a>(
         &'a self,
-        _refused: &'a SecretString,
+        _rejected: &'a SecretString,
     ) -> BoxFuture<'a, Result<Option<SecretString>, CliError>> {
         std::future::ready(Ok(None)).boxed()
     }
@@ -51,9 +51,9 @@ impl TokenSource for NoToken {
         std::future::ready(Err(CliError::NotSignedIn(text.to_owned()))).boxed()
     }
 
-    fn token_after_refusal<'a>(
+    fn token_after_rejection<'a>(
         &'a self,
-        _refused: &'a SecretString,
+        _rejected: &'a SecretString,
     ) -> BoxFuture<'a, Result<Option<SecretString>, CliError>> {
         std::future::ready(Ok(None)).boxed()
     }
@@ -64,23 +64,23 @@ impl TokenSource for StoredSession {
         async move {
             let mut login = self.login.lock().await;
             let expires_soon = login.expires_at.is_some_and(|at| at <= self.clock.now() + EXPIRY_MARGIN);
-            if expires_soon && let Some(renewed) = self.renew(&login).await? {
-                *login = renewed;
+            if expires_soon && let Some(refreshed) = self.refresh(&login).await? {
+                *login = refreshed;
             }
             Ok(SecretString::from(login.access_token.as_str()))
         }
         .boxed()
     }
 
-    fn token_after_refusal<'a>(
+    fn token_after_rejection<'a>(
         &'a self,
-        refused: &'a SecretString,
+        rejected: &'a SecretString,
     ) -> BoxFuture<'a, Result<Option<SecretString>, CliError>> {
         async move {
             let mut login = self.login.lock().await;
-            if login.access_token == refused.expose_secret() {
-                let Some(renewed) = self.renew(&login).await? else { return Ok(None) };
-                *login = renewed;
+            if login.access_token == rejected.expose_secret() {
+                let Some(refreshed) = self.refresh(&login).await? else { return Ok(None) };
+                *login = refreshed;
             }
             Ok(Some(SecretString::from(login.access_token.as_str())))
         }
@@ -89,9 +89,9 @@ impl TokenSource for StoredSession {
 }
 
 impl StoredSession {
-    /// Gets a new access token, if there is a refresh token. Issuers accept a refresh token only once; if another
-    /// process has already used it, that process's tokens are returned.
-    async fn renew(&self, old: &Login) -> Result<Option<Login>, CliError> {
+    /// Gets new tokens with the refresh token; `None` if there is none. Issuers that rotate refresh tokens accept each
+    /// only once, so if another process has already refreshed, its stored tokens are returned.
+    async fn refresh(&self, old: &Login) -> Result<Option<Login>, CliError> {
         let locked_store = self.store.lock()?;
         if let Some(login) = locked_store.login(&self.address)?
             && login.access_token != old.access_token

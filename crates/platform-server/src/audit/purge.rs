@@ -30,8 +30,8 @@ pub(super) async fn run(settings: &Settings, month: &str) -> Result<()> {
         return super::report::print_reports(&reports, &[]).context("nothing was retired");
     }
     let purge_records = purge(url.expose_secret(), cutoff, &key, now).await.context("nothing was retired")?;
-    let rows: i64 = purge_records.iter().map(|record| record.rows).sum();
-    crate::print(&format!("{rows} rows before {month} of {} streams were retired", purge_records.len()))
+    let row_count: i64 = purge_records.iter().map(|record| record.row_count).sum();
+    crate::print(&format!("{row_count} rows before {month} of {} streams were retired", purge_records.len()))
         .context("cannot print")
 }
 

@@ -47,9 +47,9 @@ pub struct Backend {
     #[schemars(schema_with = "one_of::<Classification>", extend("x-default" = "`restricted`; in the cloud `internal`"))]
     pub highest_classification: Option<Classification>,
     /// Highest classification for which a LiteLLM proxy may use its own fallbacks.
-    #[serde(default = "default_own_fallbacks")]
+    #[serde(default = "default_max_proxy_fallback_classification", rename = "own_fallbacks")]
     #[schemars(schema_with = "one_of::<Classification>", extend("default" = "internal"))]
-    pub own_fallbacks: Classification,
+    pub max_proxy_fallback_classification: Classification,
     /// Maximum number of concurrent requests; others wait.
     #[serde(default = "default_concurrency")]
     #[schemars(range(min = 1))]
@@ -125,16 +125,20 @@ pub struct Queue {
 #[serde(default, deny_unknown_fields)]
 pub struct Breaker {
     /// Number of consecutive failures that open the breaker.
-    pub failures: u32,
-    /// Seconds that the breaker stays open the first time; doubled after each failed probe.
-    pub pause_s: u64,
+    #[serde(rename = "failures")]
+    pub failure_threshold: u32,
+    /// Seconds that the breaker stays open the first time; doubled each time the half-open trial request fails.
+    #[serde(rename = "pause_s")]
+    pub open_s: u64,
     /// Maximum number of seconds that the breaker stays open.
-    pub longest_pause_s: u64,
-    /// Interval of health probes, in seconds.
-    pub probe_every_s: u64,
+    #[serde(rename = "longest_pause_s")]
+    pub max_open_s: u64,
+    /// Interval between health checks, in seconds.
+    #[serde(rename = "probe_every_s")]
+    pub health_check_interval_s: u64,
 }
 
-fn default_own_fallbacks() -> Classification {
+fn default_max_proxy_fallback_classification() -> Classification {
     Classification::Internal
 }
 
@@ -163,10 +167,10 @@ impl Default for Breaker {
     fn default() -> Self {
         let breaker = BreakerSettings::default();
         Self {
-            failures: breaker.failure_threshold,
-            pause_s: breaker.initial_pause.as_secs(),
-            longest_pause_s: breaker.max_pause.as_secs(),
-            probe_every_s: breaker.health_check_interval.as_secs(),
+            failure_threshold: breaker.failure_threshold,
+            open_s: breaker.initial_pause.as_secs(),
+            max_open_s: breaker.max_pause.as_secs(),
+            health_check_interval_s: breaker.health_check_interval.as_secs(),
         }
     }
 }
@@ -174,10 +178,10 @@ impl Default for Breaker {
 impl From<Breaker> for BreakerSettings {
     fn from(breaker: Breaker) -> Self {
         Self {
-            failure_threshold: breaker.failures.max(1),
-            initial_pause: Duration::from_secs(breaker.pause_s),
-            max_pause: Duration::from_secs(breaker.longest_pause_s),
-            health_check_interval: Duration::from_secs(breaker.probe_every_s.max(1)),
+            failure_threshold: breaker.failure_threshold.max(1),
+            initial_pause: Duration::from_secs(breaker.open_s),
+            max_pause: Duration::from_secs(breaker.max_open_s),
+            health_check_interval: Duration::from_secs(breaker.health_check_interval_s.max(1)),
         }
     }
 }
@@ -207,7 +211,7 @@ impl Backend {
             api_version: self.api_version.clone(),
             location,
             highest_classification: classification,
-            max_proxy_fallback_classification: self.own_fallbacks,
+            max_proxy_fallback_classification: self.max_proxy_fallback_classification,
             concurrency: self.concurrency,
             timeouts: self.timeouts(),
             ..BackendSettings::new(name, url)
@@ -254,7 +258,8 @@ pub(super) fn route_settings(routes: &[Route]) -> Vec<RouteSettings> {
     routes.iter().enumerate().map(route).collect()
 }
 
-/// Converts a price to millionths. The schema limits prices to a million, so the result fits and is exact.
+/// Converts a price to millionths. The schema limits prices to a million, so the result fits; it is rounded to the
+/// nearest millionth.
 fn micro_cost(price: f64) -> MicroCost {
     MicroCost((price * 1e6).round() as u64)
 }

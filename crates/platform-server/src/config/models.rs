@@ -223,7 +223,7 @@ impl Models {
             api_version: None,
             location: self.location,
             highest_classification: Some(self.highest_classification),
-            own_fallbacks: Classification::Internal,
+            max_proxy_fallback_classification: Classification::Internal,
             concurrency: self.concurrency.max(1),
             connect_timeout_ms: None,
             first_token_timeout_s: Some(self.first_token_timeout_s),

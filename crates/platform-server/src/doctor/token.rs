@@ -105,7 +105,7 @@ async fn check_tenant_claim(verified: &VerifiedToken, settings: &Settings, findi
 fn check_tenant(tenant: &Tenant, source: &TenantSource, verified: &VerifiedToken, findings: &mut Findings) {
     let source_name = match source {
         TenantSource::Mapping { .. } => "a mapping in the database",
-        TenantSource::Configuration | TenantSource::AccessToken => "the configuration",
+        TenantSource::Configuration | TenantSource::PersonalAccessToken => "the configuration",
     };
     findings.ok(format!("tenant {} ({}), from {source_name}", tenant.slug, tenant.id));
     if !tenant.is_active {

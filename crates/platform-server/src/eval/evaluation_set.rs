@@ -2,7 +2,7 @@
 //! (`docs/operations/evaluation.md` describes the format).
 
 use super::locations::{ExpectedLocation, Location};
-use super::metrics::Floor;
+use super::metrics::Thresholds;
 use crate::files::{DocumentFile, FileEntry};
 use anyhow::{Context as _, Result, bail, ensure};
 use domain::text::QueryText;
@@ -21,8 +21,8 @@ pub struct EvaluationSet {
     pub documents: Vec<DocumentFile>,
     /// Questions to ask.
     pub questions: Vec<Question>,
-    /// Minimum values of metrics.
-    pub floor: Floor,
+    /// Thresholds that the metrics are compared with.
+    pub thresholds: Thresholds,
 }
 
 /// A question with the locations of its answer.
@@ -47,8 +47,8 @@ pub struct Question {
 struct EvaluationSetFile {
     documents: Value,
     questions: Value,
-    #[serde(default)]
-    floor: Floor,
+    #[serde(default, rename = "floor")]
+    thresholds: Thresholds,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +89,7 @@ impl EvaluationSet {
             name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             documents: documents.iter().map(|entry| entry.resolve(&documents_dir)).collect::<Result<_>>()?,
             questions: questions.into_iter().map(parse_question).collect::<Result<_>>()?,
-            floor: file.floor,
+            thresholds: file.thresholds,
         };
         set.check().with_context(not_valid)?;
         Ok(set)

@@ -1,4 +1,4 @@
-//! The metrics of an evaluation, their measured values, and the minimum values (floors) that they must reach. No I/O.
+//! The metrics of an evaluation, their measured values, and their thresholds. No I/O.
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize, Serializer};
@@ -52,7 +52,7 @@ impl Metric {
         Self::IndexRecall5,
     ];
 
-    /// Name of the metric in floors and JSON results.
+    /// Name of the metric in thresholds and JSON results.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -96,7 +96,7 @@ impl Metric {
         matches!(self, Self::Cited | Self::AnswersRefused | Self::AnswersWronglyRefused)
     }
 
-    /// Whether lower values are better, in which case the floor is a maximum.
+    /// Whether lower values are better, in which case the threshold is a maximum.
     #[must_use]
     pub fn is_lower_better(self) -> bool {
         matches!(self, Self::WronglyRefused | Self::AnswersWronglyRefused)
@@ -145,13 +145,13 @@ impl Serialize for MetricValues {
     }
 }
 
-/// Minimum values of metrics; maximum values where lower is better.
+/// Thresholds by metric: each is a minimum, or a maximum where lower is better.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub struct Floor(BTreeMap<Metric, f64>);
+pub struct Thresholds(BTreeMap<Metric, f64>);
 
-impl Floor {
-    /// Merges two floors; where both have a value, that of `other` applies.
+impl Thresholds {
+    /// Merges two sets of thresholds; where both have a value, that of `other` applies.
     #[must_use]
     pub fn merged_with(mut self, other: Self) -> Self {
         self.0.extend(other.0);
@@ -164,14 +164,14 @@ impl Floor {
         self.0.keys().any(|metric| metric.needs_answers())
     }
 
-    /// A message for each metric that misses its floor or was not measured.
+    /// A message for each metric that misses its threshold or was not measured.
     #[must_use]
     pub fn violations(&self, values: &MetricValues) -> Vec<String> {
         let violation = |(metric, bound): (&Metric, &f64)| {
             let Some(value) = values.get(*metric) else {
                 return Some(format!("{} was not measured", metric.name()));
             };
-            // Floors are usually copied from values rounded to three decimals, hence the tolerance.
+            // Thresholds are usually copied from values rounded to three decimals, hence the tolerance.
             let (missed, word) = if metric.is_lower_better() {
                 (value > bound + 5e-4, "above")
             } else {
@@ -184,7 +184,7 @@ impl Floor {
 }
 
 /// Parses the form `ndcg10=0.8,recall5=0.9`.
-impl FromStr for Floor {
+impl FromStr for Thresholds {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_has_the_same_name_in_json_and_in_floors() {
+    fn a_metric_has_the_same_name_in_json_and_in_thresholds() {
         for metric in Metric::ALL {
             assert_eq!(metric.name().parse::<Metric>().expect("known"), metric);
             assert_eq!(serde_json::to_value(metric).expect("a name"), metric.name());
@@ -224,27 +224,27 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_is_a_minimum_or_a_maximum_where_lower_is_better() {
-        let floor: Floor = "ndcg10=0.8, wrongly_refused=0.1,hit1=0.667".parse().expect("valid");
+    fn a_threshold_is_a_minimum_or_a_maximum_where_lower_is_better() {
+        let thresholds: Thresholds = "ndcg10=0.8, wrongly_refused=0.1,hit1=0.667".parse().expect("valid");
         let good = metric_values(&[(Metric::Ndcg10, 0.8), (Metric::WronglyRefused, 0.05), (Metric::Hit1, 2.0 / 3.0)]);
-        assert_eq!(floor.violations(&good), Vec::<String>::new());
+        assert_eq!(thresholds.violations(&good), Vec::<String>::new());
         let bad = metric_values(&[(Metric::Ndcg10, 0.79), (Metric::WronglyRefused, 0.2)]);
         let violations =
             ["ndcg10 is 0.790, below 0.800", "hit1 was not measured", "wrongly_refused is 0.200, above 0.100"];
-        assert_eq!(floor.violations(&bad), violations);
+        assert_eq!(thresholds.violations(&bad), violations);
     }
 
     #[test]
-    fn an_invalid_floor_is_refused() {
+    fn an_invalid_threshold_is_refused() {
         for (text, expected) in [
             ("ndcg=0.8", "unknown metric"),
             ("ndcg10", "NAME=VALUE"),
             ("ndcg10=80", "from 0 to 1"),
             ("mrr=x", "not a number"),
         ] {
-            let error = format!("{:#}", text.parse::<Floor>().expect_err("refused"));
+            let error = format!("{:#}", text.parse::<Thresholds>().expect_err("refused"));
             assert!(error.contains(expected), "{error}");
         }
-        assert!("cited=0.9".parse::<Floor>().expect("valid").needs_answers());
+        assert!("cited=0.9".parse::<Thresholds>().expect("valid").needs_answers());
     }
 }

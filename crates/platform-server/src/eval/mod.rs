@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use ask::{AskOptions, QuestionResult};
 use clap::Args;
 use evaluation_set::EvaluationSet;
-use metrics::Floor;
+use metrics::Thresholds;
 use session::{Identity, Session};
 use std::path::{Path, PathBuf};
 
@@ -39,9 +39,9 @@ pub struct EvalArgs {
     /// Write the results of each question to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fail if a metric is worse than its value, as in `ndcg10=0.8,recall5=0.9`. Overrides the set's floors.
-    #[arg(long, value_name = "NAME=VALUE,…")]
-    floor: Option<Floor>,
+    /// Fail if a metric is worse than its value, as in `ndcg10=0.8,recall5=0.9`. Overrides the set's thresholds.
+    #[arg(long = "floor", value_name = "NAME=VALUE,…")]
+    thresholds: Option<Thresholds>,
     /// Slug of the tenant [default: `eval-` and the file's name]
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
@@ -59,31 +59,36 @@ pub struct EvalArgs {
 /// Runs an evaluation.
 ///
 /// # Errors
-/// If the set is not valid, the platform cannot be used, or a metric misses its floor.
+/// If the set is not valid, the platform cannot be used, or a metric misses its threshold.
 pub async fn run(args: EvalArgs, settings: Settings) -> Result<()> {
     let set = EvaluationSet::read(&args.file)?;
-    let floor = set.floor.clone().merged_with(args.floor.clone().unwrap_or_default());
+    let thresholds = set.thresholds.clone().merged_with(args.thresholds.clone().unwrap_or_default());
     let slug = args.tenant.clone().unwrap_or_else(|| session::tenant_slug(&set.name));
     let identity = match &args.token_file {
         Some(path) => Identity::Bearer(read_token(path)?),
         None => Identity::Developer(&slug),
     };
     let mut session = Session::open(settings, identity).await?;
-    let result = evaluate(&mut session, &set, &args, &floor).await;
+    let result = evaluate(&mut session, &set, &args, &thresholds).await;
     let clean_up_result = if args.keep { Ok(()) } else { session.clean_up().await };
     session.platform.close().await;
     let violations = result?;
     clean_up_result.context("the documents of the evaluation could not be removed")?;
-    if violations.is_empty() { Ok(()) } else { bail!("below the floor: {}", violations.join("; ")) }
+    if violations.is_empty() { Ok(()) } else { bail!("below the thresholds: {}", violations.join("; ")) }
 }
 
-/// Runs the evaluation and prints the report; returns a message for each metric that misses its floor.
-async fn evaluate(session: &mut Session, set: &EvaluationSet, args: &EvalArgs, floor: &Floor) -> Result<Vec<String>> {
+/// Runs the evaluation and prints the report; returns a message for each metric that misses its threshold.
+async fn evaluate(
+    session: &mut Session,
+    set: &EvaluationSet,
+    args: &EvalArgs,
+    thresholds: &Thresholds,
+) -> Result<Vec<String>> {
     session.upload_documents(set, args.fresh).await?;
     for failed in &session.failures {
         crate::print(&format!("failed: {failed}"))?;
     }
-    let answers = args.answers || floor.needs_answers();
+    let answers = args.answers || thresholds.needs_answers();
     let options = AskOptions { with_answers: answers, compare: args.compare, check_index: args.check_index };
     let results = ask_questions(session, set, options).await?;
     let columns = report::ranking_columns(&results);
@@ -96,7 +101,7 @@ async fn evaluate(session: &mut Session, set: &EvaluationSet, args: &EvalArgs, f
         let json = report::json_report(session, &set.name, &results, &columns);
         std::fs::write(path, format!("{json:#}\n")).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    Ok(columns.first().map(|(_, values)| floor.violations(values)).unwrap_or_default())
+    Ok(columns.first().map(|(_, values)| thresholds.violations(values)).unwrap_or_default())
 }
 
 async fn ask_questions<'s>(

@@ -148,7 +148,7 @@ pub fn json_report(
         "ingested": session.ingestion_stats,
         "search": SearchLatency::from_results(results),
         "peak_memory_bytes": peak_memory(),
-        "figures": values,
+        "metrics": values,
         "questions": results.iter().map(|result| question_json(session, result)).collect::<Vec<_>>(),
     })
 }

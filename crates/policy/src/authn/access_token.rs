@@ -97,11 +97,11 @@ impl Authenticator {
             }
         };
         let AccessToken { id, expires_at, scopes, .. } = token;
-        let kind = CredentialKind::AccessToken { id, scopes };
+        let kind = CredentialKind::PersonalAccessToken { id, scopes };
         let credential = Arc::new(Credential { kind, client: None, session: Some(session_of(id)) });
         let new = NewSession {
             tenant,
-            tenant_source: TenantSource::AccessToken,
+            tenant_source: TenantSource::PersonalAccessToken,
             credential,
             expires_at,
             keys_version: 0,

@@ -63,6 +63,15 @@ pub struct Increment {
     pub first_row_id: Option<AuditId>,
 }
 
+/// The minutes whose counts are requested.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CountedMinutes {
+    /// Only minutes that have ended.
+    Ended,
+    /// Minutes that have ended, and the current one.
+    EndedAndCurrent,
+}
+
 /// Counts of refusals per key and minute.
 #[derive(Default)]
 pub struct RefusalCounter(Mutex<HashMap<(RefusalKey, i64), RefusalCount>>);
@@ -96,15 +105,16 @@ impl RefusalCounter {
         }
     }
 
-    /// Returns the counts with unrecorded refusals: those of minutes that have ended and, with `include_current`, of
-    /// the current minute. Also removes counts of ended minutes that are fully recorded.
-    pub fn unrecorded_counts(&self, now: Timestamp, include_current: bool) -> Vec<RefusalCount> {
-        let minute = now.timestamp().div_euclid(SECONDS_PER_MINUTE);
+    /// Returns the counts of these minutes that have unrecorded refusals. Also removes counts of ended minutes that are
+    /// fully recorded.
+    pub fn unrecorded_counts(&self, now: Timestamp, minutes: CountedMinutes) -> Vec<RefusalCount> {
+        let current_minute = now.timestamp().div_euclid(SECONDS_PER_MINUTE);
         let mut counts = self.lock();
         // Drop the ended minutes whose refusals are all recorded.
-        counts.retain(|_, count| count.unrecorded > 0 || count.minute >= minute);
-        let is_due = |count: &&RefusalCount| count.unrecorded > 0 && (include_current || count.minute < minute);
-        counts.values().filter(is_due).cloned().collect()
+        counts.retain(|_, count| count.unrecorded > 0 || count.minute >= current_minute);
+        let is_requested =
+            |count: &RefusalCount| minutes == CountedMinutes::EndedAndCurrent || count.minute < current_minute;
+        counts.values().filter(|count| count.unrecorded > 0 && is_requested(count)).cloned().collect()
     }
 
     /// Marks the unrecorded refusals of an earlier snapshot as recorded. Refusals added since then stay unrecorded.
@@ -152,15 +162,15 @@ mod tests {
             assert!(!counter.add(key_of_peer(1), at(second)).is_first);
         }
         assert!(counter.add(key_of_peer(2), at(179)).is_first);
-        assert_eq!(counter.unrecorded_counts(at(179), false), []);
+        assert_eq!(counter.unrecorded_counts(at(179), CountedMinutes::Ended), []);
         let counts: Vec<_> = counter
-            .unrecorded_counts(at(180), false)
+            .unrecorded_counts(at(180), CountedMinutes::Ended)
             .iter()
             .map(|count| (count.key.peer, count.unrecorded, count.total))
             .collect();
         assert!(counts.contains(&(key_of_peer(1).peer, 59, 60)) && counts.len() == 2, "{counts:?}");
-        counter.unrecorded_counts(at(180), false).iter().for_each(|count| counter.mark_recorded(count));
-        assert_eq!(counter.unrecorded_counts(at(240), true), []);
+        counter.unrecorded_counts(at(180), CountedMinutes::Ended).iter().for_each(|count| counter.mark_recorded(count));
+        assert_eq!(counter.unrecorded_counts(at(240), CountedMinutes::EndedAndCurrent), []);
         assert!(counter.lock().is_empty());
     }
 
@@ -171,7 +181,7 @@ mod tests {
         assert_eq!(counter.lock().len(), MAX_KEYS + 1);
         assert_eq!(increments.iter().filter(|increment| increment.is_first).count(), MAX_KEYS + 1);
         let overflow = counter
-            .unrecorded_counts(at(120), false)
+            .unrecorded_counts(at(120), CountedMinutes::Ended)
             .into_iter()
             .find(|count| count.is_overflow)
             .expect("an overflow count");

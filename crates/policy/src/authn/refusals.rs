@@ -1,7 +1,7 @@
 //! Records refusals. Each one is logged. The audit log gets one row for the first refusal with a key in a minute, and
 //! one row with the number of further ones.
 
-use super::refusal_counter::{RefusalCount, RefusalKey};
+use super::refusal_counter::{CountedMinutes, RefusalCount, RefusalKey};
 use super::token_error::{RefusedToken, TokenError};
 use super::{Authenticator, system_scope, user_scope};
 use crate::caller::RequestOrigin;
@@ -87,10 +87,19 @@ impl Authenticator {
         tx.commit().await.map(|()| id)
     }
 
-    /// Writes the audit rows of refusals that were only counted: those of minutes that have ended and, with
-    /// `include_current`, of the current minute. Counts that cannot be written are kept.
-    pub async fn record_counted_refusals(&self, include_current: bool) {
-        for count in self.refusals.unrecorded_counts(self.clock.now(), include_current) {
+    /// Writes the audit rows of refusals that were only counted, for the minutes that have ended. Counts that cannot be
+    /// written are kept.
+    pub async fn record_refusals_of_ended_minutes(&self) {
+        self.record_counts(CountedMinutes::Ended).await;
+    }
+
+    /// Like [`Self::record_refusals_of_ended_minutes`], but includes the current minute. For shutdown.
+    pub async fn record_all_refusals(&self) {
+        self.record_counts(CountedMinutes::EndedAndCurrent).await;
+    }
+
+    async fn record_counts(&self, minutes: CountedMinutes) {
+        for count in self.refusals.unrecorded_counts(self.clock.now(), minutes) {
             let RefusalCount { key, total, unrecorded, is_overflow, first_row_id: first, .. } = &count;
             let metadata = json!({
                 "reason": key.reason, "peer": key.peer, "count": unrecorded, "total": total,
@@ -108,11 +117,11 @@ impl Authenticator {
     }
 
     /// Records counted refusals in the background. Never returns; drop the future to stop, then record the rest with
-    /// [`Self::record_counted_refusals`].
+    /// [`Self::record_all_refusals`].
     pub async fn keep_recording_refusals(&self) {
         loop {
             tokio::time::sleep(FLUSH_INTERVAL).await;
-            self.record_counted_refusals(false).await;
+            self.record_refusals_of_ended_minutes().await;
         }
     }
 

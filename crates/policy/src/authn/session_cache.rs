@@ -34,7 +34,7 @@ pub enum TenantSource {
         claim: String,
     },
     /// The row of the personal access token.
-    AccessToken,
+    PersonalAccessToken,
 }
 
 /// The user and tenant of a verified token.

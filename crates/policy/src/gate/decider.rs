@@ -151,7 +151,9 @@ fn to_error(verdict: Verdict, id: AuditId) -> GateError {
         Verdict::OperationDenied { reason } => GateError::OperationDenied { reason, decision_id: Some(id) },
         Verdict::NotFound => GateError::NotFound,
         // Allowed without entitlements; `decide` never returns this.
-        Verdict::Allowed => GateError::OperationDenied { reason: RefusalCode::Matrix, decision_id: Some(id) },
+        Verdict::Allowed => {
+            GateError::OperationDenied { reason: RefusalCode::InsufficientRights, decision_id: Some(id) }
+        }
     }
 }
 

@@ -159,7 +159,7 @@ mod tests {
             assert_ne!(original, key_hash(&hash, entitlements, &unscoped, &request), "{entitlements:?}");
         }
         let scopes = vec!["search:read".parse().expect("a scope")];
-        let kind = CredentialKind::AccessToken { id: AccessTokenId::from_uuid(uuid::Uuid::nil()), scopes };
+        let kind = CredentialKind::PersonalAccessToken { id: AccessTokenId::from_uuid(uuid::Uuid::nil()), scopes };
         let scoped = Credential { kind, ..unscoped.clone() };
         assert_ne!(original, key_hash(&hash, &user, &scoped, &request));
     }

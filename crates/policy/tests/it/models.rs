@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 fn with_scopes(caller: &Caller, scopes: &[&str]) -> Caller {
     let scopes = scopes.iter().map(|scope| scope.parse::<TokenScope>().expect("a scope")).collect();
-    let kind = CredentialKind::AccessToken { id: uuid::Uuid::nil().into(), scopes };
+    let kind = CredentialKind::PersonalAccessToken { id: uuid::Uuid::nil().into(), scopes };
     caller.clone().with_credential(Arc::new(Credential { kind, ..Credential::interactive() }))
 }
 
@@ -74,7 +74,7 @@ async fn the_assistant_continues_only_conversations_of_the_caller() {
     let mut use_cases = MockUseCases::new();
     use_cases.on::<AskAssistant>(move |_| {
         let events = futures::stream::empty().boxed();
-        Ok(AssistantRun { conversation: bobs_conversation, events, left_out_tools: 0 })
+        Ok(AssistantRun { conversation: bobs_conversation, events, omitted_tools: 0 })
     });
     let gate = fixture.gate(UseCases::new(use_cases));
     let ask = |conversation| AskAssistant {

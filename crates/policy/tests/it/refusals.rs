@@ -1,4 +1,5 @@
-//! Refusals during authentication are counted, so that nobody can flood the audit log.
+//! Repeated authentication failures are aggregated: the audit log gets one row for the first in a minute and one with
+//! the count of the rest, so nobody can flood it.
 
 use crate::support::{Fixture, authenticate, request_id, with_claim};
 use chrono::TimeDelta;
@@ -15,7 +16,7 @@ async fn authenticate_without_token(authenticator: &Authenticator, last_octet: u
 }
 
 #[tokio::test]
-async fn refusals_without_a_token_write_a_first_row_and_a_row_with_their_number() {
+async fn repeated_refusals_write_one_row_and_then_a_count() {
     let fixture = Fixture::new().await;
     let authenticator = fixture.authenticator();
     for _ in 0..1_000 {
@@ -27,11 +28,11 @@ async fn refusals_without_a_token_write_a_first_row_and_a_row_with_their_number(
         2,
         "the first refusal of each peer is recorded at once"
     );
-    authenticator.record_counted_refusals(false).await;
+    authenticator.record_refusals_of_ended_minutes().await;
     assert_eq!(fixture.audit_rows_of(TenantId::PLATFORM).len(), 2, "the minute has not ended");
     fixture.clock.advance(TimeDelta::minutes(1));
-    authenticator.record_counted_refusals(false).await;
-    authenticator.record_counted_refusals(false).await;
+    authenticator.record_refusals_of_ended_minutes().await;
+    authenticator.record_refusals_of_ended_minutes().await;
     let rows = fixture.audit_rows_of(TenantId::PLATFORM);
     assert_eq!(rows.len(), 3);
     let (first, counted) = (&rows[0], &rows[2]);
@@ -52,7 +53,7 @@ async fn any_number_of_peers_writes_a_bounded_number_of_rows() {
         let origin = RequestOrigin { request: request_id(), peer: Some([10, 1, high, low].into()) };
         authenticator.authenticate(None, origin).await.expect_err("no token");
     }
-    authenticator.record_counted_refusals(true).await;
+    authenticator.record_all_refusals().await;
     let filter = domain::audit::AuditFilter::default();
     let scope = fakes::suite::scope(TenantId::PLATFORM, domain::scope::Actor::System);
     let (mut counted, mut rows, mut after) = (0, 0, None);
@@ -94,7 +95,7 @@ async fn an_inactive_user_causes_two_rows_per_minute_and_is_rate_limited() {
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert!(error.retry_after().is_some_and(|after| after.as_secs() <= 60));
     }
-    authenticator.record_counted_refusals(true).await;
+    authenticator.record_all_refusals().await;
     let denied: Vec<_> = fixture.audit_rows().into_iter().filter(|row| row.event_type == "auth.denied").collect();
     assert_eq!(denied.iter().map(|row| row.metadata["count"].as_u64().unwrap_or(1)).collect::<Vec<_>>(), [1, 79]);
     assert!(denied.iter().all(|row| row.user_id == Some(ada.user().id)));

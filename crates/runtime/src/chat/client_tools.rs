@@ -8,7 +8,7 @@ use domain::tool::ToolSpec;
 pub(super) struct ClientTools {
     pub offered: Vec<OfferedTool>,
     /// Number of tools that are not offered.
-    pub left_out_count: u32,
+    pub omitted_count: u32,
 }
 
 impl ClientTools {
@@ -28,8 +28,8 @@ impl ClientTools {
             fits
         };
         let offered: Vec<_> = tools.into_iter().filter(fits).collect();
-        let left_out_count = u32::try_from(all - offered.len()).unwrap_or(u32::MAX);
-        Self { offered, left_out_count }
+        let omitted_count = u32::try_from(all - offered.len()).unwrap_or(u32::MAX);
+        Self { offered, omitted_count }
     }
 
     /// Removes options about tools that are not offered, since a model server would refuse them.
@@ -59,7 +59,7 @@ mod tests {
         let chosen =
             ClientTools::choose(vec![tool("a"), tool("b"), tool("c")], &[], &TokenCounter::default(), TokenBudget(250));
         let names: Vec<_> = chosen.offered.iter().map(|tool| tool.name.as_str()).collect();
-        assert_eq!((names, chosen.left_out_count), (vec!["a", "b"], 1));
+        assert_eq!((names, chosen.omitted_count), (vec!["a", "b"], 1));
         let named = |name: &str| Some(json!({ "type": "function", "function": { "name": name } }));
         for (choice, kept) in [(named("c"), None), (named("a"), named("a")), (Some(json!("auto")), Some(json!("auto")))]
         {
@@ -74,6 +74,6 @@ mod tests {
             ..ChatOptions::default()
         };
         none.restrict(&mut options);
-        assert_eq!((none.left_out_count, options), (1, ChatOptions::default()));
+        assert_eq!((none.omitted_count, options), (1, ChatOptions::default()));
     }
 }

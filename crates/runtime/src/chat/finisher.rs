@@ -56,13 +56,13 @@ impl Finisher for ConversationFinisher {
             "fallback": summary.fallback,
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
-            "cited_documents": cited, "classification": progress.provenance.class, "left_out": summary.omitted_count,
-            "unsupported": summary.unsupported.len(),
+            "cited_documents": cited, "classification": progress.provenance.classification,
+            "left_out": summary.omitted_count, "unsupported": summary.unsupported.len(),
         });
         if let Some(privacy) = finished.privacy_metadata() {
             metadata["privacy"] = privacy;
         }
-        if let Some(memory) = self.memory.commanded(finished) {
+        if let Some(memory) = self.memory.explicit_memory(finished) {
             metadata["suggested_memory"] = json!(memory.id);
         }
         if let RunEnd::Revoked(problem) = &finished.end {
@@ -79,7 +79,7 @@ impl Finisher for ConversationFinisher {
     }
 
     fn create_record(&self, finished: FinishedRun<'_>) -> TurnRecord {
-        let suggestion = self.memory.commanded(&finished);
+        let suggestion = self.memory.explicit_memory(&finished);
         if let Some(inference) = self.memory.pending_inference(&finished) {
             let _ = self.inference.set(inference);
         }
@@ -92,7 +92,7 @@ impl Finisher for ConversationFinisher {
             token_count: i32::try_from(summary.usage.output_tokens).ok().filter(|tokens| *tokens > 0),
             citations,
             model: progress.model.served_by.map(|served| served.model),
-            classification: progress.provenance.class,
+            classification: progress.provenance.classification,
             sources: progress.provenance.sources,
             metadata: json!({
                 "run_id": run.id, "finish_reason": summary.finish_reason, "degraded": summary.degraded,

@@ -49,9 +49,9 @@ pub(super) enum MemorySuggestion {
     /// The message states nothing to remember, or the permit does not allow it.
     Nothing,
     /// The user asked to remember something.
-    Commanded(ExplicitMemory),
+    Explicit(ExplicitMemory),
     /// A model may infer a memory after the answer, unless the turn reads a document or a tool result.
-    Concluded(MemoryInference),
+    Inferred(MemoryInference),
 }
 
 /// A memory that the user asked for.
@@ -66,7 +66,7 @@ pub(super) struct ExplicitMemory {
 #[derive(Clone, Copy)]
 pub(super) struct MemoryInference {
     pub source: MemorySource,
-    pub class: Classification,
+    pub classification: Classification,
 }
 
 impl MemorySuggestion {
@@ -91,37 +91,37 @@ impl MemorySuggestion {
             let memory = Memory {
                 status: MemoryStatus::Suggested,
                 source: Some(inference.source),
-                ..Memory::explicit(id, command.content.clone(), inference.class, ports.clock.now())
+                ..Memory::explicit(id, command.content.clone(), inference.classification, ports.clock.now())
             };
-            return Self::Commanded(ExplicitMemory { memory, command });
+            return Self::Explicit(ExplicitMemory { memory, command });
         }
         let may_infer = ports.model.is_generative() && is_about_user(&question.text);
-        if may_infer { Self::Concluded(inference) } else { Self::Nothing }
+        if may_infer { Self::Inferred(inference) } else { Self::Nothing }
     }
 
     /// Returns the text that acknowledges the user's command. It follows the answer if the message also has a question.
     pub(super) fn acknowledgement(&self, classification: Classification) -> Option<Acknowledgement> {
-        let Self::Commanded(ExplicitMemory { command, .. }) = self else { return None };
+        let Self::Explicit(ExplicitMemory { command, .. }) = self else { return None };
         let text = Classified::new(command.acknowledgement(), classification);
         Some(Acknowledgement { text, is_whole_answer: command.is_whole_message })
     }
 
     /// Returns the memory to store with the answer, if the run completed and so showed the acknowledgement. It gets the
     /// higher classification of the conversation and the answer.
-    pub(super) fn commanded(&self, finished: &FinishedRun<'_>) -> Option<Memory> {
-        let Self::Commanded(ExplicitMemory { memory, .. }) = self else { return None };
-        let classification = memory.classification.max(finished.progress.provenance.class);
+    pub(super) fn explicit_memory(&self, finished: &FinishedRun<'_>) -> Option<Memory> {
+        let Self::Explicit(ExplicitMemory { memory, .. }) = self else { return None };
+        let classification = memory.classification.max(finished.progress.provenance.classification);
         is_completed(finished).then(|| Memory { classification, ..memory.clone() })
     }
 
     /// Returns what to infer a memory from after the answer; `None` if the turn read a document or a tool result.
     pub(super) fn pending_inference(&self, finished: &FinishedRun<'_>) -> Option<MemoryInference> {
-        let Self::Concluded(inference) = self else { return None };
+        let Self::Inferred(inference) = self else { return None };
         let progress = &finished.progress;
         let only_searched = progress.tools_used.len() <= usize::from(finished.run.input.search().is_some());
         let has_read_nothing = only_searched && progress.passages.is_empty();
-        let class = inference.class.max(progress.provenance.class);
-        (is_completed(finished) && has_read_nothing).then_some(MemoryInference { class, ..*inference })
+        let classification = inference.classification.max(progress.provenance.classification);
+        (is_completed(finished) && has_read_nothing).then_some(MemoryInference { classification, ..*inference })
     }
 }
 
@@ -162,7 +162,7 @@ async fn try_infer(
         origin: MemoryOrigin::Inferred,
         status: MemoryStatus::Suggested,
         source: Some(inference.source),
-        ..Memory::explicit(id, content, inference.class, ports.clock.now())
+        ..Memory::explicit(id, content, inference.classification, ports.clock.now())
     };
     let mut tx = ports.store.begin(run.permit.scope()).await?;
     if tx.memories().suggest(&memory, Some(MAX_OPEN_SUGGESTIONS)).await? {

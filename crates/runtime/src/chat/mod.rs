@@ -114,10 +114,10 @@ impl ChatService {
         let tx = command.begin(&*self.runner.ports().store).await?;
         let (permit, command) = command.into_parts();
         let prepared = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
-        let PreparedTurn { run, conversation, first_title, memory, left_out_tools } = prepared;
+        let PreparedTurn { run, conversation, first_title, memory, omitted_tools } = prepared;
         let finisher = ConversationFinisher::new(conversation, first_title, memory);
         let events = self.runner.start(admission, run, finisher, Replay::Allowed);
-        Ok(AssistantRun { conversation, events, left_out_tools })
+        Ok(AssistantRun { conversation, events, omitted_tools })
     }
 
     /// Returns `false` if the heavy tier is requested explicitly and no backend serves it.

@@ -16,7 +16,7 @@ use domain::upload::FieldError;
 /// The question of a turn, and its place in the conversation.
 pub(super) struct PlacedQuestion {
     pub text: String,
-    pub class: Classification,
+    pub classification: Classification,
     /// The message that the new ones follow; `None` at the start of the conversation.
     parent: Option<MessageId>,
     /// The last message of the history; `None` if the question starts the conversation.
@@ -43,8 +43,9 @@ impl PlacedQuestion {
                     BranchPoint::Root => None,
                     BranchPoint::After(id) => Some(find_message(tx, conversation, id).await?.id),
                 };
-                let (text, class) = (message.as_str().to_owned(), permit.rights().own_message_classification());
-                Ok(Self { text, class, parent, history_end: parent, is_stored: false })
+                let (text, classification) =
+                    (message.as_str().to_owned(), permit.rights().own_message_classification());
+                Ok(Self { text, classification, parent, history_end: parent, is_stored: false })
             }
             TurnQuestion::Earlier(id) => {
                 let message = find_message(tx, conversation, *id).await?;
@@ -54,7 +55,7 @@ impl PlacedQuestion {
                 }
                 Ok(Self {
                     text: message.content,
-                    class: message.classification,
+                    classification: message.classification,
                     parent: Some(message.id),
                     history_end: message.parent_id,
                     is_stored: true,
@@ -82,7 +83,7 @@ impl PlacedQuestion {
     ) -> Result<(), RuntimeError> {
         let mut messages = Vec::with_capacity(2);
         if !self.is_stored {
-            messages.push(user_message(ids.question, &self.text, self.class));
+            messages.push(user_message(ids.question, &self.text, self.classification));
         }
         messages.push(empty_answer(ids.answer));
         match tx.messages().append(conversation.id, self.parent, &messages, now).await {
@@ -113,7 +114,7 @@ pub(super) async fn refuse_if_busy(
     if !conversation.is_busy {
         return Ok(());
     }
-    tx.messages().fail_stale_answers(now - ABANDONED_AFTER).await?;
+    tx.messages().fail_abandoned_answers(now - ABANDONED_AFTER).await?;
     match tx.conversations().get(conversation.id).await? {
         Some(conversation) if conversation.is_busy => Err(RuntimeError::ConversationBusy),
         _ => Ok(()),

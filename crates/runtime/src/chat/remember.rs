@@ -36,6 +36,8 @@ const POLITE_WORDS: &[&str] = &[
     "folgendes",
     "mal",
 ];
+/// Maximum number of words in which the command and the words around it are searched.
+const MAX_COMMAND_WORDS: usize = 16;
 /// Words between the command and its content.
 const CONJUNCTIONS: &[&str] = &["that", "dass", "daß"];
 /// The commands, word by word.
@@ -72,7 +74,7 @@ pub(super) struct RememberCommand {
 impl RememberCommand {
     /// Finds the command at the beginning of a message.
     pub(super) fn find(message: &str) -> Option<Self> {
-        let words: Vec<Word<'_>> = split_words(message).take(16).collect();
+        let words: Vec<Word> = split_words(message).take(MAX_COMMAND_WORDS).collect();
         let start = words.iter().position(|word| !POLITE_WORDS.contains(&word.text.as_str()) || word.text == "dir")?;
         let (language, mut next) = COMMANDS.iter().find_map(|command| {
             let end = start + command.words.len();
@@ -114,19 +116,18 @@ impl RememberCommand {
 }
 
 /// A word of a message in lower case, without punctuation.
-struct Word<'a> {
+struct Word {
     text: String,
     has_colon: bool,
     /// Byte offset of the end of the word in the message.
     end: usize,
-    _message: std::marker::PhantomData<&'a str>,
 }
 
-fn split_words(message: &str) -> impl Iterator<Item = Word<'_>> {
+fn split_words(message: &str) -> impl Iterator<Item = Word> {
     message.split_whitespace().map(move |raw| {
         let start = raw.as_ptr() as usize - message.as_ptr() as usize;
         let text = raw.trim_end_matches([',', ':', ';', '!', '.']).to_lowercase().replace('’', "'");
-        Word { text, has_colon: raw.ends_with(':'), end: start + raw.len(), _message: std::marker::PhantomData }
+        Word { text, has_colon: raw.ends_with(':'), end: start + raw.len() }
     })
 }
 

@@ -29,7 +29,7 @@ use domain::authorized::Permit;
 use domain::classified::Classified;
 use domain::conversation::{BranchSummary, Conversation, Message};
 use domain::ids::{ConversationId, MessageId, RunId};
-use domain::ledger::CallContext;
+use domain::ledger::CallOrigin;
 use domain::memory::{Memory, MemorySource};
 use domain::model::{ModelChoice, ModelTier, PromptMessage};
 use domain::model_call::ModelCaller;
@@ -63,14 +63,14 @@ pub(super) struct PreparedTurn {
     pub first_title: FirstTitle,
     pub memory: MemorySuggestion,
     /// Number of the client's tools that are not offered to the model.
-    pub left_out_tools: u32,
+    pub omitted_tools: u32,
 }
 
 /// The agent of a turn.
 struct PreparedAgent {
     agent: Agent,
     /// Number of the client's tools that are not offered to the model.
-    left_out_tools: u32,
+    omitted_tools: u32,
 }
 
 /// The part of a run's input that was not stored before the turn.
@@ -118,7 +118,8 @@ impl TurnPreparer {
         let stored = self.load(&mut *tx, &permit, &request, now).await?;
         let StoredContext { conversation, question, history, memories } = stored;
         let source = MemorySource { conversation: conversation.id, message: ids.question };
-        let inference = MemoryInference { source, class: conversation.classification.max(question.class) };
+        let inference =
+            MemoryInference { source, classification: conversation.classification.max(question.classification) };
         let memory = MemorySuggestion::new(&self.ports, &permit, &mut request, &question, inference);
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &question.text, &conversation, settings);
@@ -127,7 +128,7 @@ impl TurnPreparer {
         let personal_data = privacy::check(&*self.ports.privacy, &caller, new_texts)?;
         let model = &*self.ports.model;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
-        if question.class > model_limit {
+        if question.classification > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
         let first_title = self.first_title(&request, &conversation);
@@ -136,13 +137,12 @@ impl TurnPreparer {
         let can_use_client_tools = model.is_generative() && client_classification <= model_limit;
         let removed = request.remove_client_tools_unless(can_use_client_tools);
         context.omitted_count = context.omitted_count.saturating_add(removed.results);
-        let counter = TokenCounter::new(model.tokenizer(tier.tier, &caller));
-        let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier, counter);
+        let PreparedAgent { agent, omitted_tools } = self.agent(&permit, &mut request, tier, &caller);
         let new_input = NewInput {
-            system: system_message(&permit, &agent, request.instructions.take(), question.class)?,
-            question: Classified::new(question.text.clone(), question.class),
+            system: system_message(&permit, &agent, request.instructions.take(), question.classification)?,
+            question: Classified::new(question.text.clone(), question.classification),
             tool_rounds: fitted_tool_rounds(&mut request, &agent, client_classification),
-            acknowledgement: memory.acknowledgement(question.class),
+            acknowledgement: memory.acknowledgement(question.classification),
         };
         let input = self.run_input(new_input, request, context);
         let price = model.highest_price(tier.tier, &caller);
@@ -151,15 +151,15 @@ impl TurnPreparer {
         let budget = self.budgets.reserve(&mut *tx, permit.scope(), budget_request).await?;
         question.append(&mut *tx, &conversation, ids, now).await?;
         let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
-        let context = CallContext { conversation: Some(conversation), run: Some(id) };
-        let search_admission = self.admit_search(&mut *tx, &permit, &input, context).await?;
+        let origin = CallOrigin { conversation: Some(conversation), run: Some(id) };
+        let search_admission = self.admit_search(&mut *tx, &permit, &input, origin).await?;
         tx.commit().await?;
         let run = Run {
             id,
             permit,
             caller,
             personal_data,
-            context,
+            origin,
             answer_id: ids.answer,
             agent,
             input,
@@ -168,8 +168,8 @@ impl TurnPreparer {
             search_admission,
             budget,
         };
-        let left_out_tools = left_out_tools.saturating_add(removed.tools);
-        Ok(PreparedTurn { run, conversation, first_title, memory, left_out_tools })
+        let omitted_tools = omitted_tools.saturating_add(removed.tools);
+        Ok(PreparedTurn { run, conversation, first_title, memory, omitted_tools })
     }
 
     /// Loads the conversation with the branch that leads to the question, and the memories.
@@ -197,13 +197,13 @@ impl TurnPreparer {
         tx: &mut dyn TenantTx,
         permit: &Permit,
         input: &RunInput,
-        context: CallContext,
+        origin: CallOrigin,
     ) -> Result<Option<CallAdmission>, StoreError> {
         // A generative model rewrites a follow-up after the run has started. The query of its search is not known
         // before that, so the intent cannot be recorded here.
         let has_final_query = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
         let Some(search) = input.search().filter(has_final_query) else { return Ok(None) };
-        let call = automatic_search(search, &search.query, context);
+        let call = automatic_search(search, &search.query, origin);
         self.ports.tools.admit(tx, permit, call).await.map(Some)
     }
 
@@ -261,8 +261,9 @@ impl TurnPreparer {
         permit: &Permit,
         request: &mut TurnRequest,
         tier: ChosenTier,
-        counter: TokenCounter,
+        caller: &ModelCaller,
     ) -> PreparedAgent {
+        let counter = TokenCounter::new(self.ports.model.tokenizer(tier.tier, caller));
         let generative = self.ports.model.is_generative();
         let platform = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
         let mut limits = self.settings.limits(request.max_output_tokens, request.grace);
@@ -271,7 +272,7 @@ impl TurnPreparer {
         let half = TokenBudget(limits.max_prompt_tokens() / 2);
         let client = ClientTools::choose(std::mem::take(&mut request.tools), &platform, &counter, half);
         client.restrict(&mut options);
-        let ClientTools { offered, left_out_count: left_out } = client;
+        let ClientTools { offered, omitted_count } = client;
         limits.context_tokens = limits.context_tokens.saturating_sub(counter.tools(&offered));
         let agent = Agent {
             tools: ToolSet::Assistant { platform, client: offered },
@@ -281,7 +282,7 @@ impl TurnPreparer {
             counter,
             limits,
         };
-        PreparedAgent { agent, left_out_tools: left_out }
+        PreparedAgent { agent, omitted_tools: omitted_count }
     }
 
     fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {

@@ -35,10 +35,10 @@ pub struct Focus {
 impl Focus {
     /// Advances to the next turn, whose question in standalone form is `resolved`. Small talk changes nothing.
     pub fn advance(&mut self, turn: &EarlierTurn<'_>, resolved: String) {
-        if Question::read(turn.question).is_empty() {
+        if Question::parse(turn.question).is_empty() {
             return;
         }
-        let resolved = Question::read(&resolved).without_announcement().to_owned();
+        let resolved = Question::parse(&resolved).without_announcement().to_owned();
         let words = tokens(&resolved);
         let texts = |tokens: Vec<&super::tokens::Token>| {
             let mut texts: Vec<String> = Vec::new();

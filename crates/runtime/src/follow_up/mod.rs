@@ -15,7 +15,7 @@ pub use history::earlier_turns;
 
 use compose::{with_carried_words, with_identifiers, with_topic};
 use focus::Focus;
-use question::{MAX_READ_CHARS, Question};
+use question::{MAX_FOLLOW_UP_CHARS, Question};
 
 /// Maximum number of earlier turns that are read.
 const MAX_TURNS: usize = 8;
@@ -71,8 +71,8 @@ pub fn keeps_and_adds_only_known_identifiers(question: &str, message: &str, know
 }
 
 fn resolve_in(message: &str, focus: &Focus) -> ResolvedQuestion {
-    let question = Question::read(message);
-    let is_long = message.chars().nth(MAX_READ_CHARS).is_some();
+    let question = Question::parse(message);
+    let is_long = message.chars().nth(MAX_FOLLOW_UP_CHARS).is_some();
     if is_long || focus.question.is_empty() || question.is_empty() || question.switches_topic() {
         return stands_alone(message);
     }
@@ -92,7 +92,7 @@ fn stands_alone(message: &str) -> ResolvedQuestion {
 /// The last question with its correction, or the corrected question if it is complete.
 fn corrected(message: &str, question: &Question, focus: &Focus) -> ResolvedQuestion {
     let kept = compose::without_rejected_words(question);
-    let mut correction = Question::read(&kept);
+    let mut correction = Question::parse(&kept);
     if correction.is_empty() && correction.identifiers().is_empty() {
         return stands_alone(message);
     }
@@ -111,7 +111,7 @@ fn completed(question: &Question, focus: &Focus) -> Option<String> {
     }
     if let Some((span, sibling)) = question.other_one().zip(focus.sibling()) {
         let text = compose::with_other_one(question, span, &sibling);
-        let named = Question::read(&text);
+        let named = Question::parse(&text);
         return completed_with_own_identifiers(&named, focus).or(Some(text));
     }
     if question.names_known_document() && !focus.titles.is_empty() {

@@ -4,7 +4,7 @@ use super::lexicon::{self, is_content, is_one_of};
 use super::tokens::{Identifier, Token, TokenKind, identifiers, tokens};
 
 /// Maximum length of a follow-up, in characters. A longer message counts as standalone.
-pub const MAX_READ_CHARS: usize = 600;
+pub const MAX_FOLLOW_UP_CHARS: usize = 600;
 /// Maximum number of content words in a fragment.
 const MAX_FRAGMENT_WORDS: usize = 3;
 
@@ -15,7 +15,7 @@ pub struct Question {
     pub tokens: Vec<Token>,
     /// Whether it begins with a word or phrase that connects it to the previous question.
     pub links_to_previous: bool,
-    /// Whether its first word is written with a capital letter.
+    /// Whether it begins with a capital letter. Its author then presumably also capitalizes German nouns.
     capitalizes: bool,
     /// Whether it begins with a word that rejects something said before ("no, …").
     begins_with_rejection: bool,
@@ -23,8 +23,8 @@ pub struct Question {
 
 impl Question {
     /// Splits a message into words, and removes its opening words.
-    pub fn read(message: &str) -> Self {
-        let text: String = message.chars().take(MAX_READ_CHARS).collect();
+    pub fn parse(message: &str) -> Self {
+        let text: String = message.chars().take(MAX_FOLLOW_UP_CHARS).collect();
         let mut tokens = tokens(&text);
         let capitalizes = text.starts_with(char::is_uppercase);
         let mut question =
@@ -239,6 +239,7 @@ impl Question {
         let token = &self.tokens[at];
         let (next, is_last) = (word(at + 1), at + 1 == self.tokens.len() || token.ends_clause);
         let before = if at == 0 { "" } else { word(at - 1) };
+        // German capitalizes the pronouns of polite address.
         let is_polite = at > 0 && token.text.starts_with(char::is_uppercase);
         match token.lower.as_str() {
             "it" => !(at + 1..at + 4).any(|at| is_one_of(word(at), "to if until")),

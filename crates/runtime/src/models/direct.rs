@@ -26,7 +26,7 @@ use domain::classified::Classified;
 use domain::command::AskModel;
 use domain::error::{ErrorKind, Problem};
 use domain::ids::{MessageId, RunId};
-use domain::ledger::CallContext;
+use domain::ledger::CallOrigin;
 use domain::model::{ModelError, ModelTier, PromptMessage};
 use domain::ports::{ChatModel, StoreError, TenantTx};
 use domain::role::{Classification, Resource};
@@ -80,7 +80,7 @@ impl DirectPreparer {
         let budget = self.budgets.reserve(&mut *tx, permit.scope(), request).await?;
         tx.commit().await?;
         let id = RunId::from_uuid(self.ports.ids.uuid());
-        let context = CallContext { conversation: None, run: Some(id) };
+        let origin = CallOrigin { conversation: None, run: Some(id) };
         // No message is stored, so the run's id is used as the id of the answer.
         let answer_id = MessageId::from_uuid(id.as_uuid());
         let nonce = TagNonce::new(self.ports.ids.uuid());
@@ -90,7 +90,7 @@ impl DirectPreparer {
             permit,
             caller,
             personal_data,
-            context,
+            origin,
             answer_id,
             agent,
             input,

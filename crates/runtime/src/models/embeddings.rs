@@ -10,7 +10,7 @@ use domain::authorized::Authorized;
 use domain::budget::{BudgetAmount, Budgets, ReservationOutcome, ReservationRequest};
 use domain::command::CreateEmbeddings;
 use domain::ids::ReservationId;
-use domain::ledger::CallContext;
+use domain::ledger::CallOrigin;
 use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, EmbedResponse, ModelError};
 use domain::model_call::{MicroCost, ModelCaller, ServedBy};
 use domain::ports::{Embedder, StoreError, TenantTx};
@@ -112,7 +112,7 @@ impl EmbeddingService {
         reservation: Option<ReservationId>,
     ) -> Result<(), StoreError> {
         // Created once, outside of the retry: the ids make repeated attempts idempotent.
-        let entries = calls.drain_ledger_entries(&*self.ports.ids, CallContext::default(), self.ports.clock.now());
+        let entries = calls.drain_ledger_entries(&*self.ports.ids, CallOrigin::default(), self.ports.clock.now());
         let attempt = || async {
             let mut tx = self.ports.store.begin(scope).await?;
             tx.usage().record_calls(&entries).await?;

@@ -6,7 +6,7 @@ use super::input::RunInput;
 use crate::prompt::nonce::TagNonce;
 use domain::authorized::Permit;
 use domain::ids::{MessageId, RunId};
-use domain::ledger::CallContext;
+use domain::ledger::CallOrigin;
 use domain::model_call::ModelCaller;
 use domain::privacy::PatternCounts;
 use domain::role::Classification;
@@ -22,7 +22,7 @@ pub struct Run {
     /// Privacy patterns that matched in the user's texts, if the tenant's rules warn about them.
     pub personal_data: PatternCounts,
     /// Ids under which its model and tool calls are recorded.
-    pub context: CallContext,
+    pub origin: CallOrigin,
     /// Message id of its answer, as sent in the events.
     pub answer_id: MessageId,
     pub agent: Agent,

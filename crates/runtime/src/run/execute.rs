@@ -44,7 +44,7 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<
 /// Appends the acknowledgement to the answer as a separate paragraph.
 fn acknowledge(ctx: RunContext<'_>, progress: &mut RunProgress, acknowledgement: &Acknowledgement) {
     let text = &acknowledgement.text;
-    progress.provenance.merge(&Provenance { class: text.classification(), sources: Sources::default() });
+    progress.provenance.merge(&Provenance { classification: text.classification(), sources: Sources::default() });
     ctx.log.merge_provenance(&progress.provenance);
     progress.acknowledgement_start = Some(progress.answer.text().len());
     let separator = if progress.answer.text().is_empty() { "" } else { "\n\n" };
@@ -82,7 +82,7 @@ async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<Finis
         }
         let content = progress.answer.text()[reply_start..].to_owned();
         let message = PromptMessage::Assistant { content, tool_calls: tool_calls.clone() };
-        state.transcript.push(Classified::new(message, progress.provenance.class));
+        state.transcript.push(Classified::new(message, progress.provenance.classification));
         execute_calls(ctx, progress, &mut state, RequestedCalls { calls: tool_calls, min_prompt_tokens }).await?;
     }
 }

@@ -180,7 +180,7 @@ pub fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) ->
     let entry = |CompletedCall { tier, call }| LedgerEntry {
         id: ModelCallId::from_uuid(ports.ids.uuid()),
         ended_at: at,
-        context: run.context,
+        origin: run.origin,
         tier: Some(tier),
         // The extractive answerer costs nothing.
         counts_towards_budget: ports.model.is_generative(),

@@ -117,7 +117,7 @@ pub async fn stream_reply(
 /// Builds the model request, and adds the prompt to the provenance of the answer.
 fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request: FittedRequest) -> ChatRequest {
     let FittedRequest { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted_request;
-    progress.provenance.merge(&Provenance { class: prompt.classification(), sources });
+    progress.provenance.merge(&Provenance { classification: prompt.classification(), sources });
     ctx.log.merge_provenance(&progress.provenance);
     let agent = &ctx.run.agent;
     let mut options = agent.options.clone();

@@ -8,7 +8,7 @@ use super::tool_calls::{include_surroundings, tool_status};
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::TokenBudget;
 use crate::search::{rag_search_call, retrieval_from_result, run_search};
-use domain::ledger::CallContext;
+use domain::ledger::CallOrigin;
 use domain::run::RunEvent;
 use domain::search::{Hit, Retrieval};
 use domain::tool::{ToolCall, ToolName};
@@ -18,7 +18,7 @@ use tools::gateway::CallAdmission;
 /// Maximum number of passages that are used from a search without a good match.
 const MAX_WEAK_PASSAGES: usize = 4;
 /// Confidence of a search below which the extractive answerer says that the documents hold no answer. Chosen on the
-/// set `tests/verdict/tuned.json`.
+/// set `tests/answerability/tuned.json`.
 const MIN_NEAREST_CONFIDENCE: f32 = 0.11;
 /// Call id of the search in the events and the audit log.
 pub const CALL_ID: &str = "retrieval";
@@ -65,15 +65,15 @@ async fn call_search(
 
 /// Searches for a query that was not known when the turn was stored: intent and outcome are recorded separately.
 async fn invoke_search(ctx: RunContext<'_>, search: &DocumentSearch, query: &str) -> Result<Retrieval, ToolError> {
-    let call = automatic_search(search, query, ctx.run.context);
+    let call = automatic_search(search, query, ctx.run.origin);
     retrieval_from_result(ctx.ports.tools.invoke(&ctx.run.permit, call).await?)
 }
 
 /// Returns the call of the automatic search for `query`.
-pub fn automatic_search(search: &DocumentSearch, query: &str, context: CallContext) -> ToolCall {
+pub fn automatic_search(search: &DocumentSearch, query: &str, origin: CallOrigin) -> ToolCall {
     let mut call = rag_search_call(CALL_ID, query, search.top_k, &search.filters);
     include_surroundings(&mut call.arguments);
-    ToolCall { context, ..call }
+    ToolCall { origin, ..call }
 }
 
 /// Adds the passages that the model may see and that fit into the prompt. The extractive answerer has no prompt, so all

@@ -88,7 +88,7 @@ impl Runner {
         let events = log.read(0);
         let runner = self.clone();
         let task = async move {
-            let conversation = run.context.conversation.filter(|_| log.can_be_replayed());
+            let conversation = run.origin.conversation.filter(|_| log.can_be_replayed());
             let write = async {
                 if let (Some(shared), Some(conversation)) = (&runner.shared, conversation) {
                     write_events(shared, &run, conversation, &log).await;
@@ -205,7 +205,7 @@ mod tests {
     use domain::conversation::MessageStatus;
     use domain::decision::RefusalCode;
     use domain::ids::{RunId, TenantId};
-    use domain::ledger::CallContext;
+    use domain::ledger::CallOrigin;
     use domain::model::{ChatDelta, ChatOptions, ChatStream, ModelTier};
     use domain::model_call::{MicroCost, ServedBy};
     use domain::page::PageRequest;
@@ -357,7 +357,7 @@ mod tests {
             permit: fixture.permit.clone(),
             caller: model_access::caller(fixture.permit.scope(), &TenantSettings::default()),
             personal_data: PatternCounts::default(),
-            context: CallContext { conversation: None, run: Some(id) },
+            origin: CallOrigin { conversation: None, run: Some(id) },
             answer_id: fixture.ports.ids.uuid().into(),
             agent: Agent {
                 tools: ToolSet::Assistant { platform: Vec::new(), client: Vec::new() },
@@ -410,7 +410,7 @@ mod tests {
         assert_eq!(stored, [StoredRecord { status: MessageStatus::Complete, text: "FV-2003.".to_owned() }]);
         let ledger = fixture.store.ledger(fixture.permit.scope().tenant());
         assert_eq!(ledger.len(), 1);
-        assert_eq!(ledger[0].1.context.conversation, None);
+        assert_eq!(ledger[0].1.origin.conversation, None);
         let page = PageRequest::default();
         let rows = fixture.store.read(fixture.permit.scope(), &AuditFilter::default(), &page).await.expect("in memory");
         let outcome = rows.items.iter().find(|row| row.event_type == "chat.response").expect("an outcome");

@@ -81,7 +81,7 @@ pub async fn current_classification(
     provenance: &Provenance,
 ) -> Result<Classification, StoreError> {
     let classifications = current_classifications(tx, provenance.sources.documents()).await?;
-    Ok(provenance.class.max(provenance.sources.current_classification(&classifications)))
+    Ok(provenance.classification.max(provenance.sources.current_classification(&classifications)))
 }
 
 fn forbidden(code: RefusalCode, detail: &str) -> Problem {

@@ -45,7 +45,7 @@ async fn invoke(ctx: RunContext<'_>, requested_call: &ModelToolCall) -> Result<C
         include_surroundings(&mut arguments);
     }
     let (call_id, name) = (requested_call.id.clone(), requested_call.name.clone());
-    let call = ToolCall { call_id, name, arguments, context: ctx.run.context };
+    let call = ToolCall { call_id, name, arguments, origin: ctx.run.origin };
     ctx.ports.tools.invoke(&ctx.run.permit, call).await
 }
 

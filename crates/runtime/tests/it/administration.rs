@@ -1,6 +1,6 @@
 //! Administration of users.
 
-use crate::support::Plant;
+use crate::support::Fixture;
 use domain::command::UpdateUser;
 use domain::error::{Classify as _, ErrorKind};
 use domain::role::Role;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 #[tokio::test]
 async fn an_admin_can_change_other_users_but_not_themselves() {
-    let plant = Plant::new().await;
-    let store = Arc::new(plant.store.clone());
+    let fixture = Fixture::new().await;
+    let store = Arc::new(fixture.store.clone());
     let issuer = "https://issuer.test".to_owned();
-    let service = AdministrationService::new(store.clone(), store, plant.clock.clone(), plant.ids.clone(), issuer);
+    let service = AdministrationService::new(store.clone(), store, fixture.clock.clone(), fixture.ids.clone(), issuer);
     let demote = |user: Option<domain::ids::UserId>| UpdateUser {
         id: user.expect("a user's scope"),
         role: Some(Role::Viewer),
@@ -21,8 +21,8 @@ async fn an_admin_can_change_other_users_but_not_themselves() {
         grants: None,
         is_active: None,
     };
-    let demote_other = plant.authorize(&plant.ada, Role::Admin, demote(plant.bob.user())).await;
+    let demote_other = fixture.authorize(&fixture.ada, Role::Admin, demote(fixture.bob.user())).await;
     assert_eq!(service.execute(demote_other).await.map(|changed| changed.after.role).ok(), Some(Role::Viewer));
-    let demote_self = plant.authorize(&plant.ada, Role::Admin, demote(plant.ada.user())).await;
+    let demote_self = fixture.authorize(&fixture.ada, Role::Admin, demote(fixture.ada.user())).await;
     assert_eq!(service.execute(demote_self).await.err().map(|error| error.kind()), Some(ErrorKind::Conflict));
 }

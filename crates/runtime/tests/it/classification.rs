@@ -3,7 +3,7 @@
 
 use crate::support::model::Step::{Call, Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
-use crate::support::{Plant, event_names};
+use crate::support::{Fixture, event_names};
 use domain::command::{Branches, GetConversation, ResumeRun, RetrievalMode};
 use domain::document::DocumentPatch;
 use domain::error::{Classify as _, ErrorKind};
@@ -36,24 +36,25 @@ fn sent_text(request: &ChatRequest) -> String {
 }
 
 /// Returns the messages of the conversation as Ada sees them with this role. The clearance of a viewer is `internal`.
-async fn read_as(plant: &Plant, role: Role) -> Vec<domain::conversation::Message> {
-    let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
-    let command =
-        plant.authorize(&plant.ada, role, GetConversation { id: plant.conversation, branches: Branches::Active }).await;
+async fn read_as(fixture: &Fixture, role: Role) -> Vec<domain::conversation::Message> {
+    let service = ConversationService::new(Arc::new(fixture.store.clone()), fixture.clock.clone(), fixture.ids.clone());
+    let command = fixture
+        .authorize(&fixture.ada, role, GetConversation { id: fixture.conversation, branches: Branches::Active })
+        .await;
     service.execute(command).await.expect("her own").messages
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_has_the_classification_of_its_sources_and_is_withheld_from_readers_with_a_lower_clearance() {
-    let plant = Plant::new().await;
-    let (_, hit) = plant.create_document(Classification::Confidential, SECRET).await;
-    let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish], vec![Text("Yes."), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
-    plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
+    let fixture = Fixture::new().await;
+    let (_, hit) = fixture.create_document(Classification::Confidential, SECRET).await;
+    let model = fixture.model([vec![Text("FV-2003 closes [1]."), Finish], vec![Text("Yes."), Finish]]);
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
+    fixture.ask(&chat, QUESTION, RetrievalMode::Always).await;
     // Based on the previous answer, without a new search.
-    plant.ask(&chat, "Are you sure of that?", RetrievalMode::Never).await;
+    fixture.ask(&chat, "Are you sure of that?", RetrievalMode::Never).await;
 
-    let messages = read_as(&plant, Role::User).await;
+    let messages = read_as(&fixture, Role::User).await;
     let classifications: Vec<_> = messages.iter().map(|message| message.classification).collect();
     let confidential = Classification::Confidential;
     assert_eq!(classifications, [Classification::Internal, confidential, Classification::Internal, confidential]);
@@ -61,62 +62,64 @@ async fn an_answer_has_the_classification_of_its_sources_and_is_withheld_from_re
         messages.iter().all(|message| !message.withheld) && !messages[1].citations.is_empty(),
         "visible with a sufficient clearance"
     );
-    let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
-    let conversation = tx.conversations().get(plant.conversation).await.expect("in memory").expect("there");
+    let mut tx = fixture.store.begin(&fixture.ada).await.expect("in memory");
+    let conversation = tx.conversations().get(fixture.conversation).await.expect("in memory").expect("there");
     assert_eq!(conversation.classification, confidential);
     drop(tx);
 
-    let viewer_messages = read_as(&plant, Role::Viewer).await;
+    let viewer_messages = read_as(&fixture, Role::Viewer).await;
     for answer in [&viewer_messages[1], &viewer_messages[3]] {
         assert!(answer.withheld && answer.content.is_empty() && answer.citations.is_empty(), "{answer:?}");
     }
     assert_eq!(viewer_messages[0].content, QUESTION, "the user's own messages stay visible");
 }
 
-async fn set_classification(plant: &Plant, id: DocumentId, classification: Classification) {
+async fn set_classification(fixture: &Fixture, id: DocumentId, classification: Classification) {
     let patch = DocumentPatch { classification: Some(classification), ..Default::default() };
-    let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
+    let mut tx = fixture.store.begin(&fixture.ada).await.expect("in memory");
     tx.documents().update(id, &patch, domain::time::Timestamp::UNIX_EPOCH).await.expect("in memory");
     tx.commit().await.expect("in memory");
 }
 
 #[tokio::test(start_paused = true)]
 async fn raising_the_classification_of_a_document_hides_the_answers_that_cite_it() {
-    let plant = Plant::new().await;
-    let (document, hit) = plant.create_document(Classification::Internal, SECRET).await;
-    let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish]]);
-    plant.ask(&plant.chat(&model, &ScriptedTools::returning_hits(vec![hit])), QUESTION, RetrievalMode::Always).await;
-    assert!(!read_as(&plant, Role::Viewer).await[1].withheld, "visible before the change");
-    set_classification(&plant, document.id, Classification::Restricted).await;
-    assert!(read_as(&plant, Role::Viewer).await[1].withheld);
-    assert!(!read_as(&plant, Role::User).await[1].withheld);
+    let fixture = Fixture::new().await;
+    let (document, hit) = fixture.create_document(Classification::Internal, SECRET).await;
+    let model = fixture.model([vec![Text("FV-2003 closes [1]."), Finish]]);
+    fixture
+        .ask(&fixture.chat(&model, &ScriptedTools::returning_hits(vec![hit])), QUESTION, RetrievalMode::Always)
+        .await;
+    assert!(!read_as(&fixture, Role::Viewer).await[1].withheld, "visible before the change");
+    set_classification(&fixture, document.id, Classification::Restricted).await;
+    assert!(read_as(&fixture, Role::Viewer).await[1].withheld);
+    assert!(!read_as(&fixture, Role::User).await[1].withheld);
 }
 
 /// All sources of an answer count, even if they are not cited or are deleted later.
 #[tokio::test(start_paused = true)]
 async fn raising_the_classification_of_an_uncited_or_deleted_source_also_hides_the_answer() {
-    let plant = Plant::new().await;
-    let (document, hit) = plant.create_document(Classification::Internal, SECRET).await;
-    let model = plant.model([vec![Text("FV-2003 closes."), Finish], vec![Text("Quite sure."), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
-    plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
+    let fixture = Fixture::new().await;
+    let (document, hit) = fixture.create_document(Classification::Internal, SECRET).await;
+    let model = fixture.model([vec![Text("FV-2003 closes."), Finish], vec![Text("Quite sure."), Finish]]);
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
+    fixture.ask(&chat, QUESTION, RetrievalMode::Always).await;
     // Based on the previous answer, which lists its sources.
-    plant.ask(&chat, "Are you sure of that?", RetrievalMode::Never).await;
-    let messages = read_as(&plant, Role::Viewer).await;
+    fixture.ask(&chat, "Are you sure of that?", RetrievalMode::Never).await;
+    let messages = read_as(&fixture, Role::Viewer).await;
     assert!(
         messages[1].citations.is_empty() && !messages[1].withheld && !messages[3].withheld,
         "visible before the change"
     );
-    set_classification(&plant, document.id, Classification::Restricted).await;
+    set_classification(&fixture, document.id, Classification::Restricted).await;
     for deleted in [false, true] {
         if deleted {
-            let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
+            let mut tx = fixture.store.begin(&fixture.ada).await.expect("in memory");
             tx.documents().delete(document.id).await.expect("in memory").expect("there");
             tx.commit().await.expect("in memory");
         }
-        let messages = read_as(&plant, Role::Viewer).await;
+        let messages = read_as(&fixture, Role::Viewer).await;
         assert!(messages[1].withheld && messages[3].withheld, "deleted: {deleted}");
-        assert!(!read_as(&plant, Role::User).await[1].withheld, "deleted: {deleted}");
+        assert!(!read_as(&fixture, Role::User).await[1].withheld, "deleted: {deleted}");
     }
 }
 
@@ -124,8 +127,8 @@ async fn raising_the_classification_of_an_uncited_or_deleted_source_also_hides_t
 /// classification.
 #[tokio::test(start_paused = true)]
 async fn a_memory_above_the_models_limit_is_not_in_the_prompt() {
-    let plant = Plant::new().await;
-    let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
+    let fixture = Fixture::new().await;
+    let mut tx = fixture.store.begin(&fixture.ada).await.expect("in memory");
     for (n, (content, classification)) in
         [(SECRET, Classification::Confidential), ("works nights", Classification::Internal)].into_iter().enumerate()
     {
@@ -136,11 +139,11 @@ async fn a_memory_above_the_models_limit_is_not_in_the_prompt() {
         tx.memories().insert(&memory).await.expect("in memory");
     }
     tx.commit().await.expect("in memory");
-    let model = plant.model([vec![Text("x"), Finish], vec![Text("y"), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
+    let model = fixture.model([vec![Text("x"), Finish], vec![Text("y"), Finish]]);
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
     for (highest, is_sent) in [(Classification::Internal, false), (Classification::Restricted, true)] {
         *model.highest_classification.lock().expect("no panic under the lock") = highest;
-        plant.ask(&chat, QUESTION, RetrievalMode::Never).await;
+        fixture.ask(&chat, QUESTION, RetrievalMode::Never).await;
         let request = model.requests().pop().expect("a request");
         assert!(sent_text(&request).contains("works nights"), "the internal memory is sent");
         assert_eq!(sent_text(&request).contains(SECRET), is_sent, "{highest}");
@@ -150,27 +153,27 @@ async fn a_memory_above_the_models_limit_is_not_in_the_prompt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_question_above_what_the_model_may_see_is_not_asked() {
-    let plant = Plant::new().await;
-    let model = plant.model([vec![Text("x"), Finish]]);
+    let fixture = Fixture::new().await;
+    let model = fixture.model([vec![Text("x"), Finish]]);
     *model.highest_classification.lock().expect("no panic under the lock") = Classification::Public;
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
-    let refused = plant.send(&chat, QUESTION, RetrievalMode::Never).await;
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
+    let refused = fixture.send(&chat, QUESTION, RetrievalMode::Never).await;
     assert!(matches!(refused, Err(RuntimeError::AboveModelClassification)));
     assert!(model.requests().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_model_of_a_demoted_user_does_not_see_what_the_user_may_no_longer_see() {
-    let plant = Plant::new().await;
-    let (_, hit) = plant.create_document(Classification::Confidential, SECRET).await;
-    let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish], vec![Text("x"), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
-    plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
+    let fixture = Fixture::new().await;
+    let (_, hit) = fixture.create_document(Classification::Confidential, SECRET).await;
+    let model = fixture.model([vec![Text("FV-2003 closes [1]."), Finish], vec![Text("x"), Finish]]);
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
+    fixture.ask(&chat, QUESTION, RetrievalMode::Always).await;
     assert!(sent_text(&model.requests()[0]).contains(SECRET), "visible before the demotion");
-    let command = plant.message_command("And what did you say before?", RetrievalMode::Never);
-    let command = plant.authorize(&plant.ada, Role::Viewer, command).await;
+    let command = fixture.message_command("And what did you say before?", RetrievalMode::Never);
+    let command = fixture.authorize(&fixture.ada, Role::Viewer, command).await;
     let _events: Vec<_> = chat.execute(command).await.expect("a run").collect().await;
-    plant.wait_for_runs().await;
+    fixture.wait_for_runs().await;
     let sent = sent_text(&model.requests()[1]);
     assert!(sent.contains(QUESTION) && !sent.contains("FV-2003"), "{sent}");
     assert_eq!(model.requests()[1].prompt.classification(), Classification::Internal);
@@ -178,14 +181,14 @@ async fn the_model_of_a_demoted_user_does_not_see_what_the_user_may_no_longer_se
 
 #[tokio::test(start_paused = true)]
 async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is_degraded() {
-    let plant = Plant::new().await;
-    let (document, hit) = plant.create_document(Classification::Confidential, SECRET).await;
+    let fixture = Fixture::new().await;
+    let (document, hit) = fixture.create_document(Classification::Confidential, SECRET).await;
     let id = document.id.to_string();
-    let (_, internal_hit) = plant.create_document(Classification::Internal, "Wear gloves.").await;
-    let cleared_model = plant.model([vec![Text("FV-2003 closes [1]."), Finish]]);
-    plant
+    let (_, internal_hit) = fixture.create_document(Classification::Internal, "Wear gloves.").await;
+    let cleared_model = fixture.model([vec![Text("FV-2003 closes [1]."), Finish]]);
+    fixture
         .ask(
-            &plant.chat(&cleared_model, &ScriptedTools::returning_hits(vec![hit.clone()])),
+            &fixture.chat(&cleared_model, &ScriptedTools::returning_hits(vec![hit.clone()])),
             QUESTION,
             RetrievalMode::Always,
         )
@@ -193,7 +196,7 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
 
     // From here on, history, retrieval and both kinds of tool results contain confidential text. The first call
     // rewrites the question for the search.
-    let limited_model = plant.model([
+    let limited_model = fixture.model([
         vec![Text("Which valve closes after that?"), Finish],
         vec![Call { id: "a", name: "rag_search", arguments: "{\"query\":\"x\"}" }, Finish],
         vec![Call { id: "b", name: "document_read", arguments: "{}" }, Finish],
@@ -219,7 +222,7 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
             }),
         })
     });
-    let events = plant.ask(&plant.chat(&limited_model, &tools), "And then?", RetrievalMode::Always).await;
+    let events = fixture.ask(&fixture.chat(&limited_model, &tools), "And then?", RetrievalMode::Always).await;
     let Some(RunEvent::Finished(summary)) = events.last() else { panic!("no end: {:?}", event_names(&events)) };
     assert!(summary.degraded && summary.omitted_count >= 4, "{summary:?}");
     let requests = limited_model.requests();
@@ -231,31 +234,34 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
         assert!(at == 0 || sent.contains("left out because it is classified"), "{sent}");
     }
     assert!(sent_text(&requests[1]).contains("Wear gloves."), "permitted content is sent");
-    assert_eq!(plant.answer().await.classification, Classification::Internal);
+    assert_eq!(fixture.answer().await.classification, Classification::Internal);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tenant_can_lower_the_classification_limit_of_its_models() {
-    let plant = Plant::new().await;
-    let (_, hit) = plant.create_document(Classification::Confidential, SECRET).await;
+    let fixture = Fixture::new().await;
+    let (_, hit) = fixture.create_document(Classification::Confidential, SECRET).await;
     let settings = TenantSettings { model_classification: Some(Classification::Internal), ..Default::default() };
-    plant.store.set_settings(plant.ada.tenant(), settings).await.expect("in memory");
-    let model = plant.model([vec![Text("x"), Finish]]);
-    plant.ask(&plant.chat(&model, &ScriptedTools::returning_hits(vec![hit])), QUESTION, RetrievalMode::Always).await;
+    fixture.store.set_settings(fixture.ada.tenant(), settings).await.expect("in memory");
+    let model = fixture.model([vec![Text("x"), Finish]]);
+    fixture
+        .ask(&fixture.chat(&model, &ScriptedTools::returning_hits(vec![hit])), QUESTION, RetrievalMode::Always)
+        .await;
     assert!(!sent_text(&model.requests()[0]).contains("FV-2003"));
-    assert_eq!(plant.answer().await.classification, Classification::Internal, "the classification of the question");
+    assert_eq!(fixture.answer().await.classification, Classification::Internal, "the classification of the question");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_above_the_clearance_is_not_resumed() {
-    let plant = Plant::new().await;
-    let (_, hit) = plant.create_document(Classification::Confidential, SECRET).await;
-    let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
-    let events = plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
+    let fixture = Fixture::new().await;
+    let (_, hit) = fixture.create_document(Classification::Confidential, SECRET).await;
+    let model = fixture.model([vec![Text("FV-2003 closes [1]."), Finish]]);
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
+    let events = fixture.ask(&chat, QUESTION, RetrievalMode::Always).await;
     let RunEvent::Started { run_id, .. } = events[0] else { panic!("no start") };
-    let resume =
-        async |role| chat.execute(plant.authorize(&plant.ada, role, ResumeRun { run: run_id, after: 0 }).await).await;
+    let resume = async |role| {
+        chat.execute(fixture.authorize(&fixture.ada, role, ResumeRun { run: run_id, after: 0 }).await).await
+    };
     assert!(resume(Role::User).await.is_ok(), "allowed with a sufficient clearance");
     let error = resume(Role::Viewer).await.err().expect("refused");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
@@ -264,48 +270,48 @@ async fn a_run_above_the_clearance_is_not_resumed() {
 /// The log of a run contains the old classification of its sources. What counts is the current one.
 #[tokio::test(start_paused = true)]
 async fn a_run_is_not_resumed_once_its_sources_are_classified_higher() {
-    let plant = Plant::new().await;
-    let (document, hit) = plant.create_document(Classification::Internal, SECRET).await;
-    let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
-    let events = plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
+    let fixture = Fixture::new().await;
+    let (document, hit) = fixture.create_document(Classification::Internal, SECRET).await;
+    let model = fixture.model([vec![Text("FV-2003 closes [1]."), Finish]]);
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
+    let events = fixture.ask(&chat, QUESTION, RetrievalMode::Always).await;
     let RunEvent::Started { run_id, .. } = events[0] else { panic!("no start") };
     let resume = async || {
-        chat.execute(plant.authorize(&plant.ada, Role::Viewer, ResumeRun { run: run_id, after: 0 }).await).await
+        chat.execute(fixture.authorize(&fixture.ada, Role::Viewer, ResumeRun { run: run_id, after: 0 }).await).await
     };
     assert!(resume().await.is_ok(), "allowed before the change");
-    set_classification(&plant, document.id, Classification::Restricted).await;
+    set_classification(&fixture, document.id, Classification::Restricted).await;
     let error = resume().await.err().expect("refused");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
 }
 
 /// Starts an answer that hangs after its first words, and applies `change`. Returns the last event and the time until
 /// it arrived.
-async fn last_event_after(change: impl AsyncFnOnce(&Plant)) -> (RunEvent, Duration) {
-    let plant = Plant::new().await;
-    let (_, hit) = plant.create_document(Classification::Confidential, SECRET).await;
-    let model = plant.model([vec![Text("FV-2003"), Hang]]);
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
-    let mut events = plant.send(&chat, QUESTION, RetrievalMode::Always).await.expect("a run");
+async fn last_event_after(change: impl AsyncFnOnce(&Fixture)) -> (RunEvent, Duration) {
+    let fixture = Fixture::new().await;
+    let (_, hit) = fixture.create_document(Classification::Confidential, SECRET).await;
+    let model = fixture.model([vec![Text("FV-2003"), Hang]]);
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
+    let mut events = fixture.send(&chat, QUESTION, RetrievalMode::Always).await.expect("a run");
     while !matches!(events.next().await.expect("goes on").event, RunEvent::Delta { .. }) {}
-    change(&plant).await;
+    change(&fixture).await;
     let started = tokio::time::Instant::now();
     let mut last = events.next().await.expect("an end").event;
     while let Some(next) = events.next().await {
         last = next.event;
     }
-    plant.wait_for_runs().await;
-    let outcome = plant.turn_outcome().await;
+    fixture.wait_for_runs().await;
+    let outcome = fixture.turn_outcome().await;
     assert_eq!(outcome.result_status.as_deref(), Some("denied"));
     assert!(outcome.metadata["reason"].is_string(), "{}", outcome.metadata);
-    assert_eq!(plant.answer().await.content, "FV-2003", "the partial answer is stored");
+    assert_eq!(fixture.answer().await.content, "FV-2003", "the partial answer is stored");
     (last, started.elapsed())
 }
 
-async fn change_ada(plant: &Plant, patch: UserPatch) {
-    let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
+async fn change_ada(fixture: &Fixture, patch: UserPatch) {
+    let mut tx = fixture.store.begin(&fixture.ada).await.expect("in memory");
     tx.users()
-        .update(plant.ada.user().expect("a user"), patch, plant.clock.now())
+        .update(fixture.ada.user().expect("a user"), patch, fixture.clock.now())
         .await
         .expect("in memory")
         .expect("there");
@@ -314,18 +320,18 @@ async fn change_ada(plant: &Plant, patch: UserPatch) {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_ends_soon_after_its_user_or_tenant_is_disabled_or_the_users_clearance_is_lowered() {
-    let disabled = async |plant: &Plant| {
-        change_ada(plant, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
+    let disabled = async |fixture: &Fixture| {
+        change_ada(fixture, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
     };
-    let demoted = async |plant: &Plant| {
-        change_ada(plant, UserPatch { role: Some(Role::Viewer), ..UserPatch::default() }).await;
+    let demoted = async |fixture: &Fixture| {
+        change_ada(fixture, UserPatch { role: Some(Role::Viewer), ..UserPatch::default() }).await;
     };
-    let suspended = async |plant: &Plant| {
+    let suspended = async |fixture: &Fixture| {
         use domain::ports::TenantDirectory as _;
         let inactive = domain::ports::TenantPatch { is_active: Some(false), ..Default::default() };
-        plant
+        fixture
             .store
-            .update_tenant(plant.ada.tenant(), inactive, &domain::tenant_change::ChangedBy::default())
+            .update_tenant(fixture.ada.tenant(), inactive, &domain::tenant_change::ChangedBy::default())
             .await
             .expect("in memory");
     };

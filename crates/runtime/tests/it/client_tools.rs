@@ -6,7 +6,7 @@
     reason = "a failed expectation fails the test; clippy exempts only #[test] functions, not helpers"
 )]
 
-use crate::support::Plant;
+use crate::support::Fixture;
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Call, Finish, Text};
 use crate::support::tools::{ScriptedTools, retrieval_result};
@@ -55,17 +55,17 @@ fn request_after_tool_round() -> AskAssistant {
 
 /// The events of a turn, and the number of client tools that were left out.
 struct Turn {
-    left_out_tools: u32,
+    omitted_tools: u32,
     events: Vec<RunEvent>,
 }
 
 impl Turn {
-    async fn run(plant: &Plant, chat: &ChatService, command: AskAssistant) -> Self {
-        let command = plant.authorize(&plant.ada, Role::User, command).await;
-        let AssistantRun { events, left_out_tools, .. } = chat.execute(command).await.expect("a run");
+    async fn run(fixture: &Fixture, chat: &ChatService, command: AskAssistant) -> Self {
+        let command = fixture.authorize(&fixture.ada, Role::User, command).await;
+        let AssistantRun { events, omitted_tools, .. } = chat.execute(command).await.expect("a run");
         let events = events.map(|numbered| numbered.event).collect().await;
-        plant.wait_for_runs().await;
-        Self { left_out_tools, events }
+        fixture.wait_for_runs().await;
+        Self { omitted_tools, events }
     }
 
     fn summary(&self) -> &RunSummary {
@@ -80,14 +80,14 @@ fn offered_tools(model: &ScriptedModel, request: usize) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn the_run_executes_calls_of_platform_tools_and_ends_with_a_call_of_a_client_tool() {
-    let plant = Plant::new().await;
+    let fixture = Fixture::new().await;
     let platform_call = Call { id: "1", name: "rag_search", arguments: r#"{"query":"time"}"# };
     let client_call = Call { id: "2", name: "clock", arguments: "{}" };
-    let model = plant
+    let model = fixture
         .model([vec![platform_call.clone(), Finish], vec![Text("Let me see."), platform_call, client_call, Finish]]);
     let tools = ScriptedTools::new(|_| Ok(retrieval_result(Vec::new())));
-    let turn = Turn::run(&plant, &plant.chat(&model, &tools), request(vec![tool("clock")])).await;
-    assert_eq!((turn.left_out_tools, tools.calls().len()), (0, 1), "the second platform call is not executed");
+    let turn = Turn::run(&fixture, &fixture.chat(&model, &tools), request(vec![tool("clock")])).await;
+    assert_eq!((turn.omitted_tools, tools.calls().len()), (0, 1), "the second platform call is not executed");
     assert!(
         offered_tools(&model, 0).contains(&"clock".to_owned())
             && offered_tools(&model, 0).contains(&"rag_search".to_owned())
@@ -108,10 +108,10 @@ async fn the_run_executes_calls_of_platform_tools_and_ends_with_a_call_of_a_clie
 
 #[tokio::test(start_paused = true)]
 async fn tool_results_follow_the_question_between_tags_and_are_classified_as_the_clearance() {
-    let plant = Plant::new().await;
-    let model = plant.model([vec![Text("Noon."), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
-    Turn::run(&plant, &chat, request_after_tool_round()).await;
+    let fixture = Fixture::new().await;
+    let model = fixture.model([vec![Text("Noon."), Finish]]);
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
+    Turn::run(&fixture, &chat, request_after_tool_round()).await;
     let sent = &model.requests()[0];
     assert_eq!(sent.prompt.classification(), Classification::Restricted, "as her clearance");
     let [
@@ -129,12 +129,12 @@ async fn tool_results_follow_the_question_between_tags_and_are_classified_as_the
 
 #[tokio::test(start_paused = true)]
 async fn a_model_that_may_not_see_results_is_not_offered_the_tools() {
-    let plant = Plant::new().await;
-    let model = plant.model([vec![Text("I cannot tell."), Finish]]);
+    let fixture = Fixture::new().await;
+    let model = fixture.model([vec![Text("I cannot tell."), Finish]]);
     *model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
-    let turn = Turn::run(&plant, &chat, request_after_tool_round()).await;
-    assert_eq!((turn.left_out_tools, turn.summary().omitted_count), (1, 1));
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
+    let turn = Turn::run(&fixture, &chat, request_after_tool_round()).await;
+    assert_eq!((turn.omitted_tools, turn.summary().omitted_count), (1, 1));
     assert!(!offered_tools(&model, 0).contains(&"clock".to_owned()));
     let sent = model.requests().remove(0);
     assert!(!format!("{:?}", sent.prompt.content()).contains("12:00"), "{sent:?}");
@@ -143,14 +143,14 @@ async fn a_model_that_may_not_see_results_is_not_offered_the_tools() {
 
 #[tokio::test(start_paused = true)]
 async fn client_tools_are_left_out_if_named_like_platform_tools_or_with_the_extractive_answerer() {
-    let plant = Plant::new().await;
-    let model = plant.model([vec![Text("Noon."), Finish], vec![Text("Noon."), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
-    let turn = Turn::run(&plant, &chat, request(vec![tool("rag_search"), tool("clock")])).await;
-    assert_eq!(turn.left_out_tools, 1);
+    let fixture = Fixture::new().await;
+    let model = fixture.model([vec![Text("Noon."), Finish], vec![Text("Noon."), Finish]]);
+    let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
+    let turn = Turn::run(&fixture, &chat, request(vec![tool("rag_search"), tool("clock")])).await;
+    assert_eq!(turn.omitted_tools, 1);
     assert_eq!(offered_tools(&model, 0).iter().filter(|name| *name == "rag_search").count(), 1, "the platform's");
     model.is_generative.store(false, Ordering::Relaxed);
-    let turn = Turn::run(&plant, &chat, request(vec![tool("clock"), tool("calendar")])).await;
-    assert_eq!((turn.left_out_tools, offered_tools(&model, 1)), (2, Vec::new()));
+    let turn = Turn::run(&fixture, &chat, request(vec![tool("clock"), tool("calendar")])).await;
+    assert_eq!((turn.omitted_tools, offered_tools(&model, 1)), (2, Vec::new()));
     assert_eq!(Arc::clone(&model).requests()[1].options.tool_choice, None);
 }

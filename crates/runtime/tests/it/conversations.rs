@@ -1,6 +1,6 @@
 //! Reading conversations.
 
-use crate::support::Plant;
+use crate::support::Fixture;
 use crate::support::model::Step::{Finish, Text};
 use crate::support::tools::ScriptedTools;
 use domain::command::{Branches, GetConversation, RetrievalMode};
@@ -11,18 +11,18 @@ use std::sync::Arc;
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_with_a_citation_above_a_lowered_clearance_is_withheld() {
-    let plant = Plant::new().await;
-    let internal_hit = plant.create_document(Classification::Internal, "Close FV-2003 first.").await.1;
-    let confidential_hit = plant.create_document(Classification::Confidential, "The bypass code is 7.").await.1;
-    let model = plant.model([vec![Text("Close FV-2003 first [1]. The bypass code is 7 [2]."), Finish]]);
+    let fixture = Fixture::new().await;
+    let internal_hit = fixture.create_document(Classification::Internal, "Close FV-2003 first.").await.1;
+    let confidential_hit = fixture.create_document(Classification::Confidential, "The bypass code is 7.").await.1;
+    let model = fixture.model([vec![Text("Close FV-2003 first [1]. The bypass code is 7 [2]."), Finish]]);
     let tools = ScriptedTools::returning_hits(vec![internal_hit.clone(), confidential_hit.clone()]);
-    plant.ask(&plant.chat(&model, &tools), "Which valve?", RetrievalMode::Always).await;
+    fixture.ask(&fixture.chat(&model, &tools), "Which valve?", RetrievalMode::Always).await;
 
-    let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
+    let service = ConversationService::new(Arc::new(fixture.store.clone()), fixture.clock.clone(), fixture.ids.clone());
     let mut cited = Vec::new();
     for role in [Role::User, Role::Viewer] {
-        let command = plant
-            .authorize(&plant.ada, role, GetConversation { id: plant.conversation, branches: Branches::Active })
+        let command = fixture
+            .authorize(&fixture.ada, role, GetConversation { id: fixture.conversation, branches: Branches::Active })
             .await;
         let messages = service.execute(command).await.expect("her own").messages;
         cited.push(messages[1].citations.iter().map(|citation| citation.chunk_id).collect::<Vec<_>>());

@@ -4,7 +4,7 @@
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{self, Call, Finish, Hang, NoBackend, Text};
 use crate::support::tools::ScriptedTools;
-use crate::support::{Plant, event_names};
+use crate::support::{Fixture, event_names};
 use domain::command::RetrievalMode::Auto;
 use domain::model::{ModelTier, PromptMessage};
 use domain::model_call::CallStatus;
@@ -18,14 +18,14 @@ const GRADE: &str = "And which grade?";
 const QUERY_BY_RULES: &str = "which grade? oil C-410";
 
 /// Asks about the oil and then about its grade, and returns the events of the second turn.
-async fn ask(plant: &Plant, model: &Arc<ScriptedModel>, tools: &Arc<ScriptedTools>) -> Vec<RunEvent> {
-    let chat = plant.chat(model, tools);
-    plant.ask(&chat, OIL, Auto).await;
-    plant.ask(&chat, GRADE, Auto).await
+async fn ask(fixture: &Fixture, model: &Arc<ScriptedModel>, tools: &Arc<ScriptedTools>) -> Vec<RunEvent> {
+    let chat = fixture.chat(model, tools);
+    fixture.ask(&chat, OIL, Auto).await;
+    fixture.ask(&chat, GRADE, Auto).await
 }
 
-async fn tools(plant: &Plant, classification: Classification) -> Arc<ScriptedTools> {
-    ScriptedTools::returning_hits(vec![plant.create_document(classification, "The oil of C-410 is VG 46.").await.1])
+async fn tools(fixture: &Fixture, classification: Classification) -> Arc<ScriptedTools> {
+    ScriptedTools::returning_hits(vec![fixture.create_document(classification, "The oil of C-410 is VG 46.").await.1])
 }
 
 /// Returns the query of the search. Panics unless the event and the last tool call have the same one.
@@ -50,11 +50,11 @@ fn text(message: &PromptMessage) -> &str {
 
 #[tokio::test(start_paused = true)]
 async fn the_fast_model_rewrites_a_follow_up_in_one_call_without_tools() {
-    let plant = Plant::new().await;
+    let fixture = Fixture::new().await;
     let rewritten = vec![Text("\"Which grade of oil does C-410 take?\"\n"), Finish];
-    let model = plant.model([vec![Text("Yearly [1]."), Finish], rewritten, vec![Text("VG 46 [1]."), Finish]]);
-    let tools = tools(&plant, Classification::Internal).await;
-    let events = ask(&plant, &model, &tools).await;
+    let model = fixture.model([vec![Text("Yearly [1]."), Finish], rewritten, vec![Text("VG 46 [1]."), Finish]]);
+    let tools = tools(&fixture, Classification::Internal).await;
+    let events = ask(&fixture, &model, &tools).await;
     assert_eq!(searched_query(&events, &tools), "Which grade of oil does C-410 take?");
     assert_eq!(event_names(&events), ["started", "tool started", "tool finished", "delta", "cited", "finished"]);
 
@@ -68,12 +68,12 @@ async fn the_fast_model_rewrites_a_follow_up_in_one_call_without_tools() {
     for part in [OIL, "Yearly [1].", GRADE] {
         assert!(text(conversation).contains(part), "{conversation:?} lacks {part}");
     }
-    let calls = plant.ledger();
+    let calls = fixture.ledger();
     let tiers: Vec<_> = calls.iter().map(|entry| entry.tier).collect();
     assert_eq!(tiers, [Some(ModelTier::Heavy), Some(ModelTier::Fast), Some(ModelTier::Fast)]);
     assert!(calls.iter().all(|entry| entry.call.status == CallStatus::Ok), "{calls:?}");
     assert!(model.open_transactions().iter().all(|open| *open == 0), "{:?}", model.open_transactions());
-    assert_eq!(plant.answer().await.content, "VG 46 [1].");
+    assert_eq!(fixture.answer().await.content, "VG 46 [1].");
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,28 +87,29 @@ async fn the_rules_complete_a_follow_up_if_the_model_fails_hangs_or_returns_noth
         vec![Text("\n"), Finish],
     ];
     for script in scripts {
-        let plant = Plant::new().await;
+        let fixture = Fixture::new().await;
         let call_fails = !matches!(script.last(), Some(Finish));
-        let model = plant.model([vec![Text("Yearly [1]."), Finish], script.clone(), vec![Text("VG 46 [1]."), Finish]]);
-        let tools = tools(&plant, Classification::Internal).await;
-        let events = ask(&plant, &model, &tools).await;
+        let model =
+            fixture.model([vec![Text("Yearly [1]."), Finish], script.clone(), vec![Text("VG 46 [1]."), Finish]]);
+        let tools = tools(&fixture, Classification::Internal).await;
+        let events = ask(&fixture, &model, &tools).await;
         assert_eq!(searched_query(&events, &tools), QUERY_BY_RULES, "{script:?}");
-        let answer = plant.answer().await;
+        let answer = fixture.answer().await;
         assert_eq!((answer.content.as_str(), answer.degraded), ("VG 46 [1].", false), "{script:?}");
-        let rewrite = plant.ledger().remove(1);
+        let rewrite = fixture.ledger().remove(1);
         assert_eq!(rewrite.call.status == CallStatus::Error, call_fails, "{script:?}: {rewrite:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_standalone_question_is_searched_unchanged_and_without_another_call() {
-    let plant = Plant::new().await;
+    let fixture = Fixture::new().await;
     let answers = ["a [1].", "b [1].", "c [1]."].map(|answer| vec![Text(answer), Finish]);
-    let (model, tools) = (plant.model(answers), tools(&plant, Classification::Internal).await);
-    let chat = plant.chat(&model, &tools);
-    plant.ask(&chat, OIL, Auto).await;
+    let (model, tools) = (fixture.model(answers), tools(&fixture, Classification::Internal).await);
+    let chat = fixture.chat(&model, &tools);
+    fixture.ask(&chat, OIL, Auto).await;
     for question in ["Who signs the hot work permit?", "Which seal does P-610B have?"] {
-        let events = plant.ask(&chat, question, Auto).await;
+        let events = fixture.ask(&chat, question, Auto).await;
         assert_eq!(searched_query(&events, &tools), question);
     }
     assert_eq!(model.requests().len(), 3);
@@ -116,11 +117,11 @@ async fn a_standalone_question_is_searched_unchanged_and_without_another_call() 
 
 #[tokio::test(start_paused = true)]
 async fn no_answer_above_the_classification_of_the_question_reaches_the_rewriting_model() {
-    let plant = Plant::new().await;
+    let fixture = Fixture::new().await;
     let rewritten = vec![Text("Which grade of oil does C-410 take?"), Finish];
-    let model = plant.model([vec![Text("The code is 7 [1]."), Finish], rewritten, vec![Text("ok [1]."), Finish]]);
-    let tools = tools(&plant, Classification::Restricted).await;
-    ask(&plant, &model, &tools).await;
+    let model = fixture.model([vec![Text("The code is 7 [1]."), Finish], rewritten, vec![Text("ok [1]."), Finish]]);
+    let tools = tools(&fixture, Classification::Restricted).await;
+    ask(&fixture, &model, &tools).await;
     let rewrite = model.requests().remove(1);
     assert_eq!(rewrite.prompt.classification(), Classification::Internal);
     let shown = text(&rewrite.prompt.content()[1]).to_owned();
@@ -129,11 +130,11 @@ async fn no_answer_above_the_classification_of_the_question_reaches_the_rewritin
 
 #[tokio::test(start_paused = true)]
 async fn the_extractive_answerer_gets_the_completed_question() {
-    let plant = Plant::new().await;
-    let model = plant.model([vec![Text("Yearly [1]."), Finish], vec![Text("VG 46 [1]."), Finish]]);
+    let fixture = Fixture::new().await;
+    let model = fixture.model([vec![Text("Yearly [1]."), Finish], vec![Text("VG 46 [1]."), Finish]]);
     model.is_generative.store(false, Ordering::Relaxed);
-    let tools = tools(&plant, Classification::Internal).await;
-    let events = ask(&plant, &model, &tools).await;
+    let tools = tools(&fixture, Classification::Internal).await;
+    let events = ask(&fixture, &model, &tools).await;
     assert_eq!(searched_query(&events, &tools), QUERY_BY_RULES);
     let questions: Vec<_> = model.requests().into_iter().map(|request| request.question).collect();
     assert_eq!(questions, [OIL, QUERY_BY_RULES]);
@@ -141,10 +142,10 @@ async fn the_extractive_answerer_gets_the_completed_question() {
 
 #[tokio::test(start_paused = true)]
 async fn a_search_that_the_model_requests_also_reports_its_query() {
-    let plant = Plant::new().await;
+    let fixture = Fixture::new().await;
     let call = Call { id: "c1", name: "rag_search", arguments: r#"{"query":"oil grade C-410","surroundings":true}"# };
-    let model = plant.model([vec![call, Finish], vec![Text("VG 46 [1]."), Finish]]);
-    let tools = tools(&plant, Classification::Internal).await;
-    let events = plant.ask(&plant.chat(&model, &tools), "Hello", Auto).await;
+    let model = fixture.model([vec![call, Finish], vec![Text("VG 46 [1]."), Finish]]);
+    let tools = tools(&fixture, Classification::Internal).await;
+    let events = fixture.ask(&fixture.chat(&model, &tools), "Hello", Auto).await;
     assert_eq!(searched_query(&events, &tools), "oil grade C-410");
 }

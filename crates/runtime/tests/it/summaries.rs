@@ -1,6 +1,6 @@
 //! Long conversations: a model summarizes their beginning, and later prompts contain the summary in its place.
 
-use crate::support::Plant;
+use crate::support::Fixture;
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Finish, Text};
 use crate::support::tools::ScriptedTools;
@@ -25,15 +25,15 @@ fn long_question(turn: usize) -> String {
 }
 
 /// Five turns, after the last of which the history is summarized.
-async fn five_turns(plant: &Plant, chat: &ChatService) {
+async fn five_turns(fixture: &Fixture, chat: &ChatService) {
     for turn in 1..=5 {
-        plant.ask(chat, &long_question(turn), RetrievalMode::Never).await;
+        fixture.ask(chat, &long_question(turn), RetrievalMode::Never).await;
     }
 }
 
-fn scripted_model(plant: &Plant) -> Arc<ScriptedModel> {
+fn scripted_model(fixture: &Fixture) -> Arc<ScriptedModel> {
     let answers = (1..=5).map(|_| vec![Text("The torque is 60 Nm."), Finish]);
-    plant.model(answers.chain([vec![Text(SUMMARY), Finish], vec![Text("It is."), Finish]]))
+    fixture.model(answers.chain([vec![Text(SUMMARY), Finish], vec![Text("It is."), Finish]]))
 }
 
 fn user_texts(prompt: &[PromptMessage]) -> Vec<&str> {
@@ -48,10 +48,10 @@ fn user_texts(prompt: &[PromptMessage]) -> Vec<&str> {
 
 #[tokio::test(start_paused = true)]
 async fn the_beginning_of_a_long_conversation_is_summarized_for_later_turns() {
-    let plant = Plant::new().await;
-    let model = scripted_model(&plant);
-    let chat = plant.chat_with(&model, &ScriptedTools::returning_hits(Vec::new()), settings());
-    five_turns(&plant, &chat).await;
+    let fixture = Fixture::new().await;
+    let model = scripted_model(&fixture);
+    let chat = fixture.chat_with(&model, &ScriptedTools::returning_hits(Vec::new()), settings());
+    five_turns(&fixture, &chat).await;
 
     let requests = model.requests();
     let [_, _, _, _, _, summary_request] = &requests[..] else { panic!("{} requests", requests.len()) };
@@ -61,10 +61,10 @@ async fn the_beginning_of_a_long_conversation_is_summarized_for_later_turns() {
     assert!(task.starts_with("Task: summary.") && summary_request.tools.is_empty(), "{task}");
     assert!(input.contains("User: Turn 1:") && input.contains("Assistant: The torque is 60 Nm."), "{input}");
     assert!(!input.contains("Turn 5:"), "the newest turns stay as they are: {input}");
-    let covering: Vec<_> = plant.messages().await.into_iter().filter(|message| message.summary.is_some()).collect();
+    let covering: Vec<_> = fixture.messages().await.into_iter().filter(|message| message.summary.is_some()).collect();
     assert_eq!(covering.len(), 1, "{covering:?}");
 
-    plant.ask(&chat, "Is that sure?", RetrievalMode::Never).await;
+    fixture.ask(&chat, "Is that sure?", RetrievalMode::Never).await;
     let prompt = model.requests().pop().expect("a request").prompt;
     let texts = user_texts(prompt.content());
     assert!(texts[0].contains(SUMMARY), "{texts:?}");
@@ -78,19 +78,19 @@ async fn the_beginning_of_a_long_conversation_is_summarized_for_later_turns() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_on_another_branch_does_not_see_the_summary_of_messages_that_it_does_not_follow() {
-    let plant = Plant::new().await;
-    let model = scripted_model(&plant);
-    let chat = plant.chat_with(&model, &ScriptedTools::returning_hits(Vec::new()), settings());
-    five_turns(&plant, &chat).await;
-    let first_answer = plant.messages().await.into_iter().nth(1).expect("an answer");
+    let fixture = Fixture::new().await;
+    let model = scripted_model(&fixture);
+    let chat = fixture.chat_with(&model, &ScriptedTools::returning_hits(Vec::new()), settings());
+    five_turns(&fixture, &chat).await;
+    let first_answer = fixture.messages().await.into_iter().nth(1).expect("an answer");
     let question = TurnQuestion::New {
         message: MessageText::parse("Turn 2, edited").expect("a message"),
         at: BranchPoint::After(first_answer.id),
     };
-    let edit = SendMessage { question, ..plant.message_command("replaced", RetrievalMode::Never) };
-    let events = chat.execute(plant.authorize(&plant.ada, Role::User, edit).await).await.expect("a run");
+    let edit = SendMessage { question, ..fixture.message_command("replaced", RetrievalMode::Never) };
+    let events = chat.execute(fixture.authorize(&fixture.ada, Role::User, edit).await).await.expect("a run");
     events.collect::<Vec<_>>().await;
-    plant.wait_for_runs().await;
+    fixture.wait_for_runs().await;
     let prompt = model.requests().pop().expect("a request").prompt;
     let texts = user_texts(prompt.content());
     assert!(!texts.iter().any(|text| text.contains(SUMMARY)), "{texts:?}");
@@ -99,14 +99,14 @@ async fn a_turn_on_another_branch_does_not_see_the_summary_of_messages_that_it_d
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_summary_leaves_the_conversation_as_it_is() {
-    let plant = Plant::new().await;
+    let fixture = Fixture::new().await;
     let answers = (1..=5).map(|_| vec![Text("The torque is 60 Nm."), Finish]);
     let no_summary = || vec![Text("  "), Finish];
-    let model = plant.model(answers.chain([no_summary(), vec![Text("It is."), Finish], no_summary()]));
-    let chat = plant.chat_with(&model, &ScriptedTools::returning_hits(Vec::new()), settings());
-    five_turns(&plant, &chat).await;
-    assert!(plant.messages().await.iter().all(|message| message.summary.is_none()));
-    plant.ask(&chat, "Is that sure?", RetrievalMode::Never).await;
+    let model = fixture.model(answers.chain([no_summary(), vec![Text("It is."), Finish], no_summary()]));
+    let chat = fixture.chat_with(&model, &ScriptedTools::returning_hits(Vec::new()), settings());
+    five_turns(&fixture, &chat).await;
+    assert!(fixture.messages().await.iter().all(|message| message.summary.is_none()));
+    fixture.ask(&chat, "Is that sure?", RetrievalMode::Never).await;
     let [.., answer_request, _] = &model.requests()[..] else { panic!("too few requests") };
     assert!(user_texts(answer_request.prompt.content()).iter().any(|text| text.starts_with("Turn 5:")));
 }

@@ -2,7 +2,7 @@
 
 use super::arguments;
 use crate::error::ToolError;
-use crate::tool::{CallScope, Tool};
+use crate::tool::{Tool, ToolContext};
 use async_trait::async_trait;
 use domain::classified::Classified;
 use domain::document::DocumentFilter;
@@ -63,7 +63,7 @@ impl Tool for DocumentList {
         }
     }
 
-    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
+    async fn run(&self, context: ToolContext, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let to_tool_error = ToolError::store(ToolName::DocumentList);
         let filter = DocumentFilter {
             status: None,
@@ -71,8 +71,8 @@ impl Tool for DocumentList {
             doc_type: arguments.doc_type.map(ShortText::into_string),
         };
         let page = arguments.limit.and_then(|limit| PageRequest::new(limit, None)).unwrap_or_default();
-        let mut tx = self.store.begin(&call.tenant_scope).await.map_err(&to_tool_error)?;
-        let documents = tx.documents().list(&filter, call.clearance, &page).await.map_err(&to_tool_error)?;
+        let mut tx = self.store.begin(&context.tenant_scope).await.map_err(&to_tool_error)?;
+        let documents = tx.documents().list(&filter, context.clearance, &page).await.map_err(&to_tool_error)?;
         tx.commit().await.map_err(&to_tool_error)?;
         Ok(Classified::from_content(ToolResult::Documents(documents.items)))
     }

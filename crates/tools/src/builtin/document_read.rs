@@ -2,7 +2,7 @@
 
 use super::arguments;
 use crate::error::ToolError;
-use crate::tool::{CallScope, Tool};
+use crate::tool::{Tool, ToolContext};
 use async_trait::async_trait;
 use domain::classified::Classified;
 use domain::ids::DocumentId;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 /// Passages returned per call. With default chunk sizes this is up to 4,500 tokens for an embedding model with an input
 /// limit of 256, and up to 9,000 for one with a limit of 512 or more.
 const MAX_PASSAGES: u32 = 20;
+/// Maximum index of a passage: the database stores it as `integer`.
 const MAX_INDEX: u32 = i32::MAX as u32;
 
 /// Returns the passages of one document in order, page by page.
@@ -61,18 +62,18 @@ impl Tool for DocumentRead {
         }
     }
 
-    fn target(&self, arguments: &Arguments) -> Option<Uuid> {
+    fn resource_id(&self, arguments: &Arguments) -> Option<Uuid> {
         Some(arguments.document_id.as_uuid())
     }
 
-    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
+    async fn run(&self, context: ToolContext, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let to_tool_error = ToolError::store(ToolName::DocumentRead);
         let id = arguments.document_id;
         let from = i32::try_from(arguments.from.unwrap_or_default()).unwrap_or(i32::MAX);
-        let mut tx = self.store.begin(&call.tenant_scope).await.map_err(&to_tool_error)?;
-        let document = tx.documents().get(id, call.clearance).await.map_err(&to_tool_error)?;
+        let mut tx = self.store.begin(&context.tenant_scope).await.map_err(&to_tool_error)?;
+        let document = tx.documents().get(id, context.clearance).await.map_err(&to_tool_error)?;
         let document = document.ok_or(ToolError::NotFound)?;
-        let passages = tx.chunks().list_by_document(id, call.clearance, from, MAX_PASSAGES + 1).await;
+        let passages = tx.chunks().list_by_document(id, context.clearance, from, MAX_PASSAGES + 1).await;
         let mut passages = passages.map_err(&to_tool_error)?;
         tx.commit().await.map_err(&to_tool_error)?;
         let truncated = passages.len() > MAX_PASSAGES as usize;

@@ -5,7 +5,7 @@
 
 use super::arguments;
 use crate::error::ToolError;
-use crate::tool::{CallScope, Tool};
+use crate::tool::{Tool, ToolContext};
 use async_trait::async_trait;
 use domain::classified::{Classified, HasClassification as _};
 use domain::memory::{Memory, MemoryVector};
@@ -43,23 +43,23 @@ impl MemoryRead {
     }
 
     /// The nearest memories, then the most important of those that could not be compared.
-    async fn nearest(&self, call: &CallScope, query: &str, limit: u32) -> Result<Vec<Memory>, StoreError> {
-        let vector = match self.add_vectors(call).await {
-            Ok(()) => self.query_vector(call, query).await,
+    async fn nearest(&self, context: &ToolContext, query: &str, limit: u32) -> Result<Vec<Memory>, StoreError> {
+        let vector = match self.add_vectors(context).await {
+            Ok(()) => self.query_vector(context, query).await,
             Err(error) => Err(error),
         };
         let mut found = Vec::new();
-        let mut tx = self.store.begin(&call.tenant_scope).await?;
+        let mut tx = self.store.begin(&context.tenant_scope).await?;
         match vector {
             Ok(components) => {
                 let model = self.embedder.model().name;
                 let vector = QueryVector { components: &components, model: &model };
-                found = tx.memories().nearest(&vector, call.admitted_at, call.clearance, limit).await?;
+                found = tx.memories().nearest(&vector, context.admitted_at, context.clearance, limit).await?;
             }
             Err(MemoryError::Model(error)) => tracing::warn!(%error, "memories could not be compared with a query"),
             Err(MemoryError::Store(error)) => return Err(error),
         }
-        for memory in tx.memories().most_important(call.admitted_at, call.clearance, limit).await? {
+        for memory in tx.memories().most_important(context.admitted_at, context.clearance, limit).await? {
             if !found.iter().any(|known| known.id == memory.id) {
                 found.push(memory);
             }
@@ -71,47 +71,47 @@ impl MemoryRead {
 
     /// Computes the missing vectors of the memories that the embedding model may see. No transaction is open during the
     /// model call.
-    async fn add_vectors(&self, call: &CallScope) -> Result<(), MemoryError> {
-        let max_classification = self.max_classification(call);
-        let mut tx = self.store.begin(&call.tenant_scope).await?;
+    async fn add_vectors(&self, context: &ToolContext) -> Result<(), MemoryError> {
+        let max_classification = self.max_classification(context);
+        let mut tx = self.store.begin(&context.tenant_scope).await?;
         let model = self.embedder.model().name;
         let memories =
-            tx.memories().without_vector(&model, call.admitted_at, max_classification, MAX_NEW_VECTORS).await?;
+            tx.memories().without_vector(&model, context.admitted_at, max_classification, MAX_NEW_VECTORS).await?;
         tx.commit().await?;
         if memories.is_empty() {
             return Ok(());
         }
         let texts = memories.iter().map(|memory| memory.content.clone()).collect();
         let classification = memories.classification();
-        let vectors = self.embed(call, EmbedPurpose::Document, texts, classification).await?;
+        let vectors = self.embed(context, EmbedPurpose::Document, texts, classification).await?;
         let vectors: Vec<_> =
             memories.into_iter().zip(vectors).map(|(memory, components)| MemoryVector { memory, components }).collect();
         // The name contains the dimension, which may only be known after the first call.
         let model = self.embedder.model().name;
-        let mut tx = self.store.begin(&call.tenant_scope).await?;
+        let mut tx = self.store.begin(&context.tenant_scope).await?;
         tx.memories().store_vectors(&model, &vectors).await?;
         Ok(tx.commit().await?)
     }
 
-    async fn query_vector(&self, call: &CallScope, query: &str) -> Result<Vec<f32>, MemoryError> {
-        let vectors = self.embed(call, EmbedPurpose::Query, vec![query.to_owned()], QUERY_CLASSIFICATION).await?;
+    async fn query_vector(&self, context: &ToolContext, query: &str) -> Result<Vec<f32>, MemoryError> {
+        let vectors = self.embed(context, EmbedPurpose::Query, vec![query.to_owned()], QUERY_CLASSIFICATION).await?;
         vectors.into_iter().next().ok_or_else(|| self.invalid_response("no vector"))
     }
 
     async fn embed(
         &self,
-        call: &CallScope,
+        context: &ToolContext,
         purpose: EmbedPurpose,
         texts: Vec<String>,
         classification: Classification,
     ) -> Result<Vec<Vec<f32>>, MemoryError> {
-        if classification > self.max_classification(call).max(QUERY_CLASSIFICATION.min(self.model_limit(call))) {
+        if classification > self.max_classification(context).max(QUERY_CLASSIFICATION.min(self.model_limit(context))) {
             let requested = format!("{classification} content");
             return Err(MemoryError::Model(ModelError::NotConfigured { requested }));
         }
         let count = texts.len();
-        let request = EmbedRequest { caller: caller(call), purpose, texts, classification };
-        let vectors = call.call_recorder.embed(&*self.embedder, request).await?.vectors;
+        let request = EmbedRequest { caller: caller(context), purpose, texts, classification };
+        let vectors = context.call_recorder.embed(&*self.embedder, request).await?.vectors;
         if vectors.len() != count || !vectors.iter().flatten().all(|number| number.is_finite()) {
             return Err(self.invalid_response("vectors are missing or not finite"));
         }
@@ -119,13 +119,13 @@ impl MemoryRead {
     }
 
     /// The highest classification that the embedding model may see.
-    fn model_limit(&self, call: &CallScope) -> Classification {
-        self.embedder.highest_classification(&caller(call)).min(call.max_model_classification)
+    fn model_limit(&self, context: &ToolContext) -> Classification {
+        self.embedder.highest_classification(&caller(context)).min(context.max_model_classification)
     }
 
     /// The highest classification of memories that are embedded for this caller.
-    fn max_classification(&self, call: &CallScope) -> Classification {
-        self.model_limit(call).min(call.clearance)
+    fn max_classification(&self, context: &ToolContext) -> Classification {
+        self.model_limit(context).min(context.clearance)
     }
 
     fn invalid_response(&self, reason: &str) -> MemoryError {
@@ -134,13 +134,13 @@ impl MemoryRead {
     }
 }
 
-fn caller(call: &CallScope) -> ModelCaller {
+fn caller(context: &ToolContext) -> ModelCaller {
     ModelCaller {
-        tenant: call.tenant_scope.tenant(),
-        user: call.tenant_scope.user(),
-        max_cloud_classification: call.max_cloud_classification,
+        tenant: context.tenant_scope.tenant(),
+        user: context.tenant_scope.user(),
+        max_cloud_classification: context.max_cloud_classification,
         conversation: None,
-        privacy: call.privacy.clone(),
+        privacy: context.privacy.clone(),
     }
 }
 
@@ -185,17 +185,17 @@ impl Tool for MemoryRead {
         }
     }
 
-    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
+    async fn run(&self, context: ToolContext, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let to_tool_error = ToolError::store(ToolName::MemoryRead);
         let memories = match arguments.query {
             Some(query) => {
                 let limit = arguments.limit.unwrap_or(DEFAULT_NEAREST);
-                self.nearest(&call, query.as_str(), limit).await.map_err(&to_tool_error)?
+                self.nearest(&context, query.as_str(), limit).await.map_err(&to_tool_error)?
             }
             None => {
                 let limit = arguments.limit.unwrap_or(MAX_MEMORIES);
-                let mut tx = self.store.begin(&call.tenant_scope).await.map_err(&to_tool_error)?;
-                let found = tx.memories().most_important(call.admitted_at, call.clearance, limit).await;
+                let mut tx = self.store.begin(&context.tenant_scope).await.map_err(&to_tool_error)?;
+                let found = tx.memories().most_important(context.admitted_at, context.clearance, limit).await;
                 tx.commit().await.map_err(&to_tool_error)?;
                 found.map_err(&to_tool_error)?
             }

@@ -3,7 +3,7 @@
 use super::arguments;
 use crate::error::ToolError;
 use crate::retrieval::{HybridSearch, ModelLimits};
-use crate::tool::{CallScope, Tool};
+use crate::tool::{Tool, ToolContext};
 use async_trait::async_trait;
 use domain::classified::Classified;
 use domain::command::{SearchDocuments, UploadDocument};
@@ -83,7 +83,7 @@ impl Tool for RagSearch {
         }
     }
 
-    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
+    async fn run(&self, context: ToolContext, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let search_scope = SearchScope {
             filters: SearchFilters {
                 document_ids: arguments.document_ids,
@@ -91,14 +91,14 @@ impl Tool for RagSearch {
                 doc_type: arguments.doc_type.map(ShortText::into_string),
                 include_superseded: arguments.include_superseded,
             },
-            clearance: call.clearance,
+            clearance: context.clearance,
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
         let limits =
-            ModelLimits { any_model: call.max_model_classification, cloud_model: call.max_cloud_classification };
-        let search = self.search.clone().with_model_limits(limits).with_call_recorder(call.call_recorder);
-        let search = search.with_privacy(call.privacy).with_surroundings(arguments.surroundings);
-        let found = search.search(&call.tenant_scope, arguments.query.as_str(), &search_scope, top_k).await;
+            ModelLimits { any_model: context.max_model_classification, cloud_model: context.max_cloud_classification };
+        let search = self.search.clone().with_model_limits(limits).with_call_recorder(context.call_recorder);
+        let search = search.with_privacy(context.privacy).with_surroundings(arguments.surroundings);
+        let found = search.search(&context.tenant_scope, arguments.query.as_str(), &search_scope, top_k).await;
         let found = found.map_err(ToolError::store(ToolName::RagSearch))?;
         Ok(Classified::from_content(ToolResult::Retrieval(found)))
     }

@@ -1,16 +1,16 @@
 //! Checks whether a tool call is permitted, and writes its audit rows.
 
-use super::outcome_facts;
+use super::outcome_metadata;
 use crate::calls::CallRecorder;
 use crate::error::ToolError;
-use crate::tool::CallScope;
+use crate::tool::ToolContext;
 use domain::audit::{AuditedOperation, EventType, Outcome, ResultStatus};
 use domain::authorized::{AuditReceipt, Permit};
 use domain::classified::Classified;
 use domain::decision::RefusalCode;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::AuditId;
-use domain::ledger::{CallContext, LedgerEntry};
+use domain::ledger::{CallOrigin, LedgerEntry};
 use domain::ports::{AccessRules, Clock, IdGen, Store, StoreError, TenantTx};
 use domain::retry;
 use domain::rights::Rights;
@@ -33,9 +33,9 @@ pub(super) struct Invocation {
     parent_intent: AuditId,
     tool: String,
     call_id: String,
-    pub(super) resource: Option<Resource>,
-    pub(super) target: Option<Uuid>,
-    context: CallContext,
+    pub(super) resource_kind: Option<Resource>,
+    pub(super) resource_id: Option<Uuid>,
+    origin: CallOrigin,
     call_recorder: CallRecorder,
 }
 
@@ -46,9 +46,9 @@ impl Invocation {
             parent_intent: permit.receipt().intent_id(),
             tool: sanitize_label(&call.name),
             call_id: sanitize_label(&call.call_id),
-            resource: None,
-            target: None,
-            context: call.context,
+            resource_kind: None,
+            resource_id: None,
+            origin: call.origin,
             call_recorder: CallRecorder::default(),
         }
     }
@@ -58,16 +58,16 @@ impl Invocation {
         &self.tool
     }
 
-    fn audited_operation(&self, event: EventType, facts: Map<String, Value>) -> AuditedOperation {
+    fn audited_operation(&self, event: EventType, details: Map<String, Value>) -> AuditedOperation {
         let mut metadata = Map::new();
         metadata.insert("tool".into(), self.tool.clone().into());
         metadata.insert("call_id".into(), self.call_id.clone().into());
         metadata.insert("parent".into(), self.parent_intent.to_string().into());
-        metadata.extend(facts);
+        metadata.extend(details);
         AuditedOperation {
             event,
-            resource: self.resource,
-            resource_id: self.target,
+            resource: self.resource_kind,
+            resource_id: self.resource_id,
             conversation_id: None,
             request_hash: None,
             metadata: metadata.into(),
@@ -96,6 +96,7 @@ pub(super) struct AdmissionController {
 impl AdmissionController {
     /// Checks that the caller may call the tool now, and records the intent. Must succeed before the tool runs. Rights
     /// that the user lost since the permit was issued no longer count; rights gained since then do not count either.
+    /// A refusal is recorded too, and returned as the inner error; the outer error is a database failure.
     pub(super) async fn admit(
         &self,
         permit: &Permit,
@@ -143,7 +144,7 @@ impl AdmissionController {
         let now = self.clock.now();
         let operation = invocation.audited_operation(EventType::TOOL_INVOCATION, Map::new());
         let receipt = tx.audit().record_intent(self.audit_id(), &operation, now).await?;
-        let scope = CallScope {
+        let context = ToolContext {
             tenant_scope: invocation.scope.clone(),
             clearance: rights.clearance(),
             max_model_classification: settings.model_classification.unwrap_or(Classification::Restricted),
@@ -152,7 +153,7 @@ impl AdmissionController {
             admitted_at: now,
             call_recorder: invocation.call_recorder.clone(),
         };
-        Ok(Ok(RecordedIntent { receipt, scope }))
+        Ok(Ok(RecordedIntent { receipt, context }))
     }
 
     /// Writes the `policy.denied` audit row of a refused call in `tx`.
@@ -162,9 +163,9 @@ impl AdmissionController {
         invocation: &Invocation,
         reason: RefusalCode,
     ) -> Result<(), StoreError> {
-        let facts = Map::from_iter([("reason".to_owned(), Value::from(reason.as_str()))]);
+        let metadata = Map::from_iter([("reason".to_owned(), Value::from(reason.as_str()))]);
         let outcome = Outcome {
-            operation: invocation.audited_operation(EventType::POLICY_DENIED, facts),
+            operation: invocation.audited_operation(EventType::POLICY_DENIED, metadata),
             status: ResultStatus::Denied,
             model: None,
             tools_used: Vec::new(),
@@ -186,19 +187,19 @@ impl AdmissionController {
         receipt: AuditReceipt,
         result: &Result<Classified<ToolResult>, ToolError>,
     ) -> OutcomeRecord {
-        let (status, mut facts) = outcome_facts::status_and_facts(result);
+        let (status, mut metadata) = outcome_metadata::status_and_metadata(result);
         let replaced = invocation.call_recorder.replacement_counts();
         if !replaced.is_empty() {
-            facts.insert("privacy".to_owned(), json!({ "replaced": replaced }));
+            metadata.insert("privacy".to_owned(), json!({ "replaced": replaced }));
         }
         let outcome = Outcome {
-            operation: invocation.audited_operation(EventType::TOOL_INVOCATION, facts),
+            operation: invocation.audited_operation(EventType::TOOL_INVOCATION, metadata),
             status,
             model: None,
             tools_used: vec![invocation.tool.clone()],
         };
         let at = self.clock.now();
-        let ledger_entries = invocation.call_recorder.drain_ledger_entries(&*self.ids, invocation.context, at);
+        let ledger_entries = invocation.call_recorder.drain_ledger_entries(&*self.ids, invocation.origin, at);
         OutcomeRecord {
             scope: invocation.scope.clone(),
             id: self.audit_id(),
@@ -251,7 +252,7 @@ fn refusal(permit: &Permit, rights: &Rights, tool: &ToolSpec) -> Option<RefusalC
     } else if !permit.credential().covers(required.resource, required.operation) {
         Some(RefusalCode::TokenScope)
     } else if !rights.allows(*required) {
-        Some(RefusalCode::Matrix)
+        Some(RefusalCode::InsufficientRights)
     } else {
         writes.then_some(RefusalCode::ToolWrites)
     }
@@ -260,7 +261,7 @@ fn refusal(permit: &Permit, rights: &Rights, tool: &ToolSpec) -> Option<RefusalC
 /// A call whose intent is recorded, with what its tool needs to run.
 pub(super) struct RecordedIntent {
     pub(super) receipt: AuditReceipt,
-    pub(super) scope: CallScope,
+    pub(super) context: ToolContext,
 }
 
 /// The audit row and ledger entries of one finished call.
@@ -276,7 +277,7 @@ pub(super) struct OutcomeRecord {
 }
 
 impl OutcomeRecord {
-    /// Writes the record. Another attempt after a commit whose acknowledgement was lost writes nothing twice.
+    /// Writes the record. Idempotent: a retry after a commit whose acknowledgement was lost inserts no duplicates.
     pub(super) async fn write(&self, tx: &mut dyn TenantTx) -> Result<(), StoreError> {
         tx.usage().record_calls(&self.ledger_entries).await?;
         tx.audit().record_outcome(self.id, self.receipt, &self.outcome, self.ended_at).await

@@ -7,7 +7,7 @@ use domain::audit::{AuditedOperation, EventType, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::error::{Classify, ErrorKind};
 use domain::ids::{AuditId, DocumentId, ModelCallId};
-use domain::ledger::{CallContext, LedgerEntry};
+use domain::ledger::{CallOrigin, LedgerEntry};
 use domain::model::ModelError;
 use domain::ports::{LeasedJob, StoreError, TenantTx};
 use domain::retry;
@@ -50,12 +50,16 @@ impl AttemptRecord {
         id: AuditId,
         now: Timestamp,
         status: ResultStatus,
-        mut facts: Value,
+        mut metadata: Value,
     ) -> Result<(), StoreError> {
         tx.usage().record_calls(self.ledger_entry(now).as_slice()).await?;
-        facts["attempt"] = self.attempt.into();
-        let outcome =
-            Outcome { operation: audited_operation(self.document, facts), status, model: None, tools_used: Vec::new() };
+        metadata["attempt"] = self.attempt.into();
+        let outcome = Outcome {
+            operation: audited_operation(self.document, metadata),
+            status,
+            model: None,
+            tools_used: Vec::new(),
+        };
         tx.audit().record_outcome(id, self.receipt, &outcome, now).await
     }
 
@@ -64,7 +68,7 @@ impl AttemptRecord {
         Some(LedgerEntry {
             id: ModelCallId::from_uuid(self.receipt.intent_id().as_uuid()),
             ended_at: now,
-            context: CallContext::default(),
+            origin: CallOrigin::default(),
             tier: None,
             counts_towards_budget: false,
             call: self.call_recorder.total()?,

@@ -184,7 +184,7 @@ impl IngestInner {
     ) -> Result<JobOutcome, RetryLater> {
         let now = self.ports.clock.now();
         let count = i32::try_from(processed.chunks.len()).unwrap_or(i32::MAX);
-        let facts = json!({"pages": processed.page_count, "chunks": count, "warnings": processed.warnings});
+        let metadata = json!({"pages": processed.page_count, "chunks": count, "warnings": processed.warnings});
         let change = StatusChange::Ready {
             title: processed.title,
             page_count: processed.page_count,
@@ -201,7 +201,7 @@ impl IngestInner {
             return Err(RetryLater { reason, counts_as_attempt: false });
         }
         tx.chunks().replace(record.document, &processed.model, &processed.chunks, now).await?;
-        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, facts).await?;
+        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, metadata).await?;
         tx.commit().await?;
         Ok(JobOutcome::Ready)
     }
@@ -215,13 +215,13 @@ impl IngestInner {
         failure: DocumentFailure,
     ) -> Result<JobOutcome, RetryLater> {
         let now = self.ports.clock.now();
-        let facts = json!({"code": failure.code});
+        let metadata = json!({"code": failure.code});
         let change = StatusChange::Failed(failure);
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().complete(job.lease).await? || !tx.documents().set_status(record.document, &change, now).await? {
             return Ok(JobOutcome::Stale);
         }
-        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
+        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, metadata).await?;
         tx.commit().await?;
         Ok(JobOutcome::Failed)
     }
@@ -244,8 +244,8 @@ impl IngestInner {
             self.close_attempt(record, ResultStatus::Cancelled, "superseded").await;
             return Ok(JobOutcome::Stale);
         }
-        let facts = json!({"code": FailureCode::Timeout, "dead": true});
-        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
+        let metadata = json!({"code": FailureCode::Timeout, "dead": true});
+        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, metadata).await?;
         tx.commit().await?;
         Ok(JobOutcome::DeadLettered)
     }

@@ -122,7 +122,7 @@ impl IngestInner {
         processed: ProcessedDocument,
     ) -> Result<ReindexResult, RetryLater> {
         let now = self.ports.clock.now();
-        let facts = json!({"model": processed.model, "chunks": processed.chunks.len()});
+        let metadata = json!({"model": processed.model, "chunks": processed.chunks.len()});
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().holds_lease(job.lease).await? {
             return Ok(ReindexResult::LeaseLost);
@@ -131,7 +131,7 @@ impl IngestInner {
             Err(StoreError::Conflict { .. }) => return Ok(ReindexResult::Deleted),
             staged => staged?,
         }
-        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, facts).await?;
+        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, metadata).await?;
         tx.commit().await?;
         Ok(ReindexResult::Staged)
     }

@@ -9,7 +9,7 @@ mod compare;
 mod fingerprint;
 mod fuse;
 mod fused_hit;
-mod neighbours;
+mod neighbors;
 mod page;
 mod params;
 mod read_transaction;
@@ -271,7 +271,7 @@ impl HybridSearch {
             }
             let passage_texts = read_tx.texts(&requested, reads_neighbors_with_texts).await?;
             selection.supply_texts(passage_texts.requested);
-            neighbors.extend(passage_texts.neighbours);
+            neighbors.extend(passage_texts.neighbors);
         }
         let selected = selection.take_selected();
         let Evidence { confidence, answerable, .. } = estimate_evidence(&terms, &selected, &self.params);
@@ -279,10 +279,10 @@ impl HybridSearch {
         if reads_neighbors_with_texts {
             // A neighbor of a hit may itself be a candidate whose text was read.
             neighbors.extend(selection.into_unselected());
-            neighbours::attach_read_together(&mut hits, neighbors);
+            neighbors::attach_read_together(&mut hits, neighbors);
         } else if self.surroundings {
             let clearance = read_tx.clearance;
-            neighbours::load_and_attach(read_tx.tx().await?, &mut hits, clearance).await?;
+            neighbors::load_and_attach(read_tx.tx().await?, &mut hits, clearance).await?;
         }
         let mut found = Retrieval { hits, confidence, answerable, ..Retrieval::default() };
         if let Some(scores) = scores {

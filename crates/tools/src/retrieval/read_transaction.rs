@@ -1,6 +1,6 @@
 //! The read transaction of one search.
 
-use super::neighbours::positions_around;
+use super::neighbors::positions_around;
 use domain::ids::ChunkId;
 use domain::ports::{Store, StoreError, TenantTx};
 use domain::role::Classification;
@@ -12,7 +12,7 @@ pub(super) struct PassageTexts {
     /// The passages that were requested.
     pub(super) requested: Vec<Passage>,
     /// The passages before and after them.
-    pub(super) neighbours: Vec<Passage>,
+    pub(super) neighbors: Vec<Passage>,
 }
 
 /// A read transaction that begins when it is first used, and begins again if it is used after it was ended, for example
@@ -52,14 +52,14 @@ impl<'a> ReadTransaction<'a> {
     ) -> Result<PassageTexts, StoreError> {
         let ids: Vec<ChunkId> = candidates.iter().map(|candidate| candidate.chunk_id).collect();
         if !surroundings {
-            return Ok(PassageTexts { requested: self.passages(&ids).await?, neighbours: Vec::new() });
+            return Ok(PassageTexts { requested: self.passages(&ids).await?, neighbors: Vec::new() });
         }
         let positions =
             positions_around(candidates.iter().map(|candidate| (candidate.document_id, candidate.chunk_index)));
         let clearance = self.clearance;
         let passages = self.tx().await?.chunks().get_by_positions(&positions, clearance).await?;
-        let (requested, neighbours) = passages.into_iter().partition(|passage| ids.contains(&passage.chunk_id));
-        Ok(PassageTexts { requested, neighbours })
+        let (requested, neighbors) = passages.into_iter().partition(|passage| ids.contains(&passage.chunk_id));
+        Ok(PassageTexts { requested, neighbors })
     }
 
     /// Ends the transaction, if one is open.

@@ -6,7 +6,7 @@ use domain::audit::AuditRecord;
 use domain::authorized::Permit;
 use domain::classified::Classified;
 use domain::decision::RefusalCode;
-use domain::ledger::CallContext;
+use domain::ledger::CallOrigin;
 use domain::ports::{Clock as _, MockStore, Store, StoreError, TenantDirectory, TenantPatch};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource, Role};
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tools::error::ToolError;
 use tools::gateway::{AuditedToolGateway, ToolGateway};
 use tools::registry::Registry;
-use tools::tool::{CallScope, Tool};
+use tools::tool::{Tool, ToolContext};
 
 fn gateway(context: &TestContext, store: Arc<dyn Store>, registry: Registry) -> AuditedToolGateway {
     AuditedToolGateway::new(registry, context.tool_parts(store))
@@ -41,7 +41,7 @@ fn gateway_with_tool(context: &TestContext, tool: Probe) -> AuditedToolGateway {
 }
 
 fn call(name: &str, arguments: Value) -> ToolCall {
-    ToolCall { call_id: "call-1".into(), name: name.into(), arguments, context: CallContext::default() }
+    ToolCall { call_id: "call-1".into(), name: name.into(), arguments, origin: CallOrigin::default() }
 }
 
 /// Returns intent and outcome of the only call.
@@ -108,7 +108,7 @@ impl Tool for Probe {
         }
     }
 
-    async fn run(&self, _: CallScope, _: NoArguments) -> Result<Classified<ToolResult>, ToolError> {
+    async fn run(&self, _: ToolContext, _: NoArguments) -> Result<Classified<ToolResult>, ToolError> {
         self.has_run.store(true, Ordering::Relaxed);
         self.started.notify_one();
         match self.behavior {
@@ -241,7 +241,7 @@ async fn a_role_without_the_required_right_is_not_offered_the_tool_and_cannot_ca
     let tools = gateway_with_tool(&context, probe);
     assert_eq!(tools.manifest(viewer.rights()), vec![]);
     let refused = tools.invoke(&viewer, call("memory_read", json!({}))).await;
-    assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::Matrix })));
+    assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::InsufficientRights })));
     assert!(!has_run.load(Ordering::Relaxed));
     refusal(&context).await;
     assert!(tools.invoke(&admin, call("memory_read", json!({}))).await.is_ok());

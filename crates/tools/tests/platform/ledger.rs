@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::classified::Classified;
 use domain::ids::{ConversationId, RunId, UserId};
-use domain::ledger::{CallContext, LedgerEntry};
+use domain::ledger::{CallOrigin, LedgerEntry};
 use domain::model::{EmbedPurpose, EmbedRequest};
 use domain::model_call::{CallStatus, MicroCost, ModelCaller, ModelOperation};
 use domain::ports::{Embedder, JobQueue, RequeueOptions, Store, TenantDirectory};
@@ -22,19 +22,19 @@ use tools::gateway::{AuditedToolGateway, ToolGateway};
 use tools::ingest::IngestSettings;
 use tools::ingest::interface::{Ingest, JobOutcome};
 use tools::registry::Registry;
-use tools::tool::{CallScope, Tool};
+use tools::tool::{Tool, ToolContext};
 
 fn ledger(context: &TestContext) -> Vec<(Option<UserId>, LedgerEntry)> {
     context.store.ledger(context.tenant)
 }
 
-fn call_context() -> CallContext {
+fn call_origin() -> CallOrigin {
     let id = uuid::Uuid::from_u128;
-    CallContext { conversation: Some(ConversationId::from_uuid(id(1))), run: Some(RunId::from_uuid(id(2))) }
+    CallOrigin { conversation: Some(ConversationId::from_uuid(id(1))), run: Some(RunId::from_uuid(id(2))) }
 }
 
 fn call(name: &str, arguments: Value) -> ToolCall {
-    ToolCall { call_id: "1".into(), name: name.into(), arguments, context: call_context() }
+    ToolCall { call_id: "1".into(), name: name.into(), arguments, origin: call_origin() }
 }
 
 fn gateway(context: &TestContext, registry: Registry) -> AuditedToolGateway {
@@ -141,7 +141,7 @@ async fn a_search_is_recorded_even_if_its_model_fails() {
     let statuses: Vec<_> = rows.iter().map(|(_, entry)| (entry.call.status, entry.call.error.as_deref())).collect();
     assert_eq!(statuses, [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout"))]);
     for (user, entry) in &rows {
-        assert_eq!((*user, entry.context, entry.counts_towards_budget), (permit.scope().user(), call_context(), false));
+        assert_eq!((*user, entry.origin, entry.counts_towards_budget), (permit.scope().user(), call_origin(), false));
         assert_eq!(entry.call.operation, ModelOperation::Embeddings);
     }
     let mut tx = context.store.begin(permit.scope()).await.expect("the in-memory store does not fail");
@@ -181,11 +181,12 @@ impl Tool for ModelTool {
         }
     }
 
-    async fn run(&self, call: CallScope, _: Self::Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let caller = ModelCaller::without_privacy_rules(call.tenant_scope.tenant(), call.max_cloud_classification);
+    async fn run(&self, context: ToolContext, _: Self::Arguments) -> Result<Classified<ToolResult>, ToolError> {
+        let caller =
+            ModelCaller::without_privacy_rules(context.tenant_scope.tenant(), context.max_cloud_classification);
         let (purpose, texts, classification) = (EmbedPurpose::Query, vec!["a".to_owned()], Classification::Public);
         let request = EmbedRequest { caller, purpose, texts, classification };
-        call.call_recorder.embed(&*self.embedder, request).await.expect("an answer");
+        context.call_recorder.embed(&*self.embedder, request).await.expect("an answer");
         match self.ending {
             Ending::Fail => Err(ToolError::NotFound),
             Ending::Panic => panic!("a bug"),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tools::error::ToolError;
 use tools::registry::{Registry, RegistryError};
-use tools::tool::{CallScope, Tool};
+use tools::tool::{Tool, ToolContext};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +36,7 @@ impl Tool for TestTool {
         }
     }
 
-    async fn run(&self, _: CallScope, _: NoArguments) -> Result<Classified<ToolResult>, ToolError> {
+    async fn run(&self, _: ToolContext, _: NoArguments) -> Result<Classified<ToolResult>, ToolError> {
         Err(ToolError::NotFound)
     }
 }

@@ -3,7 +3,7 @@
 use super::support::TestContext;
 use async_trait::async_trait;
 use domain::ids::DocumentId;
-use domain::ledger::CallContext;
+use domain::ledger::CallOrigin;
 use domain::model::{CallUsage, ModelError, RerankRequest, RerankScores};
 use domain::ports::{Embedders, Reranker, Store, StoreError, TenantTx};
 use domain::role::{Classification, Role};
@@ -347,7 +347,7 @@ async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_t
         call_id: "1".into(),
         name: "rag_search".into(),
         arguments,
-        context: CallContext::default(),
+        origin: CallOrigin::default(),
     };
     let mut surroundings = Vec::new();
     for arguments in

@@ -2,7 +2,7 @@
 
 use super::{InMemoryStore, InMemoryTx, page_of};
 use async_trait::async_trait;
-use domain::audit::chain::{AuditHash, ChainPage, ChainPageEntry, ChainedEvent, RowLayout};
+use domain::audit::chain::{AuditHash, ChainPage, ChainPageEntry, ChainedEvent, RowFormatVersion};
 use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::ids::{AuditId, TenantId};
@@ -119,7 +119,7 @@ fn build_chain(rows: &[AuditRecord], tenant: TenantId) -> Vec<ChainedEvent> {
 fn event_without_hashes(row: &AuditRecord, seq: i64) -> ChainedEvent {
     let placeholder_hash = AuditHash::digest(&[]);
     ChainedEvent {
-        layout: RowLayout::WITH_SESSION,
+        format_version: RowFormatVersion::WITH_SESSION,
         tenant_id: row.tenant_id.as_uuid(),
         seq,
         id: row.id.as_uuid(),

@@ -206,7 +206,7 @@ impl MessageRepo for InMemoryTx {
         Ok(found)
     }
 
-    async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+    async fn fail_abandoned_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         let is_owned = self.owner_filter();
         let mut failed_count = 0;
         let State { messages, abandoned_answers, .. } = self.write().await?;

@@ -6,7 +6,7 @@ use domain::budget::{
     BudgetAmount, Budgets, PeriodSpending, ReservationOutcome, ReservationRequest, Spending, first_of_month,
 };
 use domain::ids::{ReservationId, TenantId, UserId};
-use domain::ledger::{GroupUsage, LedgerEntry, LedgerSums, UsageDimension, UsageQuery, UsageSums};
+use domain::ledger::{GroupUsage, LedgerAggregates, LedgerEntry, UsageAggregates, UsageDimension, UsageQuery};
 use domain::model_call::{CallStatus, MicroCost};
 use domain::ports::{StoreError, UsageRepo};
 use domain::tenant::StorageUsage;
@@ -93,7 +93,7 @@ impl UsageRepo for InMemoryTx {
         Ok(())
     }
 
-    async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
+    async fn aggregate_calls(&mut self, query: &UsageQuery) -> Result<LedgerAggregates, StoreError> {
         let in_tenant = self.tenant_filter();
         Ok(self.read(|state| {
             let mut groups: BTreeMap<Option<String>, Vec<&LedgerEntry>> = BTreeMap::new();
@@ -105,10 +105,12 @@ impl UsageRepo for InMemoryTx {
                     all_calls.push(&row.value);
                 }
             }
-            let mut groups: Vec<_> =
-                groups.into_iter().map(|(key, calls)| GroupUsage { key, sums: sum_calls(&calls) }).collect();
-            groups.sort_by_key(|group| std::cmp::Reverse(group.sums.calls));
-            LedgerSums::from_groups(sum_calls(&all_calls), groups, query.group_by)
+            let mut groups: Vec<_> = groups
+                .into_iter()
+                .map(|(key, calls)| GroupUsage { key, aggregates: aggregate_calls(&calls) })
+                .collect();
+            groups.sort_by_key(|group| std::cmp::Reverse(group.aggregates.calls));
+            LedgerAggregates::from_groups(aggregate_calls(&all_calls), groups, query.group_by)
         }))
     }
 }
@@ -139,7 +141,7 @@ fn sum_spending(state: &State, tenant: TenantId, user: Option<UserId>, now: Time
 }
 
 fn group_key(row: &Row<LedgerEntry>, group_by: UsageDimension) -> Option<String> {
-    let LedgerEntry { ended_at: at, context, tier, call, .. } = &row.value;
+    let LedgerEntry { ended_at: at, origin, tier, call, .. } = &row.value;
     match group_by {
         UsageDimension::Day => Some(at.date_naive().to_string()),
         UsageDimension::User => row.user.map(|id| id.to_string()),
@@ -147,30 +149,31 @@ fn group_key(row: &Row<LedgerEntry>, group_by: UsageDimension) -> Option<String>
         UsageDimension::Model => Some(call.served_by.model.clone()),
         UsageDimension::Operation => Some(call.operation.to_string()),
         UsageDimension::Tier => tier.map(|tier| tier.to_string()),
-        UsageDimension::Conversation => context.conversation.map(|id| id.to_string()),
+        UsageDimension::Conversation => origin.conversation.map(|id| id.to_string()),
     }
 }
 
-fn sum_calls(calls: &[&LedgerEntry]) -> UsageSums {
-    let mut sums = UsageSums::default();
+fn aggregate_calls(calls: &[&LedgerEntry]) -> UsageAggregates {
+    let mut aggregates = UsageAggregates::default();
     let (mut durations_ms, mut first_token_times_ms) = (Vec::new(), Vec::new());
     for call in calls.iter().map(|entry| &entry.call) {
-        sums.calls += 1;
-        sums.input_tokens += u64::from(call.usage.input_tokens);
-        sums.output_tokens += u64::from(call.usage.output_tokens);
-        sums.cost += MicroCost(call.cost.0);
-        sums.errors += u64::from(call.status == CallStatus::Error);
-        sums.fallbacks += u64::from(call.served_by.fallback);
+        aggregates.calls += 1;
+        aggregates.input_tokens += u64::from(call.usage.input_tokens);
+        aggregates.output_tokens += u64::from(call.usage.output_tokens);
+        aggregates.cost += MicroCost(call.cost.0);
+        aggregates.errors += u64::from(call.status == CallStatus::Error);
+        aggregates.fallbacks += u64::from(call.served_by.fallback);
         durations_ms.push(call.duration.as_secs_f64() * 1e3);
         first_token_times_ms.extend(call.time_to_first_token.map(|first| first.as_secs_f64() * 1e3));
     }
     durations_ms.sort_by(f64::total_cmp);
-    sums.median_duration_ms = match durations_ms.len() {
+    aggregates.median_duration_ms = match durations_ms.len() {
         0 => None,
         n if n % 2 == 1 => Some(durations_ms[n / 2]),
         n => Some(f64::midpoint(durations_ms[n / 2 - 1], durations_ms[n / 2])),
     };
     let count = u32::try_from(first_token_times_ms.len()).unwrap_or(u32::MAX);
-    sums.time_to_first_token_ms = (count > 0).then(|| first_token_times_ms.iter().sum::<f64>() / f64::from(count));
-    sums
+    aggregates.mean_time_to_first_token_ms =
+        (count > 0).then(|| first_token_times_ms.iter().sum::<f64>() / f64::from(count));
+    aggregates
 }

@@ -232,22 +232,22 @@ pub(super) fn finished_answer(content: &str) -> FinishedAnswer {
 
 /// Only answers that were started before the given time are marked. If the process is alive after all, it can still
 /// finish its answer.
-pub async fn stale_answers_are_marked_as_failed(context: &TestContext) -> CaseResult {
+pub async fn abandoned_answers_are_marked_as_failed(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
-    let stale = insert_conversation(context, &tenant_a.ada, "stale").await?;
+    let abandoned = insert_conversation(context, &tenant_a.ada, "abandoned").await?;
     let busy = insert_conversation(context, &tenant_a.ada, "busy").await?;
-    let stale_since = context.now();
-    append_open_turn(context, &tenant_a.ada, stale.id, stale_since).await?;
-    append_open_turn(context, &tenant_a.ada, busy.id, stale_since + TimeDelta::minutes(10)).await?;
+    let abandoned_since = context.now();
+    append_open_turn(context, &tenant_a.ada, abandoned.id, abandoned_since).await?;
+    append_open_turn(context, &tenant_a.ada, busy.id, abandoned_since + TimeDelta::minutes(10)).await?;
     let mut tx = context.begin(&tenant_a.ada).await?;
-    assert_eq!(tx.messages().fail_stale_answers(stale_since + TimeDelta::minutes(5)).await?, 1);
-    let failed = require(tx.messages().newest(stale.id, 1).await?.pop())?;
+    assert_eq!(tx.messages().fail_abandoned_answers(abandoned_since + TimeDelta::minutes(5)).await?, 1);
+    let failed = require(tx.messages().newest(abandoned.id, 1).await?.pop())?;
     assert_eq!(failed.status, MessageStatus::Error);
     assert_eq!(require(tx.messages().newest(busy.id, 1).await?.pop())?.status, MessageStatus::Streaming);
-    assert!(!require(tx.conversations().get(stale.id).await?)?.is_busy);
+    assert!(!require(tx.conversations().get(abandoned.id).await?)?.is_busy);
     assert!(require(tx.conversations().get(busy.id).await?)?.is_busy);
     tx.commit().await?;
-    append_open_turn(context, &tenant_a.ada, stale.id, context.now()).await?;
+    append_open_turn(context, &tenant_a.ada, abandoned.id, context.now()).await?;
     let mut tx = context.begin(&tenant_a.ada).await?;
     assert!(tx.messages().finish(failed.id, &finished_answer("Late.")).await?);
     assert_eq!(require(tx.messages().get(failed.id).await?)?.content, "Late.");

@@ -29,7 +29,15 @@ async fn require_job(context: &TestContext) -> Result<LeasedJob, CaseError> {
     require(claim(context).await?)
 }
 
-async fn requeue(context: &TestContext, lease: Lease, delay: Duration, counts_as_attempt: bool) -> CaseResult {
+/// Why a job is requeued, which decides whether its attempt counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RequeueReason {
+    Failure,
+    Shutdown,
+}
+
+async fn requeue(context: &TestContext, lease: Lease, delay: Duration, reason: RequeueReason) -> CaseResult {
+    let counts_as_attempt = reason == RequeueReason::Failure;
     let options = RequeueOptions { delay, counts_as_attempt, reason: Some("a test".to_owned()) };
     Ok(context.queue.requeue(lease, &options).await?)
 }
@@ -126,7 +134,7 @@ pub async fn a_lost_lease_cannot_complete_a_job(context: &TestContext) -> CaseRe
     assert_eq!((current.lease.job, current.attempt), (expired.lease.job, 2));
     assert!(!context.queue.heartbeat(expired.lease, ONE_HOUR).await?);
     assert!(!complete(context, &expired.scope, expired.lease).await?);
-    requeue(context, expired.lease, ZERO, true).await?;
+    requeue(context, expired.lease, ZERO, RequeueReason::Failure).await?;
     assert_eq!(claim(context).await?, None);
     assert!(context.queue.heartbeat(current.lease, ONE_HOUR).await?);
     assert!(complete(context, &current.scope, current.lease).await?);
@@ -139,14 +147,14 @@ pub async fn requeueing_sets_the_delay_and_the_attempt_count(context: &TestConte
     let tenant_a = context.create_tenant("a").await?;
     enqueue_document(context, &tenant_a.ada, 'a').await?;
     let first = require_job(context).await?;
-    requeue(context, first.lease, ZERO, false).await?;
+    requeue(context, first.lease, ZERO, RequeueReason::Shutdown).await?;
     assert!(!complete(context, &first.scope, first.lease).await?, "requeueing ends the lease");
     let second = require_job(context).await?;
     assert_eq!((second.attempt, second.failures), (1, 1));
-    requeue(context, second.lease, ZERO, true).await?;
+    requeue(context, second.lease, ZERO, RequeueReason::Failure).await?;
     let third = require_job(context).await?;
     assert_eq!((third.attempt, third.failures), (2, 2));
-    requeue(context, third.lease, ONE_HOUR, true).await?;
+    requeue(context, third.lease, ONE_HOUR, RequeueReason::Failure).await?;
     assert_eq!(claim(context).await?, None);
     Ok(())
 }
@@ -247,7 +255,7 @@ pub async fn a_dead_job_is_not_claimed_until_it_is_queued_again(context: &TestCo
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let document = enqueue_document(context, &tenant_a.ada, 'a').await?;
     let first = require_job(context).await?;
-    requeue(context, first.lease, ZERO, true).await?;
+    requeue(context, first.lease, ZERO, RequeueReason::Failure).await?;
     let second = require_job(context).await?;
     for (scope, lease) in [(&tenant_b.ada, second.lease), (&tenant_a.ada, first.lease)] {
         let mut tx = context.begin(scope).await?;
@@ -318,7 +326,7 @@ pub async fn the_depth_counts_due_leased_and_dead_jobs(context: &TestContext) ->
     assert_eq!((depth.due, depth.leased, depth.dead), (4, 0, 0));
     require_job(context).await?;
     let second = require_job(context).await?;
-    requeue(context, second.lease, ONE_HOUR, true).await?;
+    requeue(context, second.lease, ONE_HOUR, RequeueReason::Failure).await?;
     let counts = |pending| JobCounts { pending, dead: 0 };
     assert_eq!(context.queue.job_counts(JobKind::Ingestion).await?, counts(4), "leased and delayed jobs are pending");
     assert_eq!(context.queue.job_counts(JobKind::Reindex).await?, counts(0));
@@ -371,7 +379,7 @@ pub async fn a_job_requeued_without_delay_wakes_all_waiting_workers(context: &Te
     let wakeups = join3(
         context.queue.wait_for_job(ONE_HOUR),
         context.queue.wait_for_job(ONE_HOUR),
-        requeue(context, job.lease, ZERO, false),
+        requeue(context, job.lease, ZERO, RequeueReason::Shutdown),
     );
     let ((), (), requeue_result) = tokio::time::timeout(Duration::from_secs(20), wakeups).await?;
     requeue_result

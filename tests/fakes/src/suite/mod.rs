@@ -193,7 +193,7 @@ macro_rules! store_suite {
             concurrent_turns_never_share_a_seq
             an_answer_is_finished_once
             a_conversation_has_the_highest_classification_of_its_answers
-            stale_answers_are_marked_as_failed
+            abandoned_answers_are_marked_as_failed
             deleting_a_conversation_deletes_its_messages
             a_dropped_transaction_is_rolled_back
             a_branch_leads_to_its_last_message

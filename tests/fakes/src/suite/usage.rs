@@ -6,7 +6,7 @@ use domain::budget::{
     BudgetAmount, BudgetLimit, Budgets, PeriodSpending, ReservationOutcome, ReservationRequest, Spending,
 };
 use domain::ids::{ConversationId, ReservationId};
-use domain::ledger::{CallContext, LedgerEntry, LedgerSums, UsageDimension, UsageQuery};
+use domain::ledger::{CallOrigin, LedgerAggregates, LedgerEntry, UsageDimension, UsageQuery};
 use domain::model::{CallUsage, ModelError, ModelTier};
 use domain::model_call::{FailedAttempt, MicroCost, ModelCall, ModelOperation, ServedBy};
 use domain::run::TokenUsage;
@@ -45,7 +45,7 @@ impl TestContext {
         LedgerEntry {
             id: self.new_id(),
             ended_at: self.now(),
-            context: CallContext::default(),
+            origin: CallOrigin::default(),
             tier: None,
             counts_towards_budget: operation == ModelOperation::Chat,
             call: ModelCall::succeeded(operation, &call_usage, Duration::from_millis(40)),
@@ -62,8 +62,8 @@ impl TestContext {
         Ok(self.begin(scope).await?.usage().spending(now).await?)
     }
 
-    async fn sums(&self, scope: &TenantScope, query: UsageQuery) -> Result<LedgerSums, CaseError> {
-        Ok(self.begin(scope).await?.usage().sum_calls(&query).await?)
+    async fn aggregates(&self, scope: &TenantScope, query: UsageQuery) -> Result<LedgerAggregates, CaseError> {
+        Ok(self.begin(scope).await?.usage().aggregate_calls(&query).await?)
     }
 
     fn usage_query_around_now(&self, group_by: UsageDimension) -> UsageQuery {
@@ -236,7 +236,7 @@ pub async fn calls_are_summed_by_group(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let conversation: ConversationId = context.new_id();
     let mut fallback = context.new_ledger_entry(ModelOperation::Chat, 20, 4, 300);
-    fallback.context.conversation = Some(conversation);
+    fallback.origin.conversation = Some(conversation);
     fallback.tier = Some(ModelTier::Heavy);
     fallback.call.served_by.fallback = true;
     let failed_attempt = FailedAttempt { backend: "site".to_owned(), error: "unavailable".to_owned() };
@@ -252,11 +252,15 @@ pub async fn calls_are_summed_by_group(context: &TestContext) -> CaseResult {
         .record(&tenant_a.ada, &[context.new_ledger_entry(ModelOperation::Chat, 1, 2, 5), fallback, failed_call])
         .await?;
 
-    let sums = context.sums(&tenant_a.bob, context.usage_query_around_now(UsageDimension::Operation)).await?;
-    let totals = &sums.totals;
+    let aggregates =
+        context.aggregates(&tenant_a.bob, context.usage_query_around_now(UsageDimension::Operation)).await?;
+    let totals = &aggregates.totals;
     assert_eq!((totals.calls, totals.input_tokens, totals.output_tokens, totals.cost), (3, 21, 6, MicroCost(305)));
-    assert_eq!((totals.errors, totals.fallbacks, totals.time_to_first_token_ms), (1, 1, Some(10.0)));
-    assert_eq!((sums.groups[0].key.as_deref(), sums.groups[0].sums.median_duration_ms), (Some("chat"), Some(50.0)));
+    assert_eq!((totals.errors, totals.fallbacks, totals.mean_time_to_first_token_ms), (1, 1, Some(10.0)));
+    assert_eq!(
+        (aggregates.groups[0].key.as_deref(), aggregates.groups[0].aggregates.median_duration_ms),
+        (Some("chat"), Some(50.0))
+    );
     let adas_id = super::user_id(&tenant_a.ada)?.to_string();
     let (day, conversation) = (context.now().date_naive().to_string(), conversation.to_string());
     for (group_by, keys) in [
@@ -268,15 +272,15 @@ pub async fn calls_are_summed_by_group(context: &TestContext) -> CaseResult {
         (UsageDimension::Tier, vec![None, Some("heavy")]),
         (UsageDimension::Conversation, vec![None, Some(conversation.as_str())]),
     ] {
-        let sums = context.sums(&tenant_a.ada, context.usage_query_around_now(group_by)).await?;
-        let found: Vec<_> = sums.groups.iter().map(|group| group.key.as_deref()).collect();
+        let aggregates = context.aggregates(&tenant_a.ada, context.usage_query_around_now(group_by)).await?;
+        let found: Vec<_> = aggregates.groups.iter().map(|group| group.key.as_deref()).collect();
         assert_eq!(found, keys, "{group_by}");
-        assert!(!sums.truncated);
+        assert!(!aggregates.truncated);
     }
     Ok(())
 }
 
-/// Calls of other tenants are invisible; sums can be limited to one user and to a period.
+/// Calls of other tenants are invisible; aggregates can be limited to one user and to a period.
 pub async fn nobody_else_sees_a_tenants_calls(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     context.record(&tenant_a.ada, &[context.new_ledger_entry(ModelOperation::Chat, 1, 1, 1)]).await?;
@@ -284,14 +288,14 @@ pub async fn nobody_else_sees_a_tenants_calls(context: &TestContext) -> CaseResu
     let reservation = context.new_reservation(100, 100);
     context.reserve(&tenant_b.ada, reservation, budgets).await?;
     let query = context.usage_query_around_now(UsageDimension::Day);
-    assert_eq!(context.sums(&tenant_a.bob, query).await?.totals.calls, 1);
-    assert_eq!(context.sums(&tenant_b.ada, query).await?, LedgerSums::default());
+    assert_eq!(context.aggregates(&tenant_a.bob, query).await?.totals.calls, 1);
+    assert_eq!(context.aggregates(&tenant_b.ada, query).await?, LedgerAggregates::default());
     for (user, calls) in [(&tenant_a.ada, 1), (&tenant_a.bob, 0), (&tenant_b.ada, 0)] {
         let query = UsageQuery { user: user.user(), ..query };
-        assert_eq!(context.sums(&tenant_a.ada, query).await?.totals.calls, calls);
+        assert_eq!(context.aggregates(&tenant_a.ada, query).await?.totals.calls, calls);
     }
     let before = UsageQuery { to: context.now(), ..query };
-    assert_eq!(context.sums(&tenant_a.ada, before).await?.totals.calls, 0, "the end of the period is exclusive");
+    assert_eq!(context.aggregates(&tenant_a.ada, before).await?.totals.calls, 0, "the end of the period is exclusive");
 
     let mut tx = context.begin(&tenant_a.ada).await?;
     tx.usage().release_reservation(ReservationId::from_uuid(reservation.id.as_uuid())).await?;

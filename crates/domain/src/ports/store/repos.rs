@@ -14,7 +14,7 @@ use crate::document::{
 use crate::feedback::{Feedback, Rating};
 use crate::idempotency::{IdempotencyRecord, StoredOutcome};
 use crate::ids::{AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MessageId, ReservationId, UserId};
-use crate::ledger::{LedgerEntry, LedgerSums, UsageQuery};
+use crate::ledger::{LedgerAggregates, LedgerEntry, UsageQuery};
 use crate::login::Login;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
@@ -85,7 +85,7 @@ pub trait MessageRepo: Send {
     ) -> Result<Vec<Message>, StoreError>;
     /// Completes an answer that was appended as `streaming`, and raises its conversation's classification to that of
     /// the answer if it is higher; `false` if the answer does not exist or was completed before. Also completes an
-    /// answer that [`Self::fail_stale_answers`] has marked as failed.
+    /// answer that [`Self::fail_abandoned_answers`] has marked as failed.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
     /// Stores the summary of the branch that leads to `last`, in place of an earlier one; `false` if the message does
     /// not exist.
@@ -94,7 +94,7 @@ pub trait MessageRepo: Send {
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
     /// Marks as failed the answers that are still `streaming` although their process has died or they were started
     /// before `before`. Returns how many.
-    async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+    async fn fail_abandoned_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// Feedback on answers: users change only their own feedback; lists contain that of the whole tenant.
@@ -372,6 +372,6 @@ pub trait UsageRepo: Send {
     ) -> Result<ReservationOutcome, StoreError>;
     /// Releases a reservation. An unknown id is not an error.
     async fn release_reservation(&mut self, id: ReservationId) -> Result<(), StoreError>;
-    /// Sums over the tenant's model calls that match the query.
-    async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError>;
+    /// Aggregates the tenant's model calls that match the query.
+    async fn aggregate_calls(&mut self, query: &UsageQuery) -> Result<LedgerAggregates, StoreError>;
 }

@@ -2,7 +2,8 @@
 //! best.
 //!
 //! The answer consists of quotes and fixed sentences around them, so it cannot contain invented facts. Words are
-//! compared by stem and weighted by rarity; plant tags such as `P-101A` are compared as a whole; see [`score`].
+//! compared by stem and weighted by inverse document frequency; plant tags such as `P-101A` are compared as a whole;
+//! see [`score`].
 
 mod score;
 mod terms;

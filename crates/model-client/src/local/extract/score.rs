@@ -10,16 +10,29 @@ const LEAD_IN_WEIGHT: f32 = 0.6;
 const SECTION_WEIGHT: f32 = 0.6;
 const PASSAGE_WEIGHT: f32 = 0.25;
 const TITLE_WEIGHT: f32 = 0.2;
-/// Weight of a plant tag relative to a word of the same rarity.
+/// Weight of a plant tag relative to a word of the same inverse document frequency.
 const TAG_WEIGHT: f32 = 2.0;
+/// Number of units that a plant tag is assumed to occur in. Unlike words, tags are not counted.
+const ASSUMED_TAG_UNITS: usize = 4;
+/// Weight of a word that occurs in no passage, relative to a word that occurs once: it may be a synonym
+/// of one that does.
+const ABSENT_WORD_WEIGHT: f32 = 0.8;
 /// Score factor for a unit that contains a number if the question asks for one.
 const NUMBER_FACTOR: f32 = 1.2;
 /// Score factor for a unit that gives a reason (in its own words or its section heading) if the question asks for one.
 const REASON_FACTOR: f32 = 1.5;
-/// Minimum share of the question's weighted terms that a unit must cover.
+/// Score factor for a heading without a number.
+const TITLE_FACTOR: f32 = 0.6;
+/// Score factor for the header row of a table.
+const HEADER_ROW_FACTOR: f32 = 0.7;
+/// Score factor for a sentence of fewer than [`SHORT_SENTENCE_WORDS`] words.
+const SHORT_SENTENCE_FACTOR: f32 = 0.8;
+const SHORT_SENTENCE_WORDS: usize = 4;
+/// Minimum [`Question::coverage`] of a unit that is an answer: the share of the question's terms, by weight, that the
+/// unit and its context contain.
 const MIN_COVERAGE: f32 = 0.36;
-/// Like [`MIN_COVERAGE`], for units of the best search results: the search already compared their meaning, so fewer
-/// words need to match.
+/// Like [`MIN_COVERAGE`], for units of the best search results: the search already compared their meaning, so less of
+/// the question needs to be covered.
 const MIN_COVERAGE_IN_BEST: f32 = 0.12;
 /// Minimum search score, relative to the top one, at which a passage counts among the best.
 const BEST_MIN_RELATIVE_SCORE: f32 = 0.95;
@@ -72,13 +85,15 @@ pub(super) struct Candidate {
     pub passage_index: usize,
     /// The quotable unit.
     pub unit: Unit,
-    /// Relevance; comparable within one request only. 0 if the unit shares no term with the question.
+    /// Relevance; comparable within one request only. 0 if neither the unit nor its context shares a term with the
+    /// question.
     pub score: f32,
     /// Whether the unit covers enough of the question to be an answer.
     pub is_answer: bool,
 }
 
-/// Returns the units of the passages that name the plant tags of `question`, best first.
+/// Scores the units of all passages, best first. If the question contains plant tags, passages that lack one of them
+/// are skipped. Empty if the question has no terms.
 pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Candidate> {
     let extractor = TermExtractor::new();
     let question_terms = extractor.extract(question);
@@ -100,9 +115,9 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
         let search_factor = 1.0 - SEARCH_SCORE_INFLUENCE + SEARCH_SCORE_INFLUENCE * passages[index].score / best_score;
         for unit in &passage.units {
             let coverage = question.coverage(unit, passage);
-            let score = coverage * search_factor * tag_match * question.form_factor(unit, passage);
+            let score = coverage * search_factor * tag_match * question.kind_boost(unit, passage);
             let is_answer = coverage >= min_coverage;
-            candidates.push(Candidate { passage_index: index, unit: unit.unit.clone(), score, is_answer });
+            candidates.push(Candidate { passage_index: index, unit: unit.source.clone(), score, is_answer });
         }
     }
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -120,7 +135,7 @@ struct AnalyzedPassage {
 }
 
 struct AnalyzedUnit {
-    unit: Unit,
+    source: Unit,
     terms: Terms,
     lead_in: Terms,
     word_count: usize,
@@ -134,7 +149,7 @@ impl AnalyzedPassage {
             terms: extractor.extract(&text[unit.span.clone()]),
             lead_in: unit.lead_in.clone().map(|lead| extractor.extract(&text[lead])).unwrap_or_default(),
             word_count: text[unit.span.clone()].split_whitespace().count(),
-            unit,
+            source: unit,
         };
         Self {
             units: units(text).into_iter().map(unit).collect(),
@@ -150,7 +165,7 @@ impl AnalyzedPassage {
     }
 }
 
-/// The question's terms, weighted by their rarity in the passages.
+/// The question's terms, weighted by their inverse document frequency, where each unit counts as a document.
 struct Question {
     words: Vec<(String, f32)>,
     tags: Vec<(String, f32)>,
@@ -167,15 +182,15 @@ impl Question {
         for word in units.iter().flat_map(|unit| &unit.terms.words) {
             *occurrences.entry(word).or_default() += 1;
         }
-        let rarity = |count: usize| (1.0 + units.len() as f32 / (count as f32 + 0.5)).ln();
+        let idf = |count: usize| (1.0 + units.len() as f32 / (count as f32 + 0.5)).ln();
         let weight = |word: &str| match occurrences.get(word) {
-            Some(count) => rarity(*count),
-            None if passages.iter().any(|passage| passage.has_word(word)) => rarity(1),
-            // A word that occurs in no passage may be a synonym of one that does.
-            None => 0.8 * rarity(1),
+            Some(count) => idf(*count),
+            None if passages.iter().any(|passage| passage.has_word(word)) => idf(1),
+            None => ABSENT_WORD_WEIGHT * idf(1),
         };
         let words: Vec<(String, f32)> = terms.words.into_iter().map(|word| (word.clone(), weight(&word))).collect();
-        let tags: Vec<(String, f32)> = terms.tags.into_iter().map(|tag| (tag, TAG_WEIGHT * rarity(4))).collect();
+        let tags: Vec<(String, f32)> =
+            terms.tags.into_iter().map(|tag| (tag, TAG_WEIGHT * idf(ASSUMED_TAG_UNITS))).collect();
         let total: f32 = words.iter().chain(&tags).map(|(_, weight)| weight).sum();
         let lowercase = text.to_lowercase();
         let wants_number = NUMBER_QUESTIONS.iter().any(|words| lowercase.contains(words));
@@ -223,17 +238,21 @@ impl Question {
 
     /// Score factor for the form of the unit: higher if it has the number or reason that the question asks for, lower
     /// for headings, header rows and very short sentences.
-    fn form_factor(&self, unit: &AnalyzedUnit, passage: &AnalyzedPassage) -> f32 {
+    fn kind_boost(&self, unit: &AnalyzedUnit, passage: &AnalyzedPassage) -> f32 {
         let number_factor = if self.wants_number && unit.terms.has_number { NUMBER_FACTOR } else { 1.0 };
         let gives_reason =
             REASON_STEMS.iter().any(|word| unit.terms.words.contains(*word) || passage.section.words.contains(*word));
         let reason_factor = if self.wants_reason && gives_reason { REASON_FACTOR } else { 1.0 };
-        let kind_factor = match unit.unit.kind {
-            UnitKind::Title if !unit.terms.has_number => 0.6,
-            UnitKind::HeaderRow => 0.7,
+        let heading_factor = match unit.source.kind {
+            UnitKind::Title if !unit.terms.has_number => TITLE_FACTOR,
+            UnitKind::HeaderRow => HEADER_ROW_FACTOR,
             _ => 1.0,
         };
-        let length_factor = if unit.word_count < 4 && unit.unit.kind == UnitKind::Sentence { 0.8 } else { 1.0 };
-        number_factor * reason_factor * kind_factor * length_factor
+        let length_factor = if unit.word_count < SHORT_SENTENCE_WORDS && unit.source.kind == UnitKind::Sentence {
+            SHORT_SENTENCE_FACTOR
+        } else {
+            1.0
+        };
+        number_factor * reason_factor * heading_factor * length_factor
     }
 }

@@ -34,7 +34,7 @@ pub(in super::super) struct Identifiers {
 }
 
 impl Identifiers {
-    pub(in super::super) fn employees() -> Result<Self, regex::Error> {
+    pub(in super::super) fn employee_ids() -> Result<Self, regex::Error> {
         let number = r"(?:(?:identification[ _-]?)?(?:numbers?|nummern?|nos?\b\.?|nrn?\b\.?|ids?\b|#|code))";
         let word = [
             format!(r"{}[ \t._-]{{0,3}}{number}(?:[ \t]{number})?", any_of(EMPLOYEE_WORDS)),
@@ -60,7 +60,7 @@ impl Identifiers {
         })
     }
 
-    pub(in super::super) fn serials() -> Result<Self, regex::Error> {
+    pub(in super::super) fn equipment_serials() -> Result<Self, regex::Error> {
         let number = r"(?:numbers?\b|nummern?\b|nos?\b\.?|nrn?\b\.?|n°|#|id\b)";
         let german = any_of(GERMAN_SERIAL_WORDS);
         let word = [

@@ -119,6 +119,6 @@ impl Drop for StopOnDrop<'_> {
 
 impl From<StoredRun> for Provenance {
     fn from(run: StoredRun) -> Self {
-        Self { class: run.class, sources: run.sources }
+        Self { classification: run.classification, sources: run.sources }
     }
 }

@@ -65,7 +65,7 @@ async fn write(
         conversation,
         message: run.answer_id,
         events: events.into_iter().map(without_reasoning).collect(),
-        class: provenance.class,
+        classification: provenance.classification,
         sources: provenance.sources,
     };
     shared.store.append(run.permit.scope(), &batch).await?;

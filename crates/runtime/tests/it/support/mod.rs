@@ -1,4 +1,4 @@
-//! Fixture: a tenant (plant) with two users and one conversation, and a chat service for it.
+//! Fixture: a tenant with two users and one conversation, and a chat service for it.
 
 pub mod model;
 pub mod tools;
@@ -38,7 +38,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 /// A tenant with the users Ada and Bob, and a conversation of Ada.
-pub struct Plant {
+pub struct Fixture {
     pub store: InMemoryStore,
     pub clock: Arc<ManualClock>,
     pub ids: Arc<SequentialIds>,
@@ -48,7 +48,7 @@ pub struct Plant {
     pub conversation: ConversationId,
 }
 
-impl Plant {
+impl Fixture {
     pub async fn new() -> Self {
         let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
         let store = InMemoryStore::new(clock.clone());
@@ -58,9 +58,9 @@ impl Plant {
         let ada = create_user(&store, &ids, tenant, "ada").await;
         let bob = create_user(&store, &ids, tenant, "bob").await;
         let conversation = ids.uuid().into();
-        let plant = Self { store, clock, ids, tasks: TaskTracker::new(), ada, bob, conversation };
-        plant.insert_conversation(conversation).await;
-        plant
+        let fixture = Self { store, clock, ids, tasks: TaskTracker::new(), ada, bob, conversation };
+        fixture.insert_conversation(conversation).await;
+        fixture
     }
 
     /// Inserts a conversation of Ada.
@@ -188,7 +188,7 @@ impl Plant {
     /// Sets the quotas of the tenant.
     pub async fn set_quotas(&self, quotas: Quotas) {
         let settings = TenantSettings { quotas, ..TenantSettings::default() };
-        let tenant = self.store.tenant(&self.ada.tenant().to_string()).await.expect("in memory").expect("the plant");
+        let tenant = self.store.tenant(&self.ada.tenant().to_string()).await.expect("in memory").expect("the tenant");
         let configured = self
             .store
             .replace_settings(

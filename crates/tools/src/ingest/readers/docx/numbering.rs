@@ -9,18 +9,29 @@ use super::xml::{Element, Token, XmlReader};
 /// One level of a list definition (`w:lvl`).
 #[derive(Debug, Clone, Default)]
 struct Level {
+    /// The number format (`w:numFmt`), such as `decimal` or `lowerLetter`.
     format: String,
     /// The label pattern; `%1` stands for the number of the first level.
     text: String,
+    /// The first number.
     start: u32,
+}
+
+/// A list (`w:num`).
+#[derive(Debug, Default)]
+struct ListInstance {
+    /// The id of its definition.
+    definition: u32,
+    /// The start numbers that replace those of the definition, by level.
+    start_overrides: HashMap<usize, u32>,
 }
 
 /// The list definitions of a document, and the current count of each list.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     definitions: HashMap<u32, Vec<Level>>,
-    /// For each list id, the id of its definition and its overridden start numbers by level.
-    lists: HashMap<u32, (u32, HashMap<usize, u32>)>,
+    /// The lists by id.
+    lists: HashMap<u32, ListInstance>,
     /// The current number of each level, by counter; lists with the same definition may share a counter.
     counts: HashMap<u32, Vec<u32>>,
     /// The id of the definition that belongs to a list style (`w:styleLink`).
@@ -70,7 +81,7 @@ impl Lists {
             "num" => state.list = number("numId"),
             "abstractNumId" => {
                 if let (Some(list), Some(definition)) = (state.list, number("val")) {
-                    self.lists.entry(list).or_default().0 = definition;
+                    self.lists.entry(list).or_default().definition = definition;
                 }
             }
             "styleLink" | "numStyleLink" => {
@@ -85,7 +96,7 @@ impl Lists {
             "lvl" | "lvlOverride" => state.level = (number("ilvl").unwrap_or(0) as usize).min(MAX_LEVELS - 1),
             "startOverride" => {
                 if let (Some(list), Some(start)) = (state.list, number("val")) {
-                    self.lists.entry(list).or_default().1.insert(state.level, start);
+                    self.lists.entry(list).or_default().start_overrides.insert(state.level, start);
                 }
             }
             "start" | "numFmt" | "lvlText" => self.set_level_property(element, state),
@@ -112,7 +123,7 @@ impl Lists {
     /// shows no label.
     pub fn next_label(&mut self, list: u32, level: usize) -> String {
         let level = level.min(MAX_LEVELS - 1);
-        let Some((definition, overrides)) = self.lists.get(&list) else { return "•".to_owned() };
+        let Some(ListInstance { definition, start_overrides }) = self.lists.get(&list) else { return "•".to_owned() };
         let definition = self
             .linked_style
             .get(definition)
@@ -120,8 +131,8 @@ impl Lists {
             .unwrap_or(definition);
         let Some(levels) = self.definitions.get(definition) else { return "•".to_owned() };
         // Lists with the same definition share a counter, unless the list overrides a start number.
-        let counter = if overrides.is_empty() { *definition } else { u32::MAX - list };
-        let start = |level: usize| overrides.get(&level).copied().unwrap_or(levels[level].start);
+        let counter = if start_overrides.is_empty() { *definition } else { u32::MAX - list };
+        let start = |level: usize| start_overrides.get(&level).copied().unwrap_or(levels[level].start);
         let counts = self.counts.entry(counter).or_default();
         counts.truncate(level + 1);
         while counts.len() < level {

@@ -3,7 +3,7 @@
 use super::columns::{self, Piece};
 use super::geometry::Rect;
 use super::lines::{self, Line};
-use super::paint::Rule;
+use super::paint::RulingLine;
 use super::placement::Direction;
 use super::ruled_tables::{self, Table};
 use super::words::Word;
@@ -26,7 +26,7 @@ pub(super) struct DirectionFlow {
 
 /// Arranges the words of a page by direction; the direction with the most text comes first. Ruling lines are only used
 /// for that direction.
-pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
+pub(super) fn lay_out(words: Vec<Word>, ruling_lines: &[RulingLine]) -> Vec<DirectionFlow> {
     let mut groups: Vec<(Direction, Vec<Word>, usize)> = vec![(Direction::Right, Vec::new(), 0)];
     for word in words {
         let length = word.text.len();
@@ -44,10 +44,14 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
     groups
         .into_iter()
         .map(|(direction, words, _)| {
-            let rules = if std::mem::take(&mut is_first) { to_upright_rules(rules, direction) } else { Vec::new() };
+            let ruling_lines = if std::mem::take(&mut is_first) {
+                to_upright_ruling_lines(ruling_lines, direction)
+            } else {
+                Vec::new()
+            };
             let flow = match direction {
                 Direction::Slanted(_) => lines::build(words).into_iter().map(FlowItem::Line).collect(),
-                _ => build_flow(words, &rules),
+                _ => build_flow(words, &ruling_lines),
             };
             DirectionFlow { direction, items: flow }
         })
@@ -55,22 +59,23 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
 }
 
 /// Converts ruling lines to the upright coordinate system of a direction.
-fn to_upright_rules(rules: &[Rule], direction: Direction) -> Vec<Rule> {
-    rules
+fn to_upright_ruling_lines(ruling_lines: &[RulingLine], direction: Direction) -> Vec<RulingLine> {
+    ruling_lines
         .iter()
-        .map(|rule| {
+        .map(|ruling_line| {
             let mut area = Rect::EMPTY;
-            for (x, y) in [(rule.area.x0, rule.area.y0), (rule.area.x1, rule.area.y1)] {
+            for (x, y) in [(ruling_line.area.x0, ruling_line.area.y0), (ruling_line.area.x1, ruling_line.area.y1)] {
                 let (s, t) = direction.to_upright(x, y);
                 area.include(s, t);
             }
-            Rule { area, horizontal: area.width() >= area.height() }
+            RulingLine { area, horizontal: area.width() >= area.height() }
         })
         .collect()
 }
 
-fn build_flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<FlowItem> {
-    let mut tables: Vec<Option<Table>> = ruled_tables::extract(&mut words, rules).into_iter().map(Some).collect();
+fn build_flow(mut words: Vec<Word>, ruling_lines: &[RulingLine]) -> Vec<FlowItem> {
+    let mut tables: Vec<Option<Table>> =
+        ruled_tables::extract(&mut words, ruling_lines).into_iter().map(Some).collect();
     let word_piece =
         |word: &Word| Piece { left: word.left, right: word.right, baseline: word.baseline, size: word.size };
     let table_piece = |table: &Option<Table>| {

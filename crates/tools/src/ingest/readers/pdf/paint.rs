@@ -17,7 +17,7 @@ struct Fill {
 
 /// A ruling line: a thin horizontal or vertical line, as between table cells.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rule {
+pub(super) struct RulingLine {
     pub area: Rect,
     pub horizontal: bool,
 }
@@ -26,9 +26,9 @@ pub(super) struct Rule {
 /// tables nor hidden text.
 const MAX_ITEMS: usize = 4_000;
 /// Filled rectangles thinner than this, in points, are ruling lines.
-const MAX_RULE_THICKNESS: f32 = 3.0;
+const MAX_RULING_LINE_THICKNESS: f32 = 3.0;
 /// Minimum length of a ruling line, in points; shorter lines are parts of drawings or letters.
-const MIN_RULE_LENGTH: f32 = 8.0;
+const MIN_RULING_LINE_LENGTH: f32 = 8.0;
 
 /// Minimum share of the page that an image must cover to be kept for OCR.
 const MIN_IMAGE_SHARE: f32 = 0.1;
@@ -39,7 +39,7 @@ const MAX_OCR_IMAGES: usize = 4;
 #[derive(Default)]
 pub(super) struct Canvas {
     fills: Vec<Fill>,
-    pub rules: Vec<Rule>,
+    pub ruling_lines: Vec<RulingLine>,
     /// Sum of the areas of all images, in square points; overlapping parts count twice.
     pub image_area: f32,
     /// Images that may contain text, as candidates for OCR.
@@ -58,8 +58,8 @@ impl Canvas {
     /// Paints the path's areas in this color; thin ones are recorded as ruling lines.
     pub fn fill(&mut self, path: &Path, color: Option<Color>) {
         for area in &path.areas {
-            if area.width() < MAX_RULE_THICKNESS || area.height() < MAX_RULE_THICKNESS {
-                self.add_rule(*area);
+            if area.width() < MAX_RULING_LINE_THICKNESS || area.height() < MAX_RULING_LINE_THICKNESS {
+                self.add_ruling_line(*area);
             } else if self.fills.len() < MAX_ITEMS {
                 self.fills.push(Fill { area: *area, color });
             }
@@ -69,7 +69,7 @@ impl Canvas {
     /// Records the path's line segments as ruling lines.
     pub fn stroke(&mut self, path: &Path) {
         for line in &path.lines {
-            self.add_rule(*line);
+            self.add_ruling_line(*line);
         }
     }
 
@@ -92,12 +92,15 @@ impl Canvas {
         }
     }
 
-    fn add_rule(&mut self, area: Rect) {
+    fn add_ruling_line(&mut self, area: Rect) {
         let horizontal = area.width() >= area.height();
         let (length, thickness) =
             if horizontal { (area.width(), area.height()) } else { (area.height(), area.width()) };
-        if length >= MIN_RULE_LENGTH && thickness < MAX_RULE_THICKNESS && self.rules.len() < MAX_ITEMS {
-            self.rules.push(Rule { area, horizontal });
+        if length >= MIN_RULING_LINE_LENGTH
+            && thickness < MAX_RULING_LINE_THICKNESS
+            && self.ruling_lines.len() < MAX_ITEMS
+        {
+            self.ruling_lines.push(RulingLine { area, horizontal });
         }
     }
 }
@@ -226,7 +229,7 @@ mod tests {
         path.clear();
         path.rectangle(Rect { y1: 10.5, ..BOX });
         canvas.fill(&path, None);
-        assert_eq!(canvas.rules.len(), 5);
-        assert_eq!(canvas.rules.iter().filter(|rule| rule.horizontal).count(), 3);
+        assert_eq!(canvas.ruling_lines.len(), 5);
+        assert_eq!(canvas.ruling_lines.iter().filter(|ruling_line| ruling_line.horizontal).count(), 3);
     }
 }

@@ -47,14 +47,14 @@ impl Direction {
         }
     }
 
-    /// Converts a point back to the page; the inverse of [`Direction::to_upright`].
-    pub fn to_page(self, s: f32, t: f32) -> (f32, f32) {
+    /// Converts a point of the upright coordinate system back to the page; the inverse of [`Direction::to_upright`].
+    pub fn to_page(self, x: f32, y: f32) -> (f32, f32) {
         match self {
-            Self::Right => (s, t),
-            Self::Slanted(angle) => rotate(s, t, angle),
-            Self::Down => (-t, s),
-            Self::Left => (-s, -t),
-            Self::Up => (t, -s),
+            Self::Right => (x, y),
+            Self::Slanted(angle) => rotate(x, y, angle),
+            Self::Down => (-y, x),
+            Self::Left => (-x, -y),
+            Self::Up => (y, -x),
         }
     }
 }
@@ -70,9 +70,12 @@ fn rotate(x: f32, y: f32, angle: i16) -> (f32, f32) {
 pub(super) struct Placement {
     pub left: f32,
     pub right: f32,
+    /// Vertical position of the baseline.
     pub baseline: f32,
+    /// Font size.
     pub size: f32,
     pub bold: bool,
+    /// Whether the font is monospaced.
     pub fixed_pitch: bool,
     pub direction: Direction,
 }
@@ -84,12 +87,12 @@ mod tests {
     #[test]
     fn directions_convert_to_upright_coordinates_and_back() {
         for direction in [Direction::Right, Direction::Down, Direction::Left, Direction::Up] {
-            let (s, t) = direction.to_upright(3.0, 7.0);
-            assert_eq!(direction.to_page(s, t), (3.0, 7.0));
+            let (x, y) = direction.to_upright(3.0, 7.0);
+            assert_eq!(direction.to_page(x, y), (3.0, 7.0));
         }
         assert_eq!(Direction::from_vector(0.0, -1.0), Direction::Up);
         assert_eq!(Direction::from_vector(1.0, 1.0), Direction::Slanted(450));
-        let (s, t) = Direction::Slanted(450).to_upright(3.0, 3.0);
-        assert!((s - 18_f32.sqrt()).abs() < 1e-4 && t.abs() < 1e-4, "{s} {t}");
+        let (x, y) = Direction::Slanted(450).to_upright(3.0, 3.0);
+        assert!((x - 18_f32.sqrt()).abs() < 1e-4 && y.abs() < 1e-4, "{x} {y}");
     }
 }

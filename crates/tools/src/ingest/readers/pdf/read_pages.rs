@@ -14,7 +14,7 @@ use super::geometry::{Matrix, Rect};
 use super::interpret::{Interpreter, PageContent};
 use super::layout;
 use super::page_text::PageText;
-use super::paint::Rule;
+use super::paint::RulingLine;
 use super::running_lines;
 use super::scan_image;
 use super::style::Style;
@@ -86,14 +86,14 @@ fn page_texts(
             return Err(ReadError::TooLarge { what: "bytes after unpacking", limit: limits.max_inflated_bytes });
         }
         let images = content.canvas.ocr_images.clone();
-        let (words, rules) = findings.assess(number, content, &area);
+        let (words, ruling_lines) = findings.assess(number, content, &area);
         let is_scan = findings.needs_ocr.last() == Some(&number);
         let scans = if is_scan { convert_scans(file, &images, &mut remaining_scan_limits) } else { Vec::new() };
         text_bytes += words.iter().map(|word| word.text.len() + 1).sum::<usize>();
         if text_bytes > limits.max_text_bytes {
             return Err(ReadError::TooLarge { what: "bytes of text", limit: limits.max_text_bytes as u64 });
         }
-        pages.push(PageText { number, height: area.height(), flows: layout::lay_out(words, &rules), scans });
+        pages.push(PageText { number, height: area.height(), flows: layout::lay_out(words, &ruling_lines), scans });
         on_page(number);
     }
     let is_empty = text_bytes == 0;
@@ -175,7 +175,7 @@ fn interpret(file: &PdfFile, page: ObjectId, mut interpreter: Interpreter<'_>) -
 
 impl Findings {
     /// Selects the words that count as the text of a page, and records the warnings about it.
-    fn assess(&mut self, page: u32, content: PageContent, area: &Rect) -> (Vec<Word>, Vec<Rule>) {
+    fn assess(&mut self, page: u32, content: PageContent, area: &Rect) -> (Vec<Word>, Vec<RulingLine>) {
         let text_bytes = |words: &[Word]| words.iter().map(|word| word.text.len()).sum::<usize>();
         let is_scan = content.canvas.image_area >= MIN_SCAN_SHARE * area.area();
         if content.damaged {
@@ -194,7 +194,7 @@ impl Findings {
         if is_mostly_image || (words.is_empty() && content.canvas.image_area > 0.1 * area.area()) {
             self.needs_ocr.push(page);
         }
-        (words, content.canvas.rules)
+        (words, content.canvas.ruling_lines)
     }
 
     fn warnings(self, repaired: bool) -> Vec<Warning> {

@@ -4,7 +4,7 @@ use super::baseline::same_line;
 use super::geometry::Rect;
 use super::join_lines::join_lines;
 use super::lines;
-use super::paint::Rule;
+use super::paint::RulingLine;
 use super::words::Word;
 
 /// A table, with its position on the page.
@@ -32,18 +32,18 @@ impl TableRow {
 }
 
 /// Ruling lines closer than this, in points, count as one line.
-const MAX_RULE_OFFSET: f32 = 3.0;
+const MAX_RULING_LINE_OFFSET: f32 = 3.0;
 /// Maximum number of ruling lines; a page with more is a drawing and is not searched for tables.
-const MAX_RULES: usize = 1_500;
+const MAX_RULING_LINES: usize = 1_500;
 
 /// Detects tables from ruling lines (in the coordinate system of the words), and removes the words in them from
 /// `words`.
-pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
-    if rules.len() < 3 || rules.len() > MAX_RULES {
+pub(super) fn extract(words: &mut Vec<Word>, ruling_lines: &[RulingLine]) -> Vec<Table> {
+    if ruling_lines.len() < 3 || ruling_lines.len() > MAX_RULING_LINES {
         return Vec::new();
     }
     let mut tables = Vec::new();
-    let mut grids = grids(rules);
+    let mut grids = grids(ruling_lines);
     // Start with the smallest grid, so that a table inside a frame is found before the frame.
     grids.sort_by(|a, b| a.bounds().area().total_cmp(&b.bounds().area()));
     for grid in grids {
@@ -65,21 +65,28 @@ struct Grid {
 }
 
 /// Finds grids of connected ruling lines, and of parallel horizontal lines of the same length.
-fn grids(rules: &[Rule]) -> Vec<Grid> {
+fn grids(ruling_lines: &[RulingLine]) -> Vec<Grid> {
     let mut grids = Vec::new();
     let mut horizontal_only: Vec<Rect> = Vec::new();
-    for group in connected_groups(rules) {
-        let verticals: Vec<f32> = group.iter().filter(|rule| !rule.horizontal).map(|rule| rule.area.x0).collect();
-        let horizontals: Vec<&Rule> = group.iter().filter(|rule| rule.horizontal).copied().collect();
+    for group in connected_groups(ruling_lines) {
+        let verticals: Vec<f32> =
+            group.iter().filter(|ruling_line| !ruling_line.horizontal).map(|ruling_line| ruling_line.area.x0).collect();
+        let horizontals: Vec<&RulingLine> =
+            group.iter().filter(|ruling_line| ruling_line.horizontal).copied().collect();
         let columns = merge_close(verticals);
         if columns.len() < 2 {
-            horizontal_only.extend(horizontals.iter().map(|rule| rule.area).reduce(|all, area| all.union(&area)));
+            horizontal_only
+                .extend(horizontals.iter().map(|ruling_line| ruling_line.area).reduce(|all, area| all.union(&area)));
             continue;
         }
         let width = columns[columns.len() - 1] - columns[0];
         // A row border need not cross the whole table, because cells may span rows.
         let rows = merge_close(
-            horizontals.iter().filter(|rule| rule.area.width() > 0.2 * width).map(|rule| rule.area.y0).collect(),
+            horizontals
+                .iter()
+                .filter(|ruling_line| ruling_line.area.width() > 0.2 * width)
+                .map(|ruling_line| ruling_line.area.y0)
+                .collect(),
         );
         if rows.len() >= 2 && columns.len() + rows.len() >= 5 {
             grids.push(Grid { column_borders: columns, row_borders: rows });
@@ -93,29 +100,29 @@ fn grids(rules: &[Rule]) -> Vec<Grid> {
 fn grids_without_verticals(mut horizontal_only: Vec<Rect>) -> Vec<Grid> {
     horizontal_only.sort_by(|a, b| a.y0.total_cmp(&b.y0));
     let mut stacks: Vec<Vec<Rect>> = Vec::new();
-    for rule in horizontal_only.into_iter().filter(|rule| rule.height() < MAX_RULE_OFFSET) {
+    for ruling_line in horizontal_only.into_iter().filter(|ruling_line| ruling_line.height() < MAX_RULING_LINE_OFFSET) {
         let fits = |stack: &&mut Vec<Rect>| {
             stack.last().is_some_and(|last| {
-                (last.x0 - rule.x0).abs() < MAX_RULE_OFFSET
-                    && (last.x1 - rule.x1).abs() < MAX_RULE_OFFSET
-                    && rule.y0 - last.y0 < 250.0
+                (last.x0 - ruling_line.x0).abs() < MAX_RULING_LINE_OFFSET
+                    && (last.x1 - ruling_line.x1).abs() < MAX_RULING_LINE_OFFSET
+                    && ruling_line.y0 - last.y0 < 250.0
             })
         };
         match stacks.iter_mut().find(fits) {
-            Some(stack) => stack.push(rule),
-            None => stacks.push(vec![rule]),
+            Some(stack) => stack.push(ruling_line),
+            None => stacks.push(vec![ruling_line]),
         }
     }
     let grid = |stack: Vec<Rect>| {
-        let rows = merge_close(stack.iter().map(|rule| rule.y0).collect());
+        let rows = merge_close(stack.iter().map(|ruling_line| ruling_line.y0).collect());
         (rows.len() >= 3).then(|| Grid { column_borders: vec![stack[0].x0, stack[0].x1], row_borders: rows })
     };
     stacks.into_iter().filter_map(grid).collect()
 }
 
 /// Groups ruling lines that touch, directly or through others.
-fn connected_groups(rules: &[Rule]) -> Vec<Vec<&Rule>> {
-    let mut group: Vec<usize> = (0..rules.len()).collect();
+fn connected_groups(ruling_lines: &[RulingLine]) -> Vec<Vec<&RulingLine>> {
+    let mut group: Vec<usize> = (0..ruling_lines.len()).collect();
     fn root(group: &mut [usize], mut at: usize) -> usize {
         while group[at] != at {
             group[at] = group[group[at]];
@@ -123,19 +130,19 @@ fn connected_groups(rules: &[Rule]) -> Vec<Vec<&Rule>> {
         }
         at
     }
-    for a in 0..rules.len() {
-        let area = rules[a].area.expanded(MAX_RULE_OFFSET / 2.0);
-        for (b, other) in rules[..a].iter().enumerate() {
-            if area.intersects(&other.area.expanded(MAX_RULE_OFFSET / 2.0)) {
+    for a in 0..ruling_lines.len() {
+        let area = ruling_lines[a].area.expanded(MAX_RULING_LINE_OFFSET / 2.0);
+        for (b, other) in ruling_lines[..a].iter().enumerate() {
+            if area.intersects(&other.area.expanded(MAX_RULING_LINE_OFFSET / 2.0)) {
                 let (x, y) = (root(&mut group, a), root(&mut group, b));
                 group[x] = y;
             }
         }
     }
-    let mut groups: Vec<Vec<&Rule>> = vec![Vec::new(); rules.len()];
-    for (at, rule) in rules.iter().enumerate() {
+    let mut groups: Vec<Vec<&RulingLine>> = vec![Vec::new(); ruling_lines.len()];
+    for (at, ruling_line) in ruling_lines.iter().enumerate() {
         let root = root(&mut group, at);
-        groups[root].push(rule);
+        groups[root].push(ruling_line);
     }
     groups.retain(|group| !group.is_empty());
     groups
@@ -146,7 +153,7 @@ fn merge_close(mut positions: Vec<f32>) -> Vec<f32> {
     positions.sort_by(f32::total_cmp);
     let mut out: Vec<f32> = Vec::new();
     for position in positions {
-        if out.last().is_none_or(|last| position - last > MAX_RULE_OFFSET) {
+        if out.last().is_none_or(|last| position - last > MAX_RULING_LINE_OFFSET) {
             out.push(position);
         }
     }
@@ -321,8 +328,8 @@ mod tests {
         }
     }
 
-    fn rule(x0: f32, y0: f32, x1: f32, y1: f32) -> Rule {
-        Rule { area: Rect { x0, y0, x1, y1 }, horizontal: x1 > x0 }
+    fn ruling_line(x0: f32, y0: f32, x1: f32, y1: f32) -> RulingLine {
+        RulingLine { area: Rect { x0, y0, x1, y1 }, horizontal: x1 > x0 }
     }
 
     fn texts(tables: &[Table]) -> Vec<String> {
@@ -331,8 +338,9 @@ mod tests {
 
     #[test]
     fn a_grid_keeps_wrapped_cells_in_their_row() {
-        let mut rules: Vec<Rule> = [0.0, 20.0, 50.0].iter().map(|y| rule(0.0, *y, 200.0, *y)).collect();
-        rules.extend([0.0, 60.0, 200.0].iter().map(|x| rule(*x, 0.0, *x, 50.0)));
+        let mut ruling_lines: Vec<RulingLine> =
+            [0.0, 20.0, 50.0].iter().map(|y| ruling_line(0.0, *y, 200.0, *y)).collect();
+        ruling_lines.extend([0.0, 60.0, 200.0].iter().map(|x| ruling_line(*x, 0.0, *x, 50.0)));
         let mut words = vec![
             word("Tag", 5.0, 14.0),
             word("Remedy", 65.0, 14.0),
@@ -341,32 +349,32 @@ mod tests {
             word("valve", 65.0, 44.0),
             word("outside", 5.0, 80.0),
         ];
-        let tables = extract(&mut words, &rules);
+        let tables = extract(&mut words, &ruling_lines);
         assert_eq!(texts(&tables), ["Tag | Remedy", "P-101 | close valve"]);
         assert_eq!(words.len(), 1);
     }
 
     #[test]
     fn a_frame_around_a_paragraph_is_not_a_table() {
-        let rules = [
-            rule(0.0, 0.0, 200.0, 0.0),
-            rule(0.0, 50.0, 200.0, 50.0),
-            rule(0.0, 0.0, 0.0, 50.0),
-            rule(200.0, 0.0, 200.0, 50.0),
+        let ruling_lines = [
+            ruling_line(0.0, 0.0, 200.0, 0.0),
+            ruling_line(0.0, 50.0, 200.0, 50.0),
+            ruling_line(0.0, 0.0, 0.0, 50.0),
+            ruling_line(200.0, 0.0, 200.0, 50.0),
         ];
         let mut words = vec![word("Warning", 5.0, 14.0), word("hot", 65.0, 14.0)];
-        assert!(extract(&mut words, &rules).is_empty());
+        assert!(extract(&mut words, &ruling_lines).is_empty());
         assert_eq!(words.len(), 2);
     }
 
     #[test]
     fn three_horizontal_rules_around_rows_form_a_table() {
-        let rules: Vec<Rule> = [0.0, 20.0, 80.0].iter().map(|y| rule(0.0, *y, 200.0, *y)).collect();
+        let ruling_lines: Vec<RulingLine> = [0.0, 20.0, 80.0].iter().map(|y| ruling_line(0.0, *y, 200.0, *y)).collect();
         let mut words = vec![word("Tag", 5.0, 14.0), word("Range", 105.0, 14.0)];
         for n in 0..3 {
             words.push(word("P-1", 5.0, 34.0 + 14.0 * n as f32));
             words.push(word("4", 105.0, 34.0 + 14.0 * n as f32));
         }
-        assert_eq!(texts(&extract(&mut words, &rules)), ["Tag | Range", "P-1 | 4", "P-1 | 4", "P-1 | 4"]);
+        assert_eq!(texts(&extract(&mut words, &ruling_lines)), ["Tag | Range", "P-1 | 4", "P-1 | 4", "P-1 | 4"]);
     }
 }

@@ -10,26 +10,26 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Returns the audit status and metadata of a call's result.
-pub(super) fn status_and_facts(
+pub(super) fn status_and_metadata(
     result: &Result<Classified<ToolResult>, ToolError>,
 ) -> (ResultStatus, Map<String, Value>) {
-    let (status, facts) = match result {
-        Ok(result) => (ResultStatus::Success, success_facts(result)),
+    let (status, metadata) = match result {
+        Ok(result) => (ResultStatus::Success, success_metadata(result)),
         Err(error) => (result_status(error), json!({"reason": audit_code(error)})),
     };
-    match facts {
-        Value::Object(facts) => (status, facts),
+    match metadata {
+        Value::Object(metadata) => (status, metadata),
         _ => (status, Map::new()),
     }
 }
 
-fn success_facts(result: &Classified<ToolResult>) -> Value {
-    let mut facts = result_facts(result.content());
-    facts["classification"] = result.classification().as_str().into();
-    facts
+fn success_metadata(result: &Classified<ToolResult>) -> Value {
+    let mut metadata = result_metadata(result.content());
+    metadata["classification"] = result.classification().as_str().into();
+    metadata
 }
 
-fn result_facts(result: &ToolResult) -> Value {
+fn result_metadata(result: &ToolResult) -> Value {
     match result {
         ToolResult::Retrieval(found) => json!({
             "documents": distinct(found.hits.iter().map(|hit| hit.passage.document_id)),

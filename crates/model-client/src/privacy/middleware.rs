@@ -30,7 +30,7 @@ const MAX_CACHED_DETECTORS: usize = 256;
 /// Middleware that applies privacy rules. It caches the compiled rules and holds the key from which placeholders are
 /// derived; all models share it.
 pub struct PrivacyMiddleware {
-    built_in: Arc<BuiltInPatterns>,
+    compiled_built_ins: Arc<BuiltInPatterns>,
     keys: PlaceholderKeys,
     detectors: Mutex<HashMap<Arc<PrivacyRules>, Arc<Detector>>>,
 }
@@ -42,8 +42,8 @@ impl PrivacyMiddleware {
     /// # Errors
     /// If a built-in pattern does not compile, which is a bug.
     pub fn new(secret: &[u8]) -> Result<Arc<Self>, SetupError> {
-        let built_in = Arc::new(BuiltInPatterns::compile()?);
-        Ok(Arc::new(Self { built_in, keys: PlaceholderKeys::new(secret), detectors: Mutex::default() }))
+        let compiled_built_ins = Arc::new(BuiltInPatterns::compile()?);
+        Ok(Arc::new(Self { compiled_built_ins, keys: PlaceholderKeys::new(secret), detectors: Mutex::default() }))
     }
 
     /// Wraps a chat model.
@@ -81,7 +81,7 @@ impl PrivacyMiddleware {
             backend: "privacy rules".to_owned(),
             reason: error.to_string(),
         })?;
-        let detector = Arc::new(Detector::new(Arc::clone(&self.built_in), &rules.built_in, custom));
+        let detector = Arc::new(Detector::new(Arc::clone(&self.compiled_built_ins), &rules.built_in, custom));
         if detectors.len() >= MAX_CACHED_DETECTORS {
             detectors.clear();
         }
