@@ -139,6 +139,8 @@ async fn a_merge_patch_of_a_settings_version_applies_at_once() {
         (json!({ "clearance": { "user": "top" } }), "/clearance/user"),
         (json!({ "role_mappings": { "a": "king" } }), "/role_mappings/a"),
         (json!({ "access_token_max_days": 0 }), "/access_token_max_days"),
+        (json!({ "instructions": " \n" }), "/instructions"),
+        (json!({ "instructions": "x".repeat(4_001) }), "/instructions"),
     ] {
         let problem = admin.patch(path, &invalid_patch).await.expect_problem(422, "validation");
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{invalid_patch}: {problem}");

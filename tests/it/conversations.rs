@@ -4,7 +4,7 @@ use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::caller::{ApiResponse, Caller};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
-use crate::support::model::{ModelServer, Reply, TITLE};
+use crate::support::model::{ModelServer, Reply, SUMMARY, TITLE};
 use domain::role::Role;
 use fakes::eventually_within;
 use futures::StreamExt as _;
@@ -332,4 +332,52 @@ async fn an_answer_is_rated_by_its_reader_and_listed_for_admins_without_content(
     user.get("/v1/admin/feedback").await.expect_problem(403, "policy_denied");
     assert_eq!(user.delete(&path).await.status, 204);
     user.delete(&path).await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_long_conversation_is_continued_from_the_summary_of_its_beginning() {
+    let model = ModelServer::start_with_default(Reply::Text(vec!["Weekly."])).await;
+    let settings = [("LITELLM_BASE_URL", model.url.as_str()), ("PLATFORM__CHAT__CONTEXT_TOKENS", "3000")];
+    let app = TestApp::start(&settings).await;
+    let user = app.as_user(TENANT_A);
+    let conversation = user.create_conversation().await;
+    // Prompts have at most 1,976 tokens; the history of four questions has more than half of that.
+    for turn in 1..=5 {
+        let question = format!("Turn {turn}: {}", "how often is the strainer cleaned, ".repeat(26));
+        ask(&user, &conversation, json!({ "message": question })).await;
+    }
+    let find_summary = || async {
+        let query = "SELECT seq FROM messages WHERE summary IS NOT NULL";
+        SuperuserDb::connect(&app).await.rows(query, &[]).await.pop()
+    };
+    eventually_within(Duration::from_secs(10), "a stored summary", find_summary).await;
+    let requests = model.summary_requests();
+    assert!(prompt_contents(&requests[0])[0].contains("User: Turn 1:"), "{requests:?}");
+    assert_eq!(requests[0]["tools"], Value::Null);
+
+    ask(&user, &conversation, json!({ "message": "Are you sure?" })).await;
+    let prompt = model.requests().pop().expect("a request");
+    let contents = prompt_contents(&prompt);
+    assert!(contents[0].contains(SUMMARY), "{contents:?}");
+    assert!(!contents.iter().any(|content| content.starts_with("Turn 1:")), "{contents:?}");
+    assert!(contents.iter().any(|content| content.starts_with("Turn 5:")), "{contents:?}");
+    assert_eq!(messages(&user, &conversation, "").await.len(), 12, "the reader sees the messages themselves");
+}
+
+#[tokio::test]
+async fn the_instructions_of_a_plant_are_in_its_system_messages_only() {
+    let model = ModelServer::start_with_default(Reply::Text(vec!["Yes."])).await;
+    let app = start_app(&model).await;
+    let instructions = "Name the shift supervisor's number: 4711.";
+    app.as_admin(TENANT_A).patch("/v1/admin/settings", &json!({ "instructions": instructions })).await.expect_json(200);
+    let mut systems = Vec::new();
+    for tenant in [TENANT_A, TENANT_B] {
+        let user = app.as_user(tenant);
+        let conversation = user.create_conversation().await;
+        ask(&user, &conversation, json!({ "message": "Is it safe?" })).await;
+        systems.push(model.requests().pop().expect("a request")["messages"][0]["content"].to_string());
+    }
+    assert!(systems[0].contains(instructions) && !systems[1].contains("4711"), "{systems:?}");
+    let changes = app.as_admin(TENANT_A).get("/v1/audit?event_type=admin.settings_changed").await.text();
+    assert!(changes.contains(r#""instructions":{"chars":41}"#) && !changes.contains("4711"), "{changes}");
 }

@@ -6,16 +6,19 @@
 --
 -- Corpus statistics cover only published documents that the caller may see, so that hidden documents have no influence
 -- on scores (ADR 38). A lexeme that occurs in more than 40 % of the passages is ignored if at least three rarer lexemes
--- of the query remain. `score_bound` is an upper bound of the score: each lexeme of the query repeated without limit in one
--- passage, including lexemes that no document contains.
+-- of the query remain. Passages are found by the rarest lexemes, as many as have 10,000 postings together, or more if these
+-- lexemes have fewer postings than candidates are wanted. The other lexemes add to the scores of the best candidates only
+-- (ADR 73). `score_bound` is an upper bound of the score: each lexeme of the query repeated without limit in one passage,
+-- including lexemes that no document contains.
 --
 -- Plan as platform_app: the tenant and the lexemes are conditions of the index on (tenant_id, lexeme, document_id, …),
 -- which row-level security allows because their operators are leakproof. MATERIALIZED forces this plan, also before the
 -- tables are analyzed. No partitioned table is read, so the plan is cached: planning takes longer than running. The
 -- passages themselves are fetched by a statement of their own.
 WITH constant AS (
-    -- BM25 parameters: k1 limits the effect of repeated terms, b is the strength of the length normalization.
-    SELECT 1.2::float8 AS k1, 0.75::float8 AS b
+    -- BM25 parameters: k1 limits the effect of repeated terms, b is the strength of the length normalization. At most
+    -- max_postings are read to find candidates.
+    SELECT 1.2::float8 AS k1, 0.75::float8 AS b, 10000 AS max_postings, 5 AS candidates_per_hit
 ), corpus AS MATERIALIZED (
     SELECT sum(chunk_count)::float8 AS passages, sum(term_count)::float8 / nullif(sum(chunk_count), 0) AS mean_length
     FROM documents
@@ -39,35 +42,64 @@ WITH constant AS (
     JOIN documents d ON d.tenant_id = $1 AND d.id = m.document_id
     WHERE d.status <> 'failed' AND d.classification = ANY($3)
       AND (d.embedding_model = m.embedding_model OR d.embedding_model IS NULL AND d.status = 'ready')
+), counted AS MATERIALIZED (
+    -- `found` does not depend on the filters, so that scores do not either.
+    SELECT lexeme, sum(cardinality(chunk_indexes))::float8 AS found,
+           coalesce(sum(cardinality(chunk_indexes)) FILTER (WHERE wanted), 0) AS wanted
+    FROM posting
+    GROUP BY lexeme
 ), word AS MATERIALIZED (
     SELECT lexeme, found, found > 0.4 * passages AS common,
-           ln(1 + (passages - found + 0.5) / (found + 0.5)) AS weight
-    FROM (SELECT lexeme, sum(cardinality(chunk_indexes))::float8 AS found FROM posting GROUP BY lexeme) AS counted,
-         corpus
+           ln(1 + (passages - found + 0.5) / (found + 0.5)) AS weight,
+           sum(wanted) OVER rarest_first <= max_postings
+           OR sum(wanted) OVER rarest_first - wanted < candidates_per_hit * $9 AS selective
+    FROM counted, corpus, constant
+    WINDOW rarest_first AS (ORDER BY found, lexeme)
 ), reach AS MATERIALIZED (
     SELECT sum((k1 + 1) * coalesce(word.weight, ln(1 + (passages + 0.5) / 0.5))) AS score_bound
     FROM asked
     LEFT JOIN word USING (lexeme)
     CROSS JOIN corpus
     CROSS JOIN constant
+), scored AS MATERIALIZED (
+    -- The words whose postings are read: rare enough, and not ignored as common.
+    SELECT lexeme, weight, selective
+    FROM word
+    WHERE NOT common OR (SELECT count(*) FROM word WHERE NOT common) < 3
+), candidate AS MATERIALIZED (
+    SELECT p.document_id, hit.chunk_index,
+           sum(w.weight * hit.frequency * (k1 + 1)
+               / (hit.frequency + k1 * (1 - b + b * hit.length / corpus.mean_length))) AS score
+    FROM posting p
+    JOIN scored w ON w.lexeme = p.lexeme AND w.selective
+    CROSS JOIN corpus
+    CROSS JOIN constant
+    CROSS JOIN LATERAL unnest(p.chunk_indexes, p.frequencies, p.lengths) AS hit (chunk_index, frequency, length)
+    WHERE p.wanted
+    GROUP BY p.document_id, hit.chunk_index
+    ORDER BY score DESC, p.document_id, hit.chunk_index
+    LIMIT (SELECT candidates_per_hit FROM constant) * $9
+), frequent AS MATERIALIZED (
+    SELECT p.document_id, w.weight, p.chunk_indexes, p.frequencies, p.lengths
+    FROM posting p
+    JOIN scored w ON w.lexeme = p.lexeme AND NOT w.selective
+    WHERE p.wanted AND p.document_id IN (SELECT document_id FROM candidate)
 ), planning AS MATERIALIZED (
     -- The statement that fetches the passages needs a custom plan; setting it here saves a round trip.
     SELECT set_config('plan_cache_mode', 'force_custom_plan', true)
 )
 SELECT best.document_id, best.chunk_index, best.score::real AS score, reach.score_bound::real AS score_bound
 FROM (
-    SELECT p.document_id, hit.chunk_index,
-           sum(w.weight * hit.frequency * (k1 + 1)
-               / (hit.frequency + k1 * (1 - b + b * hit.length / corpus.mean_length))) AS score
-    FROM posting p
-    JOIN word w ON w.lexeme = p.lexeme
+    SELECT c.document_id, c.chunk_index,
+           c.score + coalesce(sum(f.weight * f.frequencies[position] * (k1 + 1)
+               / (f.frequencies[position] + k1 * (1 - b + b * f.lengths[position] / corpus.mean_length))), 0) AS score
+    FROM candidate c
     CROSS JOIN corpus
     CROSS JOIN constant
-    CROSS JOIN LATERAL unnest(p.chunk_indexes, p.frequencies, p.lengths) AS hit (chunk_index, frequency, length)
-    WHERE p.wanted
-      AND (NOT w.common OR (SELECT count(*) FROM word WHERE NOT common) < 3)
-    GROUP BY p.document_id, hit.chunk_index
-    ORDER BY score DESC, p.document_id, hit.chunk_index
+    LEFT JOIN frequent f ON f.document_id = c.document_id
+    CROSS JOIN LATERAL array_position(f.chunk_indexes, c.chunk_index) AS position
+    GROUP BY c.document_id, c.chunk_index, c.score
+    ORDER BY score DESC, c.document_id, c.chunk_index
     LIMIT $9
 ) AS best
 CROSS JOIN reach

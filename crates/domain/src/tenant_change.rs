@@ -34,7 +34,7 @@ pub struct ChangeAuditRow {
 }
 
 /// The settings that differ, and whether the tenant is active, before and after. The tenant's name is not included,
-/// only whether it changed.
+/// only whether it changed; nor are its instructions, which are part of prompts, only their length in characters.
 #[must_use]
 pub fn tenant_change_metadata(change: &Change<Tenant>) -> Value {
     let Change { before, after } = change;
@@ -44,7 +44,7 @@ pub fn tenant_change_metadata(change: &Change<Tenant>) -> Value {
         let mut metadata: Map<String, Value> = TenantSettings::KEYS
             .iter()
             .filter(differs)
-            .map(|key| ((*key).to_owned(), settings.get(*key).cloned().unwrap_or_default()))
+            .map(|key| ((*key).to_owned(), recorded_value(key, settings.get(*key))))
             .collect();
         metadata.insert("is_active".to_owned(), tenant.is_active.into());
         metadata.insert("version".to_owned(), tenant.settings_version.into());
@@ -52,6 +52,13 @@ pub fn tenant_change_metadata(change: &Change<Tenant>) -> Value {
     };
     let renamed = before.name != after.name;
     json!({ "before": metadata_of(&old, before), "after": metadata_of(&new, after), "renamed": renamed })
+}
+
+fn recorded_value(key: &str, value: Option<&Value>) -> Value {
+    match value {
+        Some(Value::String(text)) if key == "instructions" => json!({ "chars": text.chars().count() }),
+        other => other.cloned().unwrap_or_default(),
+    }
 }
 
 fn settings_fields(settings: &TenantSettings) -> Map<String, Value> {

@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 pub const MODEL_NAME: &str = "scripted-7b";
 /// The server's reply to every request for a title. It does not use up a scripted reply.
 pub const TITLE: &str = "Cleaning of strainers";
+/// The server's reply to every request for a summary. It does not use up a scripted reply.
+pub const SUMMARY: &str = "The strainer is cleaned weekly.";
 
 /// How the server answers one request.
 #[derive(Clone, Debug)]
@@ -61,6 +63,8 @@ struct Script {
     requests: Mutex<Vec<Value>>,
     /// Side calls for the title of a conversation.
     title_requests: Mutex<Vec<Value>>,
+    /// Side calls that summarize a conversation.
+    summary_requests: Mutex<Vec<Value>>,
     /// Side calls that infer a memory.
     memory_requests: Mutex<Vec<Value>>,
     /// The reply to requests for memories; the platform gets `none` unless it is set.
@@ -113,6 +117,11 @@ impl ModelServer {
         self.script.title_requests.lock().expect("not poisoned").clone()
     }
 
+    /// The bodies of the requests for summaries so far.
+    pub fn summary_requests(&self) -> Vec<Value> {
+        self.script.summary_requests.lock().expect("not poisoned").clone()
+    }
+
     /// The bodies of the requests for memories so far.
     pub fn memory_requests(&self) -> Vec<Value> {
         self.script.memory_requests.lock().expect("not poisoned").clone()
@@ -123,7 +132,7 @@ impl ModelServer {
         *self.script.memory_reply.lock().expect("not poisoned") = Some(reply);
     }
 
-    /// The bodies of the chat completion requests so far, without those for titles and memories.
+    /// The bodies of the chat completion requests so far, without those of side calls.
     pub fn requests(&self) -> Vec<Value> {
         self.script.requests.lock().expect("not poisoned").clone()
     }
@@ -138,6 +147,10 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
     if is_task(&request, "title") {
         script.title_requests.lock().expect("not poisoned").push(request);
         return text_response(TITLE);
+    }
+    if is_task(&request, "summary") {
+        script.summary_requests.lock().expect("not poisoned").push(request);
+        return text_response(SUMMARY);
     }
     if is_task(&request, "memory") {
         script.memory_requests.lock().expect("not poisoned").push(request);

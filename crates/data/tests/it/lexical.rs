@@ -245,6 +245,36 @@ async fn hidden_passages_do_not_affect_a_readers_scores() -> Result<(), TestErro
     Ok(())
 }
 
+/// A word with more than 10,000 postings is looked up only in the passages that rarer words found.
+#[tokio::test]
+async fn a_frequent_word_adds_to_the_scores_of_passages_that_a_rare_word_found() -> Result<(), TestError> {
+    let (ctx, (db, _files)) = test_context().await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
+    let numbered: Vec<String> = (0..60).map(|number| format!("seal alpha{number}")).collect();
+    let mut passages: Vec<&str> = numbered.iter().map(String::as_str).collect();
+    passages.extend(["valve gear", "seal valve"]);
+    ingest(&ctx, &user_scope, 'a', "Notes", &passages).await?;
+    let before = search(&ctx, &user_scope, "seal valve").await?;
+    let inflate = "WITH terms AS (
+             UPDATE document_terms AS t
+             SET chunk_indexes = t.chunk_indexes || more.indexes, frequencies = t.frequencies || more.ones::smallint[],
+                 lengths = t.lengths || more.ones
+             FROM (SELECT array_agg(n) AS indexes, array_agg(1) AS ones FROM generate_series(100, 20099) AS n) AS more
+             WHERE lexeme = 'valv')
+         UPDATE documents SET chunk_count = chunk_count + 60000, term_count = term_count + 240000";
+    sqlx::raw_sql(inflate).execute(&mut connect_as_superuser(&db).await?).await?;
+    let scores: HashMap<String, f32> = search(&ctx, &user_scope, "seal").await?.into_iter().collect();
+    let both = search(&ctx, &user_scope, "seal valve").await?;
+    assert_eq!(before[0].0, "seal valve");
+    assert_eq!(both[0].0, "seal valve", "{both:?}");
+    assert!(both.iter().all(|(text, _)| text.starts_with("seal")), "{both:?}");
+    let (_, rare_only) = scores.iter().next().ok_or("hits")?;
+    assert!(both[0].1 > rare_only + 0.5, "the frequent word counts, too: {both:?} {scores:?}");
+    assert!((both[1].1 - rare_only).abs() < 1e-4, "{both:?} {scores:?}");
+    assert_eq!(search(&ctx, &user_scope, "valve gear").await?[0].0, "valve gear", "alone, it is found");
+    Ok(())
+}
+
 /// Under row-level security, PostgreSQL uses only leakproof operators as index conditions. Full-text operators are not
 /// leakproof, so the lexemes are in a separate table and are compared with `=`.
 #[tokio::test]
