@@ -38,7 +38,24 @@ const REPLACEMENTS: &[(&str, &str)] = &[
     ("nicht nur", "sowohl"),
     ("no later", "spätestens"),
     ("pressure drop", "differential pressure"),
+    ("at the same time", "simultaneously"),
+    ("not-", "not"),
 ];
+/// Words before which `on` is no preposition.
+const AFTER_POSITION: &[&str] =
+    &["during", "while", "when", "if", "until", "before", "after", "and", "or", "und", "oder", "wenn"];
+/// Words that begin a condition.
+const CONDITIONS: &[&str] = &[
+    "if", "when", "whenever", "while", "unless", "until", "before", "after", "once", "because", "wenn", "falls",
+    "sobald", "solange", "während", "bevor", "nachdem", "bis", "weil",
+];
+/// Nouns that a number after them tells apart.
+const PLACES: &[&str] = &[
+    "zone", "line", "stage", "phase", "train", "channel", "loop", "area", "unit", "linie", "stufe", "kanal", "straße",
+    "bereich", "strang",
+];
+/// Separates the noun from the number in the name of a place.
+const PLACE_MARK: char = '#';
 /// Verbs without which a part of a sentence continues the part before it.
 const FINITE_VERBS: &[&str] = &[
     "is", "are", "must", "may", "can", "shall", "should", "will", "has", "have", "do", "does", "ist", "sind", "muss",
@@ -84,6 +101,12 @@ impl SharedSubject {
         if all > 0.0 { self.total / all } else { 0.0 }
     }
 
+    /// Counts whether the second text has a quantity too.
+    pub(super) fn with_quantity(mut self, is_stated: bool) -> Self {
+        self.add(if is_stated { 1.0 } else { 0.0 });
+        self
+    }
+
     /// Returns whether the texts have more in common than one word.
     pub(super) fn is_specific(self) -> bool {
         self.has_name || self.items >= 2.0 || (self.is_whole && self.total > 0.0)
@@ -110,6 +133,8 @@ pub(super) struct Content {
     /// Stems of the sentences before it in the same paragraph.
     pub stems_of_paragraph: HashSet<String>,
     has_verb: bool,
+    /// Whether this is the condition or the time of what another clause says.
+    is_condition: bool,
 }
 
 impl Content {
@@ -135,7 +160,9 @@ impl Content {
             stems_before: HashSet::new(),
             stems_of_paragraph: HashSet::new(),
             has_verb: words.iter().any(|word| FINITE_VERBS.contains(word)),
+            is_condition: words.first().is_some_and(|word| CONDITIONS.contains(word)),
         };
+        content.identifiers.extend(places(&tokens));
         for word in &words {
             content.add_word(word, is_position(text, word));
         }
@@ -148,10 +175,14 @@ impl Content {
         if is_single_letter || (LEXICON.is_position(word) && !is_position) {
             return;
         }
+        let is_function_word = LEXICON.is_function_word(word, self.language) && !is_position;
+        if is_function_word && !LEXICON.has_meaning(word) {
+            return;
+        }
         let meaning = LEXICON.meaning(word, self.language);
         let is_limit = meaning.sides.iter().any(|side| side.is_limit());
         self.sides.extend(&meaning.sides);
-        if is_limit || (LEXICON.is_function_word(word, self.language) && !is_position) || LEXICON.is_negation(word) {
+        if is_limit || is_function_word || LEXICON.is_negation(word) {
             return;
         }
         if !meaning.sides.is_empty() {
@@ -185,6 +216,10 @@ impl Content {
         }
     }
 
+    pub(super) fn add_names_of(&mut self, text: &str) {
+        self.identifiers.extend(identifiers_in(text).into_iter().map(|identifier| identifier.normalized));
+    }
+
     /// Leaves open whether this is negated: something after it limits its negation.
     pub(super) fn lift_negation(&mut self) {
         if self.polarity == Polarity::Negated {
@@ -192,11 +227,16 @@ impl Content {
         }
     }
 
-    /// Adds the equipment that was named before and is not named anew, and remembers what this names.
-    pub(super) fn inherit(&mut self, context: &mut HashSet<String>) {
+    /// Adds the equipment that was named before and is not named anew.
+    pub(super) fn inherit(&mut self, context: &HashSet<String>) {
+        let is_new = |known: &&String| !self.identifiers.iter().any(|identifier| is_same_kind(known, identifier));
+        self.inherited = context.iter().filter(is_new).cloned().collect();
+    }
+
+    /// Replaces the equipment that was named before by what this names of the same kind.
+    pub(super) fn remember_in(&self, context: &mut HashSet<String>) {
         context.retain(|known| !self.identifiers.iter().any(|identifier| is_same_kind(known, identifier)));
         context.extend(self.identifiers.iter().cloned());
-        self.inherited.extend(context.difference(&self.identifiers).cloned());
     }
 
     /// Returns whether this says too little to be compared by itself.
@@ -210,7 +250,7 @@ impl Content {
     }
 
     pub(super) fn has_number_or_name(&self) -> bool {
-        !self.quantities.is_empty() || !self.identifiers.is_empty()
+        !self.quantities.is_empty() || self.required_identifiers().next().is_some()
     }
 
     /// Returns whether there is nothing to check: at most one meaningful word, and no number or identifier.
@@ -234,6 +274,16 @@ impl Content {
 
     pub(super) fn states(&self, quantity: &Quantity) -> bool {
         self.quantities.iter().any(|other| quantity.agrees_with(other))
+    }
+
+    /// Returns whether the text has a quantity of the same kind with another value.
+    pub(super) fn has_other_than(&self, quantity: &Quantity) -> bool {
+        self.quantities.iter().any(|other| quantity.is_comparable_with(other) && !quantity.agrees_with(other))
+    }
+
+    /// Returns the identifiers that a text must contain to support this. Places are not among them: they may be rows.
+    pub(super) fn required_identifiers(&self) -> impl Iterator<Item = &String> {
+        self.identifiers.iter().filter(|identifier| !identifier.contains(PLACE_MARK))
     }
 
     /// Returns whether the text contains this identifier, or that of its group of redundant units (`P101` for `P101A`).
@@ -292,7 +342,11 @@ impl Content {
         let polarities = (self.polarity, other.polarity);
         let is_negated =
             matches!(polarities, (Polarity::Affirmed, Polarity::Negated) | (Polarity::Negated, Polarity::Affirmed));
-        self.excluded_sides(other).next().is_some() != is_negated
+        // What depends on a condition is negated without it.
+        let is_own_condition = self.is_condition && !other.is_condition && self.polarity == Polarity::Affirmed;
+        let is_negated = is_negated && !is_own_condition;
+        let is_known = self.polarity != Polarity::Unknown && other.polarity != Polarity::Unknown;
+        is_known && self.excluded_sides(other).next().is_some() != is_negated
     }
 
     /// Returns whether this is a limit in the other direction: `at least` for `at most`.
@@ -319,7 +373,8 @@ impl Content {
     pub(super) fn names_other_equipment_than(&self, other: &Self) -> bool {
         let of_other: HashSet<&String> = other.identifiers.iter().chain(&other.inherited).collect();
         self.identifiers.iter().any(|identifier| {
-            !other.is_about(identifier) && of_other.iter().any(|known| is_same_kind(known, identifier))
+            let is_about_one = self.identifiers.iter().any(|own| is_same_kind(own, identifier) && other.is_about(own));
+            !is_about_one && of_other.iter().any(|known| is_same_kind(known, identifier))
         })
     }
 }
@@ -359,12 +414,26 @@ fn words(tokens: &[Token]) -> Vec<&str> {
     words.flat_map(|token| token.lower.split(|c: char| !c.is_alphanumeric())).filter(|word| !word.is_empty()).collect()
 }
 
-/// Returns whether a word that is mostly a preposition or an article stands for a position: at the end, or in capitals.
+/// Returns whether a word that is mostly a preposition or an article stands for a position: at the end, before another
+/// preposition, or in capitals.
 fn is_position(text: &str, word: &str) -> bool {
-    let written = || text.split(|c: char| !c.is_alphanumeric()).filter(|written| !written.is_empty());
-    let is_last = || written().next_back().is_some_and(|last| last.to_lowercase() == word);
-    let is_in_capitals = || written().any(|written| written.len() > 1 && written == word.to_uppercase());
-    LEXICON.is_position(word) && (is_last() || is_in_capitals())
+    if !LEXICON.is_position(word) {
+        return false;
+    }
+    let written: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    written.iter().enumerate().any(|(at, found)| {
+        let next = written.get(at + 1);
+        let ends = next.is_none_or(|next| AFTER_POSITION.contains(&next.to_lowercase().as_str()));
+        (found.to_lowercase() == word && ends) || (found.len() > 1 && *found == word.to_uppercase())
+    })
+}
+
+/// Returns the numbered places in a text, such as `zone 1`, in the form of identifiers.
+fn places(tokens: &[Token]) -> impl Iterator<Item = String> + '_ {
+    tokens.windows(2).filter_map(|pair| {
+        let is_place = PLACES.contains(&pair[0].lower.as_str()) && pair[1].lower.bytes().all(|b| b.is_ascii_digit());
+        is_place.then(|| format!("{}{PLACE_MARK}{}", pair[0].lower, pair[1].lower))
+    })
 }
 
 fn share(found: impl Iterator<Item = bool>) -> f64 {

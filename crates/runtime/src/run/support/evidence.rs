@@ -3,8 +3,9 @@
 
 use super::content::{Content, SharedSubject};
 use super::order::Step;
-use super::parts::{Part, parts};
+use super::parts::{Part, Reader};
 use super::quantities::Quantity;
+use crate::language::Language;
 
 /// Minimum share of a statement's words that the cited passages must contain together.
 const MIN_SHARED_WORDS: f64 = 0.6;
@@ -18,7 +19,7 @@ const MIN_RELEVANCE: f64 = 0.25;
 const SAME_SUBJECT: f64 = 0.6;
 /// By how much another clause must be closer to a statement than the clause with its number, to show that the number
 /// belongs to something else.
-const MIN_LEAD: f64 = 0.15;
+const MIN_LEAD: f64 = 0.1;
 /// Clauses that are this much farther from a statement than the closest one are considered too.
 const TIE: f64 = 0.1;
 
@@ -29,8 +30,19 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn of(text: &str) -> Self {
-        Self { whole: Content::of(text), parts: parts(text) }
+    /// Analyzes a passage. The text before it tells only which equipment it is about.
+    pub(super) fn of(headings: &str, before: &str, content: &str) -> Self {
+        let mut whole = Content::of(&format!("{headings}\n{content}"));
+        whole.add_names_of(before);
+        let mut reader = Reader::default();
+        let mut parts = reader.parts(headings);
+        reader.parts(before);
+        parts.extend(reader.parts(content));
+        Self { whole, parts }
+    }
+
+    pub(super) fn language(&self) -> Option<Language> {
+        self.whole.language
     }
 
     /// Returns whether the text supports a statement without citation markers; see [`jointly_support`]. A text in
@@ -53,7 +65,7 @@ impl Evidence {
     pub(super) fn is_about(&self, topic: &Content, needs_number: bool) -> bool {
         self.parts.iter().map(|part| &part.content).any(|sentence| {
             let has_all = topic.shared_words(|stem| sentence.has_word(stem)) >= 1.0
-                && topic.identifiers.iter().all(|identifier| sentence.names(identifier));
+                && topic.required_identifiers().all(|identifier| sentence.names(identifier));
             has_all && (!needs_number || !sentence.quantities.is_empty())
         })
     }
@@ -78,7 +90,7 @@ pub(super) fn jointly_support(cited: &[&Evidence], statement: &Part) -> bool {
     let parts: Vec<&Part> = cited.iter().flat_map(|evidence| &evidence.parts).collect();
     !cited.is_empty()
         && content.quantities.iter().all(is_stated)
-        && content.identifiers.iter().all(is_named)
+        && content.required_identifiers().all(is_named)
         && (!is_comparable || (shared_words >= min_shared_words && statement.clauses.iter().all(is_known)))
         && !is_contradicted(statement, &parts)
 }
@@ -89,7 +101,9 @@ fn is_contradicted(statement: &Part, parts: &[&Part]) -> bool {
         has_only_opposites(clause, &candidates)
             || has_only_other_equipment(clause, &candidates)
             || clause.quantities.iter().any(|quantity| is_of_something_else(quantity, clause, &candidates))
-    }) || has_only_opposite_sentences(&statement.content, parts)
+            || mixes_quantities(clause, parts)
+    }) || has_only_other_equipment(&statement.content, &candidates(&statement.content, &statement.content, parts))
+        || has_only_opposite_sentences(&statement.content, parts)
         || is_in_reverse_order(statement, parts)
 }
 
@@ -100,8 +114,8 @@ struct Candidate<'c> {
     shared: SharedSubject,
     /// How close it is to the clause and its sentence to the statement, 0 to 1.
     score: f64,
-    /// The same, with the words of which it has the opposite.
-    strict_score: f64,
+    /// The share of the statement's subject that its sentence has.
+    of_sentence: f64,
     is_sentence: bool,
 }
 
@@ -111,19 +125,16 @@ fn candidates<'c>(clause: &Content, statement: &Content, parts: &[&'c Part]) -> 
         let of_sentence = statement.shared_subject(&part.content).share();
         let candidate = |content: &'c Content, is_sentence: bool| {
             let shared = clause.shared_subject(content);
-            let with_sentence = |share: f64| (2.0 * share + of_sentence) / 3.0;
-            Candidate {
-                content,
-                shared,
-                score: with_sentence(shared.share()),
-                strict_score: with_sentence(shared.strict_share()),
-                is_sentence,
-            }
+            Candidate { content, shared, score: score(shared.share(), of_sentence), of_sentence, is_sentence }
         };
         found.extend(part.clauses.iter().map(|clause| candidate(clause, false)));
         found.extend((part.clauses.len() > 1).then(|| candidate(&part.content, true)));
     }
     found
+}
+
+fn score(of_clause: f64, of_sentence: f64) -> f64 {
+    (2.0 * of_clause + of_sentence) / 3.0
 }
 
 /// Returns the candidates that are about as close as the closest one.
@@ -152,12 +163,15 @@ fn has_only_opposites(clause: &Content, candidates: &[Candidate<'_>]) -> bool {
 
 /// Returns whether all clauses that have the most of a clause's words are about other equipment of the same kind.
 fn has_only_other_equipment(clause: &Content, candidates: &[Candidate<'_>]) -> bool {
-    let scored: Vec<_> = candidates
-        .iter()
-        .filter(|candidate| !candidate.content.is_in_other_language(clause))
-        .map(|candidate| (clause.shared_words(|stem| candidate.content.has_word(stem)), candidate.content))
-        .filter(|(share, _)| clause.stems.len() >= 2 && *share >= SAME_SUBJECT)
-        .collect();
+    let scored = |are_sentences: bool| {
+        let candidates = candidates.iter().filter(move |candidate| candidate.is_sentence == are_sentences);
+        let comparable = candidates.filter(|candidate| !candidate.content.is_in_other_language(clause));
+        let shared = |content: &Content| clause.shared_words(|stem| content.has_word(stem));
+        let scored = comparable.map(|candidate| (shared(candidate.content), candidate.content));
+        scored.filter(|(share, _)| clause.stems.len() >= 2 && *share >= SAME_SUBJECT).collect::<Vec<_>>()
+    };
+    let of_clauses = scored(false);
+    let scored = if of_clauses.is_empty() { scored(true) } else { of_clauses };
     let best = scored.iter().map(|(share, _)| *share).fold(0.0, f64::max);
     let mut closest = scored.iter().filter(|(share, _)| *share >= best - TIE);
     !scored.is_empty() && closest.all(|(_, content)| clause.names_other_equipment_than(content))
@@ -168,15 +182,41 @@ fn has_only_other_equipment(clause: &Content, candidates: &[Candidate<'_>]) -> b
 fn is_of_something_else(quantity: &Quantity, clause: &Content, candidates: &[Candidate<'_>]) -> bool {
     let clauses = candidates.iter().filter(|candidate| !candidate.is_sentence);
     let (with, without): (Vec<_>, Vec<_>) = clauses.partition(|found| found.content.states(quantity));
-    let has_comparable =
-        |found: &&&Candidate<'_>| found.content.quantities.iter().any(|other| quantity.is_comparable_with(other));
-    let best =
-        |found: &mut dyn Iterator<Item = &&Candidate<'_>>| found.map(|found| found.strict_score).fold(0.0, f64::max);
+    let is_alone = clause.quantities.len() == 1;
+    let has_comparable = |found: &&&Candidate<'_>| {
+        let mut others = found.content.quantities.iter();
+        (is_alone || quantity.has_unit()) && others.any(|other| quantity.is_comparable_with(other))
+    };
+    let strict_score = |found: &Candidate<'_>| {
+        let others = clause.quantities.iter().filter(|other| *other != quantity && !other.has_unit());
+        let shared = others.fold(found.shared, |shared, other| shared.with_quantity(found.content.states(other)));
+        score(shared.strict_share(), found.of_sentence)
+    };
+    let best = |found: &mut dyn Iterator<Item = &&Candidate<'_>>| {
+        found.map(|found| strict_score(found)).fold(0.0, f64::max)
+    };
     let is_other = |found: &&Candidate<'_>| {
         clause.has_excluded_limit(found.content) || clause.names_other_equipment_than(found.content)
     };
     let rival = best(&mut without.iter().filter(has_comparable));
     !with.is_empty() && (with.iter().all(is_other) || rival > best(&mut with.iter()) + MIN_LEAD)
+}
+
+/// Returns whether two quantities of a clause are nowhere together, although a sentence has one of them together with
+/// another quantity of the other's kind.
+fn mixes_quantities(clause: &Content, parts: &[&Part]) -> bool {
+    let is_mixed = |a: &Quantity, b: &Quantity| {
+        let mut with_a = parts.iter().filter(|part| part.content.states(a)).peekable();
+        let has_other = |part: &&&Part| part.clauses.iter().any(|clause| clause.states(a) && clause.has_other_than(b));
+        with_a.peek().is_some()
+            && with_a.clone().all(|part| !part.content.states(b))
+            && with_a.any(|part| has_other(&part))
+    };
+    let pairs = clause.quantities.iter().flat_map(|a| clause.quantities.iter().map(move |b| (a, b)));
+    let is_only = |a: &Quantity| clause.quantities.iter().filter(|other| a.is_comparable_with(other)).count() == 1;
+    pairs
+        .filter(|(a, b)| is_only(a) && is_only(b) && a.has_unit() && b.has_unit() && !a.is_comparable_with(b))
+        .any(|(a, b)| is_mixed(a, b))
 }
 
 /// Returns whether each of the closest sentences excludes what the statement says: it says `closed` where they say

@@ -15,7 +15,7 @@ pub(super) static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::new);
 
 /// English words that carry little meaning: function words, and words that describe a document or an obligation.
 const ENGLISH_FUNCTION_WORDS: &str = "a about according after again all also although an and any are around as at be \
-    because been before being between both but by can cannot carried carry could describe described did do document \
+    because been before being between both but by can cannot carried carries carry could once twice thrice describe described did do document \
     documents does doing done during each either ensure every everyone following for from further given gives had has \
     have having he here how however if in into is it its itself least let likewise listed make manual may mentioned \
     mentions most must necessary need needed needs neither no none nor not note of on once one only or other out \
@@ -36,7 +36,7 @@ const GERMAN_FUNCTION_WORDS: &str = "aber alle allen aller als also am an anhand
     sollen sollte sollten somit sondern sonst sowie sowohl stets unterlagen um und uns unter vom von vor vorgeschrieben \
     verwenden verwendet benutzen benutzt benutzung verwendung nutzung vorgesehen vorher war waren was weder wegen weil welche welcher wenn werden wie wieder wird wo wobei wurde wurden \
     während zu zudem zuerst zulässig zum zur zusätzlich zuvor zwischen über angegeben genannt durchgeführt \
-    durchzuführen durchführen beträgt betragen liegt liegen erfolgt erfolgen dürfen intervall intervalle";
+    durchzuführen durchführen sagt sagen besagt fällig zweimal dreimal viermal beträgt betragen liegt liegen erfolgt erfolgen dürfen intervall intervalle";
 
 /// Begins a word of which other words with the same stem mean something else: `operator`, `operating`.
 const AS_WRITTEN: char = '=';
@@ -52,7 +52,7 @@ const SYNONYMS: &[&str] = &[
      nachgeschmiert abschmieren abgeschmiert schmierfett fetten fett",
     "repair repaired fix fixed mend reparieren repariert reparatur instandsetzen instandsetzung",
     "service serviced servicing maintain maintained maintenance wartung gewartet instandhaltung",
-    "=operator =operators personnel staff worker workers employee employees bediener bedienpersonal personal mitarbeiter",
+    "=operator =operators personnel staff =worker =workers employee employees bediener bedienpersonal personal mitarbeiter",
     "amount quantity volume =charge =holds capacity füllmenge menge volumen füllung fassungsvermögen fasst",
     "grade type kind sorte typ art",
     "leak leaks leaking leaked leakage leckage leckt leck undicht",
@@ -62,7 +62,7 @@ const SYNONYMS: &[&str] = &[
     "temperature temp temperatur",
     "vent vented venting bleed bled entlüften entlüftet entlüftung",
     "isolate isolated isolation absperren abgesperrt absperrung",
-    "sample samples sampling probe proben probenahme",
+    "sample samples sampled sampling beproben beprobt probe proben probenahme",
     "store stored storage lagern gelagert lagerung aufbewahren aufbewahrt aufbewahrung",
     "depressurize depressurise depressurized depressurised depressurizing pressureless unpressurized drucklos \
      druckentlastet entspannt entspannen",
@@ -80,14 +80,17 @@ const SYNONYMS: &[&str] = &[
     "speed drehzahl geschwindigkeit rpm",
     "strainer screen sieve sieb",
     "rinse rinsed flush flushed flushing spülen gespült spülung",
-    "reach reached reaches attain erreichen erreicht",
     "cause causes caused trigger triggers triggered auslösen ausgelöst löst",
     "protect protected protection schützen geschützt schutz",
     "calibrate calibrated calibration kalibrieren kalibriert kalibrierung",
     "measure measured measurement messen gemessen messung",
     "record recorded log logged enter entered document documented dokumentieren dokumentiert protokollieren \
      protokolliert eintragen eingetragen vermerken vermerkt",
-    "motor motors motors",
+    "run runs running ran =operated =operates =operate betreiben betrieben betrieb",
+    "fall =falls",
+    "show shows shown read reads display displays indicate indicates zeigt zeigen angezeigt anzeigen",
+    "simultaneously gleichzeitig zeitgleich",
+    "drive drives driven driving fahren gefahren fährt",
     "set setting setpoint adjusted adjust eingestellt einstellen einstellung sollwert",
     "transport move moved carry transportieren befördern",
     "consist consists made manufactured besteht gefertigt hergestellt",
@@ -97,10 +100,10 @@ const SYNONYMS: &[&str] = &[
 
 /// The two sides of a limit: upper and lower. A negated one means the other.
 const LIMITS: &[&str] = &[
-    "above over über exceed exceeds exceeded exceeding more greater higher larger minimum minimal least überschreiten \
-     überschritten überschreitet übersteigen übersteigt oberhalb mehr größer höher mindestens mindest wenigstens min",
-    "below under unter less lower smaller fewer maximum maximal max most limit limited limits unterschreiten unterschritten \
-     unterschreitet unterhalb weniger kleiner niedriger geringer höchstens höchst grenzwert maximale",
+    "above over über exceed exceeds exceeded exceeding more greater higher larger faster longer hotter minimum minimal least überschreiten \
+     überschritten überschreitet übersteigen übersteigt oberhalb mehr größer höher =länger =schneller =heißer =wärmer reach reaches reached erreichen erreicht mindestens mindest wenigstens min",
+    "below under unter less lower smaller fewer slower shorter colder cooler maximum maximal max most limit limited limits unterschreiten unterschritten \
+     unterschreitet unterhalb weniger kleiner niedriger geringer =kürzer =langsamer =kälter höchstens höchst grenzwert maximale",
 ];
 
 /// Groups of words that exclude each other: where one text has a word of one side only, and the other text one of
@@ -174,11 +177,11 @@ const EXCLUSIVE: &[&[&str]] = &[
 ];
 
 /// Words that negate a clause.
-const NEGATIONS: &str = "not never no none neither nobody nothing without cannot forbidden prohibited nicht nie niemals \
-    kein keine keinem keinen keiner keines nichts ohne weder verboten untersagt unzulässig keinesfalls keineswegs \
+const NEGATIONS: &str = "not never no none neither nobody nothing without cannot forbidden prohibited prevent prevents prevented nicht nie niemals \
+    kein keine keinem keinen keiner keines nichts ohne weder verboten untersagt unzulässig verhindert verhindern keinesfalls keineswegs \
     niemand nirgends";
 /// Short words that are a position only at the end of a clause, or in capitals: `the pump is on`, `AUS`.
-const POSITIONS: &str = "on off ein aus zu";
+const POSITIONS: &str = "on ein aus zu";
 
 /// English nouns that are German units.
 const ENGLISH_NOUNS: &[&str] = &["tag"];
@@ -230,7 +233,7 @@ pub(super) struct Lexicon {
     negations: HashSet<&'static str>,
     positions: HashSet<&'static str>,
     /// Meanings by word as written, which go before those by stem.
-    meanings: HashMap<&'static str, Meaning>,
+    meanings: HashMap<String, Meaning>,
     meanings_by_stem: HashMap<String, Meaning>,
 }
 
@@ -266,13 +269,15 @@ impl Lexicon {
             }
         };
         for word in words.split_whitespace() {
-            let written = word.trim_start_matches(AS_WRITTEN);
-            add_side(self.meanings.entry(written).or_insert_with(|| meaning.clone()));
+            let written = american(word.trim_start_matches(AS_WRITTEN)).into_owned();
+            add_side(self.meanings.entry(written.clone()).or_insert_with(|| meaning.clone()));
             if word.starts_with(AS_WRITTEN) || self.positions.contains(word) {
                 continue;
             }
-            let stems: HashSet<String> = [&self.english, &self.german].map(|stemmer| stemmer.stem(word).into()).into();
-            for stem in stems {
+            let stems: HashSet<String> =
+                [&self.english, &self.german].map(|stemmer| stemmer.stem(&written).into()).into();
+            let roots: Vec<String> = stems.iter().map(|stem| verb_root(&written, stem).to_owned()).collect();
+            for stem in stems.into_iter().chain(roots) {
                 add_side(self.meanings_by_stem.entry(stem).or_insert_with(|| meaning.clone()));
             }
         }
@@ -290,12 +295,19 @@ impl Lexicon {
 
     /// Returns the meaning of a word in lower case.
     pub(super) fn meaning(&self, word: &str, language: Option<Language>) -> Meaning {
+        let word = &*american(word);
         let stem = match language {
             Some(Language::German) => self.german.stem(word),
             _ => self.english.stem(word),
         };
         let known = self.meanings.get(word).or_else(|| self.meanings_by_stem.get(stem.as_ref()));
-        known.cloned().unwrap_or_else(|| Meaning { stem: Cow::into_owned(stem), sides: Vec::new() })
+        known.cloned().unwrap_or_else(|| {
+            let root = if language == Some(Language::German) { verb_root(word, &stem) } else { &stem };
+            self.meanings_by_stem
+                .get(root)
+                .cloned()
+                .unwrap_or_else(|| Meaning { stem: root.to_owned(), sides: Vec::new() })
+        })
     }
 
     /// Returns whether a word in lower case carries little meaning by itself, or belongs to a number.
@@ -307,6 +319,11 @@ impl Lexicon {
             || periods::is_period_word(word)
     }
 
+    /// Returns whether the lexicon lists a word in lower case as it is.
+    pub(super) fn has_meaning(&self, word: &str) -> bool {
+        self.meanings.contains_key(word)
+    }
+
     pub(super) fn is_negation(&self, word: &str) -> bool {
         self.negations.contains(word)
     }
@@ -314,4 +331,25 @@ impl Lexicon {
     pub(super) fn is_position(&self, word: &str) -> bool {
         self.positions.contains(word)
     }
+}
+
+/// Returns a word with the American spelling of `energised`.
+fn american(word: &str) -> Cow<'_, str> {
+    let ending = ["ise", "ised", "ises", "ising"].into_iter().find(|ending| word.len() >= 8 && word.ends_with(ending));
+    ending.map_or(Cow::Borrowed(word), |ending| {
+        let stem = &word[..word.len() - ending.len()];
+        Cow::Owned(format!("{stem}{}", ending.replacen('s', "z", 1)))
+    })
+}
+
+/// Returns the German stem of a word without the beginning and the end of a participle, which the stemmer keeps:
+/// `gelagert`, `lagert` and `lagern` have one root.
+fn verb_root<'s>(word: &str, stem: &'s str) -> &'s str {
+    if !(word.ends_with('t') || word.starts_with("ge") || word.starts_with("be")) {
+        return stem;
+    }
+    let Some(root) = stem.strip_suffix("et").or_else(|| stem.strip_suffix('t')).filter(|root| root.len() >= 4) else {
+        return stem;
+    };
+    root.strip_prefix("ge").filter(|root| root.len() >= 4).unwrap_or(root)
 }

@@ -15,6 +15,7 @@ mod quantities;
 mod statements;
 mod units;
 
+use crate::language::Language;
 use absence::{AbsenceStatement, absence};
 use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
@@ -51,10 +52,12 @@ const OPEN_QUESTIONS: &[&str] = &[
 #[must_use]
 pub fn unsupported_statements(answer: &str, passages: &[NumberedPassage]) -> Vec<TextRange> {
     let evidence: Vec<NumberedEvidence> = passages.iter().map(numbered_evidence).collect();
+    let language_of_passages = || evidence.iter().find_map(|passage| passage.evidence.language());
+    let language = content::language(answer).or_else(language_of_passages);
     let mut unsupported: Vec<TextRange> = Vec::new();
     let mut position = Position::default();
     for statement in statements(answer) {
-        if is_supported(&statement, &evidence) {
+        if is_supported(&statement, language, &evidence) {
             continue;
         }
         let range = TextRange {
@@ -72,38 +75,34 @@ struct NumberedEvidence {
     evidence: Evidence,
 }
 
+/// What stands around a passage tells which equipment it is about. It is not cited, so it supports nothing.
 fn numbered_evidence(numbered: &NumberedPassage) -> NumberedEvidence {
-    let (passage, surroundings) = (&numbered.passage, &numbered.surrounding_text);
-    let parts = [
-        Some(passage.doc.as_str()),
-        Some(passage.title.as_str()),
-        passage.section.as_deref(),
-        surroundings.before.as_deref(),
-        Some(passage.content.as_str()),
-        surroundings.after.as_deref(),
-    ];
-    let text = parts.into_iter().flatten().collect::<Vec<_>>().join("\n");
-    NumberedEvidence { n: numbered.n, evidence: Evidence::of(&text) }
+    let passage = &numbered.passage;
+    let headings = [Some(passage.doc.as_str()), Some(passage.title.as_str()), passage.section.as_deref()];
+    let headings = headings.into_iter().flatten().collect::<Vec<_>>().join("\n");
+    let before = numbered.surrounding_text.before.as_deref().unwrap_or_default();
+    NumberedEvidence { n: numbered.n, evidence: Evidence::of(&headings, before, &passage.content) }
 }
 
-fn is_supported(statement: &Statement<'_>, evidence: &[NumberedEvidence]) -> bool {
+fn is_supported(statement: &Statement<'_>, language: Option<Language>, evidence: &[NumberedEvidence]) -> bool {
     let is_cited = |passage: &&NumberedEvidence| {
         statement.cited_numbers.is_empty() || statement.cited_numbers.contains(&passage.n)
     };
     let passages: Vec<&Evidence> = evidence.iter().filter(is_cited).map(|passage| &passage.evidence).collect();
     let Some(AbsenceStatement { absent, claim }) = absence(statement.text) else {
-        return is_claim_supported(statement.text, statement, &passages);
+        let claim = Part::of_statement(statement.text, language);
+        return is_claim_supported(&claim, statement, &passages);
     };
     let is_denial_true = !passages.iter().any(|passage| answers(passage, &absent));
-    is_denial_true && (claim.trim().is_empty() || is_claim_supported(&claim, statement, &passages))
+    let claim = Part::of_statement(&claim, language);
+    is_denial_true && (claim.content.is_empty() || is_claim_supported(&claim, statement, &passages))
 }
 
-fn is_claim_supported(text: &str, statement: &Statement<'_>, passages: &[&Evidence]) -> bool {
-    let part = Part::of_statement(text);
+fn is_claim_supported(claim: &Part, statement: &Statement<'_>, passages: &[&Evidence]) -> bool {
     if statement.cited_numbers.is_empty() {
-        return part.content.is_trivial() || passages.iter().any(|passage| passage.supports_uncited(&part));
+        return claim.content.is_trivial() || passages.iter().any(|passage| passage.supports_uncited(claim));
     }
-    evidence::jointly_support(passages, &part) && passages.iter().all(|passage| passage.is_relevant_to(&part.content))
+    evidence::jointly_support(passages, claim) && passages.iter().all(|passage| passage.is_relevant_to(&claim.content))
 }
 
 /// Returns whether a passage has what a sentence says to be absent. Errs on the side of the sentence: the passage must

@@ -7,6 +7,8 @@ use crate::language::Language;
 const AFTER: &[&str] = &["after", "once", "if", "when", "nachdem", "wenn", "falls", "sobald", "nach"];
 /// Words before what comes later.
 const BEFORE: &[&str] = &["before", "until", "bevor", "bis", "vor"];
+/// Words among these that only a negation makes an order: `do not open it until it is cool`.
+const UNTIL: &[&str] = &["until", "bis"];
 /// Words before what comes later, in the main clause.
 const THEN: &[&str] = &["then", "afterwards", "subsequently", "dann", "danach", "anschließend"];
 /// German prepositions among these, which a noun follows.
@@ -14,8 +16,10 @@ const PREPOSITIONS: &[&str] = &["nach", "vor"];
 /// Verbs that end the phrase at the beginning of a sentence: `Vor dem Öffnen ist …`.
 const VERBS: &[&str] =
     &["ist", "sind", "muss", "müssen", "darf", "dürfen", "wird", "werden", "soll", "is", "are", "must"];
-/// Minimum share of the words that both halves have in common with the other's opposite halves.
-const MIN_SWAPPED: f64 = 0.5;
+/// Minimum share of the words of each half that the other half of the other order has.
+const MIN_SWAPPED: f64 = 0.3;
+/// By how much these shares together must exceed those in the same order.
+const MIN_LEAD: f64 = 0.5;
 
 /// Minimum share of the words of half a sentence in a step that it describes.
 const SAME_STEP: f64 = 0.6;
@@ -33,26 +37,39 @@ impl Order {
         let is_word = |word: &str, list: &[&str]| list.contains(&plain(word).as_str());
         let at = words.iter().position(|word| [AFTER, BEFORE, THEN].iter().any(|list| is_word(word, list)))?;
         let connector = words[at];
+        if is_word(connector, THEN) {
+            return Self::of_halves(&words, clause_start(&words, at), language);
+        }
         let after = &words[at + 1..];
         let length = phrase_length(after, at == 0, is_word(connector, PREPOSITIONS));
         let (phrase, rest) = after.split_at(length);
         let main = Content::in_language(&[&words[..at], rest].concat().join(" "), language);
         let phrase = Content::in_language(&phrase.join(" "), language);
-        if main.is_empty() || phrase.is_empty() {
-            return None;
-        }
         let is_negated = words[..at].iter().any(|word| super::lexicon::LEXICON.is_negation(&plain(word)));
         // What must not be done before something is done after it.
+        if is_word(connector, UNTIL) && !is_negated {
+            // It lasts until then, so neither comes first.
+            return None;
+        }
         let is_phrase_first = is_word(connector, AFTER) || (is_word(connector, BEFORE) && is_negated);
-        let (first, later) = if is_phrase_first { (phrase, main) } else { (main, phrase) };
-        Some(Self { first, later })
+        if is_phrase_first { Self::new(phrase, main) } else { Self::new(main, phrase) }
+    }
+
+    fn of_halves(words: &[&str], at: usize, language: Option<Language>) -> Option<Self> {
+        let (first, later) = words.split_at(at);
+        let content = |words: &[&str]| Content::in_language(&words.join(" "), language);
+        Self::new(content(first), content(later))
+    }
+
+    fn new(first: Content, later: Content) -> Option<Self> {
+        (!first.is_empty() && !later.is_empty()).then_some(Self { first, later })
     }
 
     /// Returns whether this is the same as `other` in reverse order.
     pub(super) fn is_reverse_of(&self, other: &Self) -> bool {
         let same = (self.first.shared_with(&other.first), self.later.shared_with(&other.later));
         let swapped = (self.first.shared_with(&other.later), self.later.shared_with(&other.first));
-        swapped.0.min(swapped.1) >= MIN_SWAPPED && swapped.0 + swapped.1 > same.0 + same.1 + MIN_SWAPPED
+        swapped.0.min(swapped.1) >= MIN_SWAPPED && swapped.0 + swapped.1 > same.0 + same.1 + MIN_LEAD
     }
 }
 
@@ -85,8 +102,28 @@ fn phrase_length(after: &[&str], is_at_start: bool, is_preposition: bool) -> usi
     match (is_preposition, is_at_start) {
         (true, true) => verb.unwrap_or(comma).min(comma),
         (true, false) => noun.min(comma),
-        (false, _) => comma,
+        (false, true) => subject_start(after).unwrap_or(comma).min(comma),
+        (false, false) => comma,
     }
+}
+
+/// Returns where the clause with the word at `at` begins: in German the verb stands before it.
+fn clause_start(words: &[&str], at: usize) -> usize {
+    let is_break = |index: &usize| {
+        ["and", "und"].contains(&plain(words[*index]).as_str()) || words[*index].ends_with([',', ';', '.'])
+    };
+    (0..at).rev().find(is_break).map_or(at, |index| index + 1)
+}
+
+/// Returns where the main clause begins after `Before each shift`, if no comma shows it: at an article that is not part
+/// of the phrase.
+fn subject_start(after: &[&str]) -> Option<usize> {
+    let continues_phrase = |word: &str| {
+        let word = plain(word);
+        ["in", "of", "on", "at", "for", "with", "to", "from", "up"].contains(&word.as_str()) || word.ends_with("ing")
+    };
+    let is_article = |at: &usize| ["the", "a", "an", "you"].contains(&plain(after[*at]).as_str());
+    (1..after.len()).filter(is_article).find(|at| !continues_phrase(after[at - 1]))
 }
 
 fn plain(word: &str) -> String {

@@ -18,6 +18,9 @@ const PRONOUNS: &[&str] =
 /// Words after which a negation before them does not hold: `do not open it before it is cool`.
 const LIFTS_NEGATION: &[&str] = &["before", "until", "unless", "bevor", "solange", "außer"];
 
+/// Minimum length of a line, in bytes, that the next one can continue.
+const MIN_WRAPPED_LINE: usize = 60;
+
 /// A sentence or a table row, with its clauses.
 pub(super) struct Part {
     pub content: Content,
@@ -29,15 +32,16 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Analyzes one statement.
-    pub(super) fn of_statement(text: &str) -> Self {
-        Reader { language: language(text), ..Reader::default() }.part(text, &clauses(text))
+    /// Analyzes one statement. It is in `language_of_answer` if it is too short to tell.
+    pub(super) fn of_statement(text: &str, language_of_answer: Option<Language>) -> Self {
+        let language = language(text).or(language_of_answer);
+        Reader { language, ..Reader::default() }.part(text, &clauses(text))
     }
 }
 
 /// Reads a text part by part, and remembers what it is about.
 #[derive(Default)]
-struct Reader {
+pub(super) struct Reader {
     language: Option<Language>,
     /// The equipment that was named last.
     equipment: HashSet<String>,
@@ -50,20 +54,22 @@ struct Reader {
 impl Reader {
     fn part(&mut self, text: &str, clauses: &[String]) -> Part {
         let mut content = Content::in_language(text, self.language);
-        content.inherit(&mut self.equipment.clone());
+        content.inherit(&self.equipment);
         let mut parts: Vec<Content> = Vec::new();
         for text in clauses {
             let mut clause = Content::in_language(text, self.language);
             if let Some(previous) = parts.last().or(self.previous.as_ref()) {
                 clause.continue_from(previous);
             }
-            clause.inherit(&mut self.equipment);
+            clause.inherit(&self.equipment);
+            clause.remember_in(&mut self.equipment);
             clause.stems_of_paragraph.clone_from(&self.paragraph);
             if let Some(previous) = parts.last_mut().filter(|_| begins_with(text, LIFTS_NEGATION)) {
                 previous.lift_negation();
             }
             parts.push(clause);
         }
+        content.remember_in(&mut self.equipment);
         content.polarity = common_polarity(&parts);
         content.stems_of_paragraph.clone_from(&self.paragraph);
         self.paragraph.extend(content.stems.iter().cloned());
@@ -71,17 +77,49 @@ impl Reader {
         Part { content, clauses: parts, order: Order::of(text, self.language), step: None }
     }
 
+    /// Returns the parts of a text that goes on after what was read before.
+    pub(super) fn parts(&mut self, text: &str) -> Vec<Part> {
+        let mut found = Vec::new();
+        let lines = unwrapped(text);
+        let mut header: Option<Vec<&str>> = None;
+        let language_of_text = language(text);
+        for line in &lines {
+            self.language = language(line).or(language_of_text);
+            match cells(line) {
+                Some(cells) if cells.iter().all(|cell| cell.chars().all(|c| "-: ".contains(c))) => {}
+                Some(cells) => {
+                    let columns = header.as_ref().map(|header| columns(header, &cells));
+                    found.push(self.row(&columns.unwrap_or_else(|| vec![line.to_owned()])));
+                    header.get_or_insert(cells);
+                }
+                None => {
+                    header = None;
+                    self.sentences(line, &mut found);
+                }
+            }
+        }
+        found
+    }
+
+    fn row(&mut self, columns: &[String]) -> Part {
+        self.paragraph.clear();
+        self.previous = None;
+        self.part(&columns.join(", "), columns)
+    }
+
     fn sentences(&mut self, line: &str, found: &mut Vec<Part>) {
         self.paragraph.clear();
         self.previous = None;
-        let step = step(line);
+        let mut step = step(line);
         for span in sentences(line, 0..line.len()) {
             if !begins_with(&line[span.clone()], PRONOUNS) {
                 self.previous = None;
             }
-            for text in line[span].split(';') {
+            for text in line[span.clone()].split(';') {
                 found.push(Part { step, ..self.part(text, &clauses(text)) });
             }
+            // `1. Stop it. 2. Lock it.` is one line.
+            step = number_at_end(&line[span]).or(step);
         }
     }
 }
@@ -96,28 +134,24 @@ fn common_polarity(clauses: &[Content]) -> Polarity {
     }
 }
 
-/// Returns the parts of a text, in order.
-pub(super) fn parts(text: &str) -> Vec<Part> {
-    let mut found = Vec::new();
-    let mut reader = Reader::default();
-    let mut header: Option<Vec<&str>> = None;
-    let language_of_text = language(text);
+/// Returns the lines of a text. Lines that were broken only for their length are joined.
+fn unwrapped(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
     for line in text.lines() {
-        reader.language = language(line).or(language_of_text);
-        match cells(line) {
-            Some(cells) if cells.iter().all(|cell| cell.chars().all(|c| "-: ".contains(c))) => {}
-            Some(cells) => {
-                let columns = header.as_ref().map(|header| columns(header, &cells));
-                let columns = columns.unwrap_or_else(|| vec![line.to_owned()]);
-                reader.paragraph.clear();
-                reader.previous = None;
-                found.push(reader.part(&columns.join(", "), &columns));
-                header.get_or_insert(cells);
+        let begins_anew = line.trim_start().starts_with(|c: char| "#>*•–|-".contains(c))
+            || line.trim().is_empty()
+            || step(line).is_some()
+            || cells(line).is_some();
+        let goes_on = |previous: &&mut String| {
+            let is_sentence = previous.trim_end().ends_with(['.', '!', '?', ':', ';']);
+            previous.len() >= MIN_WRAPPED_LINE && !is_sentence && cells(previous).is_none()
+        };
+        match found.last_mut().filter(|_| !begins_anew).filter(goes_on) {
+            Some(previous) => {
+                previous.push(' ');
+                previous.push_str(line.trim_start());
             }
-            None => {
-                header = None;
-                reader.sentences(line, &mut found);
-            }
+            None => found.push(line.to_owned()),
         }
     }
     found
@@ -128,6 +162,11 @@ fn step(line: &str) -> Option<u32> {
     let line = line.trim_start();
     let digits = line.find(|c: char| !c.is_ascii_digit())?;
     line[digits..].starts_with(['.', ')']).then(|| line[..digits].parse().ok())?
+}
+
+/// Returns the number with which a text ends: `1.`.
+fn number_at_end(text: &str) -> Option<u32> {
+    text.trim_end().strip_suffix('.')?.split_whitespace().next_back()?.parse().ok()
 }
 
 fn begins_with(text: &str, words: &[&str]) -> bool {
@@ -144,11 +183,11 @@ fn cells(line: &str) -> Option<Vec<&str>> {
     is_row.then(|| inner.split('|').map(str::trim).collect())
 }
 
-/// Returns what each cell of a row says: its column's header, the first cell and the cell itself.
+/// Returns what each cell of a row says: its column's header, the cell itself, and the first cell with its header.
 fn columns(header: &[&str], cells: &[&str]) -> Vec<String> {
-    let first = cells.first().copied().unwrap_or_default();
-    let named = cells.iter().enumerate().skip(1);
-    named.map(|(at, cell)| format!("{first} {}: {cell}", header.get(at).copied().unwrap_or_default())).collect()
+    let name = |at: usize| header.get(at).copied().unwrap_or_default();
+    let first = format!("{} {}", name(0), cells.first().copied().unwrap_or_default());
+    cells.iter().enumerate().skip(1).map(|(at, cell)| format!("{first} {}: {cell}", name(at))).collect()
 }
 
 /// Splits a sentence at punctuation and at words that begin a clause. A clause has at least two words.
@@ -194,7 +233,7 @@ fn phrases(sentence: &str) -> Vec<&str> {
     let mut start = 0;
     for (at, c) in sentence.char_indices() {
         let is_in_number = sentence[at + c.len_utf8()..].starts_with(|c: char| c.is_ascii_digit());
-        if matches!(c, ',' | ':' | '—' | '(') && !is_in_number {
+        if matches!(c, ',' | ':' | ';' | '—' | '(') && !is_in_number {
             found.push(&sentence[start..at]);
             start = at + c.len_utf8();
         }

@@ -39,13 +39,19 @@ impl Quantity {
         }
     }
 
-    /// Returns whether both measure the same: a pressure, a duration.
+    pub(super) fn has_unit(&self) -> bool {
+        self.unit.is_some()
+    }
+
+    /// Returns whether both measure the same, such as a pressure or a duration, or both are numbers of things.
     pub(super) fn is_comparable_with(&self, other: &Self) -> bool {
         let dimension = |quantity: &Self| quantity.unit.map(|unit| unit.dimension);
         let is_time = |quantity: &Self| {
             matches!(dimension(quantity), Some(Dimension::Duration | Dimension::CalendarTime | Dimension::Shifts))
         };
-        (dimension(self).is_some() && dimension(self) == dimension(other)) || (is_time(self) && is_time(other))
+        (self.counts_things && other.counts_things)
+            || (dimension(self).is_some() && dimension(self) == dimension(other))
+            || (is_time(self) && is_time(other))
     }
 
     /// Stems of the words for what this measures, which a text with the quantity may leave out.

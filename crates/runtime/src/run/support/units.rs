@@ -84,6 +84,7 @@ const UNITS: &[Unit] = &[
     unit(D::Length, 25.4, "inch inches in zoll \""),
     unit(D::Length, 304.8, "ft foot feet fuß"),
     unit(D::Speed, 0.001, "mm/s"),
+    unit(D::Speed, 0.01, "cm/s"),
     unit(D::Speed, 1.0, "m/s"),
     unit(D::Speed, 1.0 / 60.0, "m/min"),
     unit(D::Speed, 1.0 / 3.6, "km/h"),
