@@ -82,6 +82,13 @@ struct Turn {
     statements: Vec<Statement>,
 }
 
+impl Turn {
+    fn template(&self) -> String {
+        let templates: Vec<&str> = self.statements.iter().map(|statement| statement.template.as_str()).collect();
+        templates.join(" ")
+    }
+}
+
 fn turns() -> Vec<Turn> {
     let bytes = files::read(&files::repository_root().join("tests/citations/answers.json"));
     let script: Value = serde_json::from_slice(&bytes).expect("JSON");
@@ -119,8 +126,7 @@ fn assert_citations_resolve(answer: &Value, passages: &[PromptPassage]) {
 #[tokio::test]
 async fn citations_that_are_not_listed_are_right_although_the_model_invents() {
     let turns = turns();
-    let template = |turn: &Turn| turn.statements.iter().map(|statement| statement.template.as_str()).collect::<Vec<_>>();
-    let model = ModelServer::start(turns.iter().map(|turn| Reply::Citing(template(turn).join(" ")))).await;
+    let model = ModelServer::start(turns.iter().map(|turn| Reply::Citing(turn.template()))).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(TENANT_A);
     let document = files::read(&files::repository_root().join("tests/citations/filling-line-4.md"));

@@ -306,10 +306,12 @@ impl Sentence<'_> {
             let before = &self.words[..document];
             let after = &self.words[document + 1..];
             let clause = &after[..after.iter().position(|word| *word == ",").unwrap_or(after.len())];
-            let Some(verb) = clause.iter().position(|word| HOLD.contains(word)) else { return is_silent(clause) };
+            let verbs = || (0..clause.len()).filter(|at| HOLD.contains(&clause[*at]));
+            let is_denied = |verb: &usize| clause[..*verb].iter().any(|word| NOT.contains(word));
+            let Some(verb) = verbs().find(is_denied).or(verbs().next()) else { return is_silent(clause) };
             let (to_verb, from_verb) = (&clause[..verb], &clause[verb + 1..]);
             let is_denied_subject = before.iter().rev().take(4).any(|word| NO.contains(word)) && verb <= 3;
-            let is_not = to_verb.iter().any(|word| NOT.contains(word)) && has_none(to_verb, DIRECTIVES);
+            let is_not = is_denied(&verb) && has_none(to_verb, DIRECTIVES);
             let is_report = REPORT.contains(&clause[verb]);
             let has_nothing = |word: &&str| {
                 if is_report { ["nothing", "nichts"].contains(word) } else { NO.contains(word) && *word != "any" }

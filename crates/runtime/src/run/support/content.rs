@@ -40,6 +40,9 @@ const REPLACEMENTS: &[(&str, &str)] = &[
     ("pressure drop", "differential pressure"),
     ("at the same time", "simultaneously"),
     ("not-", "not"),
+    ("cut-out", "cutout"),
+    ("raises an alarm", "alarms"),
+    ("raises alarm", "alarms"),
 ];
 /// Words before which `on` is no preposition.
 const AFTER_POSITION: &[&str] =
@@ -147,7 +150,8 @@ impl Content {
     pub(super) fn in_language(text: &str, language: Option<Language>) -> Self {
         let plain = plain(text);
         let tokens = tokens(&plain);
-        let words = words(&tokens);
+        let mut words = words(&tokens);
+        replace_ambiguous_verbs(&mut words);
         let mut content = Self {
             stems: HashSet::new(),
             sides: HashSet::new(),
@@ -247,6 +251,11 @@ impl Content {
 
     pub(super) fn is_empty(&self) -> bool {
         self.stems.is_empty() && self.identifiers.is_empty() && self.quantities.is_empty()
+    }
+
+    /// Returns whether this can come before something else: `after 5 minutes` is no event.
+    pub(super) fn has_event(&self) -> bool {
+        !self.stems.is_empty() || !self.identifiers.is_empty() || self.quantities.iter().any(Quantity::is_implied)
     }
 
     pub(super) fn has_number_or_name(&self) -> bool {
@@ -349,6 +358,15 @@ impl Content {
         is_known && self.excluded_sides(other).next().is_some() != is_negated
     }
 
+    /// Returns whether this claims that something is not so, rather than naming a condition.
+    pub(super) fn is_negated_claim(&self) -> bool {
+        self.polarity == Polarity::Negated && !self.is_condition && !self.stems.is_empty()
+    }
+
+    pub(super) fn has_other_side(&self, other: &Self) -> bool {
+        self.excluded_sides(other).next().is_some()
+    }
+
     /// Returns whether this is a limit in the other direction: `at least` for `at most`.
     pub(super) fn has_excluded_limit(&self, other: &Self) -> bool {
         self.excluded_sides(other).any(Side::is_limit)
@@ -412,6 +430,18 @@ fn plain(text: &str) -> String {
 fn words(tokens: &[Token]) -> Vec<&str> {
     let words = tokens.iter().filter(|token| token.kind == TokenKind::Word);
     words.flat_map(|token| token.lower.split(|c: char| !c.is_alphanumeric())).filter(|word| !word.is_empty()).collect()
+}
+
+/// Makes `stop unloading` a negation, and tells the verb `lower` from the adjective.
+fn replace_ambiguous_verbs(words: &mut [&str]) {
+    if let Some(first) = words.first_mut().filter(|first| **first == "lower") {
+        *first = "reduce";
+    }
+    for at in 1..words.len() {
+        if ["stop", "avoid", "refrain"].contains(&words[at - 1]) && words[at].ends_with("ing") {
+            words[at - 1] = "not";
+        }
+    }
 }
 
 /// Returns whether a word that is mostly a preposition or an article stands for a position: at the end, before another

@@ -1,14 +1,13 @@
 //! Decides whether passages support a statement: they must contain its numbers, its identifiers and enough of its
 //! words, and must not contradict it.
 
-use super::content::{Content, SharedSubject};
-use super::order::Step;
+use super::content::{Content, Polarity, SharedSubject};
 use super::parts::{Part, Reader};
 use super::quantities::Quantity;
 use crate::language::Language;
 
 /// Minimum share of a statement's words that the cited passages must contain together.
-const MIN_SHARED_WORDS: f64 = 0.6;
+const MIN_SHARED_WORDS: f64 = 0.65;
 /// Minimum share of the words of each clause.
 const MIN_SHARED_WORDS_OF_CLAUSE: f64 = 0.34;
 /// The same for a statement with a number, which the passages must contain too.
@@ -102,6 +101,7 @@ fn is_contradicted(statement: &Part, parts: &[&Part]) -> bool {
             || has_only_other_equipment(clause, &candidates)
             || clause.quantities.iter().any(|quantity| is_of_something_else(quantity, clause, &candidates))
             || mixes_quantities(clause, parts)
+            || is_negated_without_evidence(clause, &candidates)
     }) || has_only_other_equipment(&statement.content, &candidates(&statement.content, &statement.content, parts))
         || has_only_opposite_sentences(&statement.content, parts)
         || is_in_reverse_order(statement, parts)
@@ -185,16 +185,20 @@ fn is_of_something_else(quantity: &Quantity, clause: &Content, candidates: &[Can
     let is_alone = clause.quantities.len() == 1;
     let has_comparable = |found: &&&Candidate<'_>| {
         let mut others = found.content.quantities.iter();
-        (is_alone || quantity.has_unit()) && others.any(|other| quantity.is_comparable_with(other))
+        let is_alike = |own: &&Quantity| own.has_unit() && own.is_implied() == quantity.is_implied();
+        let others_of_clause = clause.quantities.iter().filter(|own| *own != quantity).filter(is_alike);
+        let is_other_of_clause = others_of_clause.into_iter().any(|own| found.content.states(own));
+        (is_alone || quantity.has_unit())
+            && others.any(|other| quantity.is_comparable_with(other))
+            && !(is_other_of_clause && quantity.has_unit())
     };
     let strict_score = |found: &Candidate<'_>| {
         let others = clause.quantities.iter().filter(|other| *other != quantity && !other.has_unit());
         let shared = others.fold(found.shared, |shared, other| shared.with_quantity(found.content.states(other)));
         score(shared.strict_share(), found.of_sentence)
     };
-    let best = |found: &mut dyn Iterator<Item = &&Candidate<'_>>| {
-        found.map(|found| strict_score(found)).fold(0.0, f64::max)
-    };
+    let best =
+        |found: &mut dyn Iterator<Item = &&Candidate<'_>>| found.map(|found| strict_score(found)).fold(0.0, f64::max);
     let is_other = |found: &&Candidate<'_>| {
         clause.has_excluded_limit(found.content) || clause.names_other_equipment_than(found.content)
     };
@@ -234,9 +238,24 @@ fn has_only_opposite_sentences(statement: &Content, parts: &[&Part]) -> bool {
 }
 
 fn is_in_reverse_order(statement: &Part, parts: &[&Part]) -> bool {
-    let Some(order) = &statement.order else { return false };
-    let steps: Vec<Step<'_>> =
-        parts.iter().filter_map(|part| Some(Step { number: part.step?, content: &part.content })).collect();
-    order.is_reverse_of_steps(&steps)
-        || parts.iter().filter_map(|part| part.order.as_ref()).any(|other| order.is_reverse_of(other))
+    let step = |part: &&&Part| part.step.is_some();
+    let steps: Vec<&Content> = parts.iter().filter(step).map(|part| &part.content).collect();
+    statement.orders.iter().any(|order| {
+        let orders = || parts.iter().flat_map(|part| &part.orders);
+        let is_in_sequence = |part: &&&Part| order.is_reverse_of_steps(&part.clauses.iter().collect::<Vec<_>>());
+        orders().any(|other| order.is_reverse_of(other))
+            || order.is_reverse_of_steps(&steps)
+            || parts.iter().filter(|part| part.orders.is_empty()).any(|part| is_in_sequence(&part))
+    })
+}
+
+/// Returns whether a clause negates what no passage negates.
+fn is_negated_without_evidence(clause: &Content, candidates: &[Candidate<'_>]) -> bool {
+    let is_evidence = |candidate: &Candidate<'_>| {
+        let is_negated = candidate.content.polarity != Polarity::Affirmed;
+        candidate.shared.share() >= MIN_SHARED_WORDS_OF_CLAUSE
+            && (is_negated || clause.has_other_side(candidate.content))
+    };
+    let is_comparable = candidates.iter().any(|candidate| !candidate.content.is_in_other_language(clause));
+    clause.is_negated_claim() && is_comparable && !candidates.iter().any(is_evidence)
 }

@@ -23,7 +23,7 @@ const ENGLISH_FUNCTION_WORDS: &str = "a about according after again all also alt
     source specified specifies stated states such sure take taken takes than that the their them then there therefore \
     these they this those thus to too until up upon use used uses using was we were what when where whether which \
     while who will with within without would you your allowed permitted permissible recommended interval intervals \
-    come comes goes get gets put located time times frequency regularly approx approximately roughly value values due sooner earlier lasts duration never unless instead via whenever if \
+    come comes goes get gets put located time times frequency regularly approx approximately roughly value values due sooner earlier lasts duration whereas even known just simply well hence never unless instead via whenever if \
     whichever comes first along onto off on";
 /// German words that carry little meaning.
 const GERMAN_FUNCTION_WORDS: &str = "aber alle allen aller als also am an anhand auch auf aus bei beim beide beiden \
@@ -36,7 +36,7 @@ const GERMAN_FUNCTION_WORDS: &str = "aber alle allen aller als also am an anhand
     sollen sollte sollten somit sondern sonst sowie sowohl stets unterlagen um und uns unter vom von vor vorgeschrieben \
     verwenden verwendet benutzen benutzt benutzung verwendung nutzung vorgesehen vorher war waren was weder wegen weil welche welcher wenn werden wie wieder wird wo wobei wurde wurden \
     während zu zudem zuerst zulässig zum zur zusätzlich zuvor zwischen über angegeben genannt durchgeführt \
-    durchzuführen durchführen sagt sagen besagt fällig zweimal dreimal viermal beträgt betragen liegt liegen erfolgt erfolgen dürfen intervall intervalle";
+    durchzuführen durchführen sagt sagen besagt fällig erneut nochmals zweimal dreimal viermal beträgt betragen liegt liegen erfolgt erfolgen dürfen intervall intervalle";
 
 /// Begins a word of which other words with the same stem mean something else: `operator`, `operating`.
 const AS_WRITTEN: char = '=';
@@ -67,7 +67,7 @@ const SYNONYMS: &[&str] = &[
     "depressurize depressurise depressurized depressurised depressurizing pressureless unpressurized drucklos \
      druckentlastet entspannt entspannen",
     "extend extended extension prolong prolonged verlängern verlängert verlängerung",
-    "vendor supplier manufacturer maker hersteller lieferant",
+    "vendor =supplier =suppliers manufacturer maker hersteller lieferant",
     "glasses goggles spectacles eyewear schutzbrille",
     "damage damaged defect defective fault faulty broken beschädigt beschädigung defekt schaden schäden",
     "immediately instantly straightaway promptly sofort unverzüglich umgehend",
@@ -76,19 +76,25 @@ const SYNONYMS: &[&str] = &[
     "install installed installation fit fitted mount mounted einbauen eingebaut einbau montieren montiert",
     "responsible responsibility zuständig verantwortlich verantwortung",
     "wear worn wearing tragen getragen trägt",
-    "valid validity gültig gültigkeit gilt",
     "speed drehzahl geschwindigkeit rpm",
     "strainer screen sieve sieb",
     "rinse rinsed flush flushed flushing spülen gespült spülung",
-    "cause causes caused trigger triggers triggered auslösen ausgelöst löst",
+    "cause causes caused reason ursache grund",
+    "trigger triggers triggered auslösen ausgelöst löst",
     "protect protected protection schützen geschützt schutz",
     "calibrate calibrated calibration kalibrieren kalibriert kalibrierung",
     "measure measured measurement messen gemessen messung",
-    "record recorded log logged enter entered document documented dokumentieren dokumentiert protokollieren \
+    "record recorded log logged document documented dokumentieren dokumentiert protokollieren \
      protokolliert eintragen eingetragen vermerken vermerkt",
     "run runs running ran =operated =operates =operate betreiben betrieben betrieb",
     "fall =falls",
     "show shows shown read reads display displays indicate indicates zeigt zeigen angezeigt anzeigen",
+    "enter enters entered entering entry access betreten betritt zutritt zugang",
+    "break breaks broke broken breaking",
+    "keep keeps kept keeping",
+    "hold holding held",
+    "draw draws drew drawn drawing",
+    "blow blows blew blown",
     "simultaneously gleichzeitig zeitgleich",
     "drive drives driven driving fahren gefahren fährt",
     "set setting setpoint adjusted adjust eingestellt einstellen einstellung sollwert",
@@ -126,7 +132,7 @@ const EXCLUSIVE: &[&[&str]] = &[
          activated activate aktiviert activates anlauf",
         "stop stops stopped stopping shutdown trip trips tripped off stoppen gestoppt stoppt abschalten abgeschaltet \
          abschaltung ausschalten ausgeschaltet auszuschalten abzuschalten abstellen abgestellt abfahren abgefahren \
-         aus deenergized deactivated deaktiviert anhalten angehalten halt",
+         aus ab cutout cutouts deenergized deactivated deaktiviert anhalten angehalten halt",
     ],
     &["high highest hoch hohe hohen hoher hohem", "low lowest niedrig niedrige niedrigen niedriger niedrigem tief"],
     &["left links linke linken linker", "right rechts rechte rechten rechter"],
@@ -157,6 +163,7 @@ const EXCLUSIVE: &[&[&str]] = &[
     &["fast quickly rapidly schnell", "slow slowly langsam"],
     &["forward forwards vorwärts", "backward backwards reverse rückwärts"],
     &["horizontal horizontally waagerecht", "vertical vertically senkrecht"],
+    &["valid validity gültig gültigkeit gilt", "invalid ungültig"],
     &["early earlier earliest früh früher frühestens", "late later latest spät später spätestens"],
     &["summer sommer", "winter winters"],
     &["nightshift nachtschicht", "dayshift tagschicht", "frühschicht morningshift", "spätschicht lateshift"],
@@ -170,7 +177,7 @@ const EXCLUSIVE: &[&[&str]] = &[
         "black schwarz schwarze schwarzen",
     ],
     &["together jointly zusammen gemeinsam", "separately separate apart getrennt separat"],
-    &["stay stays remain remains bleiben bleibt", "leave leaves exit verlassen verlässt"],
+    &["stay stays remain remains bleiben bleibt", "exit verlassen verlässt"],
     &["only solely exclusively nur ausschließlich", "anyone anybody everyone everybody jedermann"],
     &["first erste ersten erster erstes", "second zweite zweiten zweiter zweites", "third dritte dritten dritter"],
     &["mandatory compulsory obligatory verpflichtend zwingend", "optional voluntary freiwillig"],
@@ -181,8 +188,10 @@ const NEGATIONS: &str = "not never no none neither nobody nothing without cannot
     kein keine keinem keinen keiner keines nichts ohne weder verboten untersagt unzulässig verhindert verhindern keinesfalls keineswegs \
     niemand nirgends";
 /// Short words that are a position only at the end of a clause, or in capitals: `the pump is on`, `AUS`.
-const POSITIONS: &str = "on ein aus zu";
+const POSITIONS: &str = "on ein aus zu ab";
 
+/// Separable parts of German verbs.
+const SEPARABLE: &[&str] = &["ab", "an", "auf", "aus", "ein", "frei", "fest", "nach", "vor", "zurück", "zusammen"];
 /// English nouns that are German units.
 const ENGLISH_NOUNS: &[&str] = &["tag"];
 
@@ -296,6 +305,8 @@ impl Lexicon {
     /// Returns the meaning of a word in lower case.
     pub(super) fn meaning(&self, word: &str, language: Option<Language>) -> Meaning {
         let word = &*american(word);
+        let is_verb = language == Some(Language::German) && !self.meanings.contains_key(word);
+        let word = &*if is_verb { infinitive(word) } else { Cow::Borrowed(word) };
         let stem = match language {
             Some(Language::German) => self.german.stem(word),
             _ => self.english.stem(word),
@@ -342,6 +353,16 @@ fn american(word: &str) -> Cow<'_, str> {
     })
 }
 
+/// Returns a German verb without the syllable after its separable part: `einzustellen`, `eingestellt`.
+fn infinitive(word: &str) -> Cow<'_, str> {
+    let parts = SEPARABLE.iter().find_map(|prefix| {
+        let rest = word.strip_prefix(prefix)?;
+        let verb = rest.strip_prefix("zu").or_else(|| rest.strip_prefix("ge"))?;
+        (verb.len() >= 5).then_some((prefix, verb))
+    });
+    parts.map_or(Cow::Borrowed(word), |(prefix, verb)| Cow::Owned(format!("{prefix}{verb}")))
+}
+
 /// Returns the German stem of a word without the beginning and the end of a participle, which the stemmer keeps:
 /// `gelagert`, `lagert` and `lagern` have one root.
 fn verb_root<'s>(word: &str, stem: &'s str) -> &'s str {
@@ -351,5 +372,7 @@ fn verb_root<'s>(word: &str, stem: &'s str) -> &'s str {
     let Some(root) = stem.strip_suffix("et").or_else(|| stem.strip_suffix('t')).filter(|root| root.len() >= 4) else {
         return stem;
     };
-    root.strip_prefix("ge").filter(|root| root.len() >= 4).unwrap_or(root)
+    let root = root.strip_prefix("ge").filter(|root| root.len() >= 4).unwrap_or(root);
+    // `halbiert` and `halbieren`, of which the stem is `halbi`.
+    if root.ends_with("ier") { &root[..root.len() - 2] } else { root }
 }

@@ -31,28 +31,39 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Returns the order that a sentence states, if it states one.
-    pub(super) fn of(sentence: &str, language: Option<Language>) -> Option<Self> {
+    /// Returns the orders that a sentence states: one for each word such as `before` or `then`.
+    pub(super) fn all_of(sentence: &str, language: Option<Language>) -> Vec<Self> {
         let words: Vec<&str> = sentence.split_whitespace().collect();
-        let is_word = |word: &str, list: &[&str]| list.contains(&plain(word).as_str());
-        let at = words.iter().position(|word| [AFTER, BEFORE, THEN].iter().any(|list| is_word(word, list)))?;
-        let connector = words[at];
-        if is_word(connector, THEN) {
-            return Self::of_halves(&words, clause_start(&words, at), language);
+        (0..words.len()).filter_map(|at| Self::at(&words, at, language)).collect()
+    }
+
+    /// Returns the order that the word at `at` states.
+    fn at(words: &[&str], at: usize, language: Option<Language>) -> Option<Self> {
+        let connector = plain(words[at]);
+        let is_in = |list: &[&str]| list.contains(&connector.as_str());
+        if is_in(THEN) {
+            return Self::of_halves(words, clause_start(words, at), language);
+        }
+        if !is_in(AFTER) && !is_in(BEFORE) {
+            return None;
         }
         let after = &words[at + 1..];
-        let length = phrase_length(after, at == 0, is_word(connector, PREPOSITIONS));
-        let (phrase, rest) = after.split_at(length);
+        let begins_clause = at == 0 || words[at - 1].ends_with([',', ':', ';']);
+        let (phrase, rest) = after.split_at(phrase_length(after, begins_clause, is_in(PREPOSITIONS)));
         let main = Content::in_language(&[&words[..at], rest].concat().join(" "), language);
-        let phrase = Content::in_language(&phrase.join(" "), language);
+        let mut phrase_content = Content::in_language(&phrase.join(" "), language);
+        if phrase_content.stems.is_empty() && phrase_content.identifiers.is_empty() {
+            // `Before each use` has no other word.
+            phrase_content.stems.extend(phrase.iter().map(|word| plain(word)).filter(|word| is_noun_like(word)));
+        }
         let is_negated = words[..at].iter().any(|word| super::lexicon::LEXICON.is_negation(&plain(word)));
-        // What must not be done before something is done after it.
-        if is_word(connector, UNTIL) && !is_negated {
+        if is_in(UNTIL) && !is_negated {
             // It lasts until then, so neither comes first.
             return None;
         }
-        let is_phrase_first = is_word(connector, AFTER) || (is_word(connector, BEFORE) && is_negated);
-        if is_phrase_first { Self::new(phrase, main) } else { Self::new(main, phrase) }
+        // What must not be done before something is done after it.
+        let is_phrase_first = is_in(AFTER) || is_negated;
+        if is_phrase_first { Self::new(phrase_content, main) } else { Self::new(main, phrase_content) }
     }
 
     fn of_halves(words: &[&str], at: usize, language: Option<Language>) -> Option<Self> {
@@ -62,7 +73,7 @@ impl Order {
     }
 
     fn new(first: Content, later: Content) -> Option<Self> {
-        (!first.is_empty() && !later.is_empty()).then_some(Self { first, later })
+        (first.has_event() && later.has_event()).then_some(Self { first, later })
     }
 
     /// Returns whether this is the same as `other` in reverse order.
@@ -74,20 +85,14 @@ impl Order {
 }
 
 impl Order {
-    /// Returns whether a numbered list has the steps in reverse order.
-    pub(super) fn is_reverse_of_steps(&self, steps: &[Step<'_>]) -> bool {
+    /// Returns whether these steps, or clauses, come in reverse order.
+    pub(super) fn is_reverse_of_steps(&self, steps: &[&Content]) -> bool {
         let best = |half: &Content| {
-            let scored = steps.iter().map(|step| (half.shared_with(step.content), step.number));
-            scored.filter(|(share, _)| *share >= SAME_STEP).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, number)| number)
+            let scored = steps.iter().enumerate().map(|(at, step)| (half.shared_with(step), at));
+            scored.filter(|(share, _)| *share >= SAME_STEP).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at)| at)
         };
         matches!((best(&self.first), best(&self.later)), (Some(first), Some(later)) if first > later)
     }
-}
-
-/// One step of a numbered list.
-pub(super) struct Step<'c> {
-    pub number: u32,
-    pub content: &'c Content,
 }
 
 /// Returns the number of words that belong to a connector before them.
@@ -124,6 +129,14 @@ fn subject_start(after: &[&str]) -> Option<usize> {
     };
     let is_article = |at: &usize| ["the", "a", "an", "you"].contains(&plain(after[*at]).as_str());
     (1..after.len()).filter(is_article).find(|at| !continues_phrase(after[at - 1]))
+}
+
+/// Returns whether a word in lower case is neither an article nor a number.
+fn is_noun_like(word: &str) -> bool {
+    word.len() > 2
+        && !["the", "each", "every", "der", "die", "das", "dem", "den", "jeder", "jedem", "jede"].contains(&word)
+        && word.chars().all(char::is_alphabetic)
+        && super::units::unit_named(word).is_none()
 }
 
 fn plain(word: &str) -> String {

@@ -25,8 +25,8 @@ const MIN_WRAPPED_LINE: usize = 60;
 pub(super) struct Part {
     pub content: Content,
     pub clauses: Vec<Content>,
-    /// What it says to do first, if it says so.
-    pub order: Option<Order>,
+    /// What it says to be first.
+    pub orders: Vec<Order>,
     /// The number of the step that it describes, if it is one of a numbered list.
     pub step: Option<u32>,
 }
@@ -70,11 +70,13 @@ impl Reader {
             parts.push(clause);
         }
         content.remember_in(&mut self.equipment);
+        // A negation concerns the limit of its own clause.
+        content.sides = parts.iter().flat_map(|clause| clause.sides.iter().copied()).collect();
         content.polarity = common_polarity(&parts);
         content.stems_of_paragraph.clone_from(&self.paragraph);
         self.paragraph.extend(content.stems.iter().cloned());
         self.previous = parts.last().cloned();
-        Part { content, clauses: parts, order: Order::of(text, self.language), step: None }
+        Part { content, clauses: parts, orders: Order::all_of(text, self.language), step: None }
     }
 
     /// Returns the parts of a text that goes on after what was read before.
@@ -82,18 +84,21 @@ impl Reader {
         let mut found = Vec::new();
         let lines = unwrapped(text);
         let mut header: Option<Vec<&str>> = None;
+        // The equipment that was named before the table: each row is about its own.
+        let mut equipment: Option<HashSet<String>> = None;
         let language_of_text = language(text);
         for line in &lines {
             self.language = language(line).or(language_of_text);
             match cells(line) {
                 Some(cells) if cells.iter().all(|cell| cell.chars().all(|c| "-: ".contains(c))) => {}
                 Some(cells) => {
+                    self.equipment.clone_from(equipment.get_or_insert_with(|| self.equipment.clone()));
                     let columns = header.as_ref().map(|header| columns(header, &cells));
                     found.push(self.row(&columns.unwrap_or_else(|| vec![line.to_owned()])));
                     header.get_or_insert(cells);
                 }
                 None => {
-                    header = None;
+                    (header, equipment) = (None, None);
                     self.sentences(line, &mut found);
                 }
             }

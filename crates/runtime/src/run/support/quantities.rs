@@ -39,6 +39,10 @@ impl Quantity {
         }
     }
 
+    pub(super) fn is_implied(&self) -> bool {
+        self.is_implied
+    }
+
     pub(super) fn has_unit(&self) -> bool {
         self.unit.is_some()
     }
@@ -49,7 +53,7 @@ impl Quantity {
         let is_time = |quantity: &Self| {
             matches!(dimension(quantity), Some(Dimension::Duration | Dimension::CalendarTime | Dimension::Shifts))
         };
-        (self.counts_things && other.counts_things)
+        (self.unit.is_none() && other.unit.is_none() && self.counts_things == other.counts_things)
             || (dimension(self).is_some() && dimension(self) == dimension(other))
             || (is_time(self) && is_time(other))
     }
