@@ -3,236 +3,39 @@
 use super::content::Content;
 
 /// Nouns for the documents of a run.
-const DOCUMENTS: &[&str] = &[
-    "document",
-    "documents",
-    "documentation",
-    "passage",
-    "passages",
-    "source",
-    "sources",
-    "manual",
-    "manuals",
-    "excerpt",
-    "excerpts",
-    "procedure",
-    "procedures",
-    "text",
-    "texts",
-    "context",
-    "materials",
-    "dokument",
-    "dokumente",
-    "dokumenten",
-    "dokumentation",
-    "quelle",
-    "quellen",
-    "unterlagen",
-    "textstelle",
-    "textstellen",
-    "handbuch",
-    "handbücher",
-    "handbüchern",
-    "auszug",
-    "auszüge",
-    "auszügen",
-    "anleitung",
-    "passagen",
-    "kontext",
-    "abschnitt",
-];
+const DOCUMENTS: &str = "document documents documentation passage passages source sources manual manuals excerpt \
+    excerpts procedure procedures text texts context materials dokument dokumente dokumenten dokumentation quelle \
+    quellen unterlagen textstelle textstellen handbuch handbücher handbüchern auszug auszüge auszügen anleitung \
+    passagen kontext abschnitt";
 /// Words after `manual` that make it an adjective.
-const AFTER_ADJECTIVE: &[&str] =
-    &["mode", "operation", "valve", "override", "start", "stop", "control", "reset", "handwheel"];
+const AFTER_ADJECTIVE: &str = "mode operation valve override start stop control reset handwheel";
 /// Verbs, and participles of verbs, that say what a document holds.
-const HOLD: &[&str] = &[
-    "say",
-    "says",
-    "said",
-    "mention",
-    "mentions",
-    "mentioned",
-    "contain",
-    "contains",
-    "contained",
-    "answer",
-    "answers",
-    "answered",
-    "specify",
-    "specifies",
-    "specified",
-    "state",
-    "states",
-    "stated",
-    "cover",
-    "covers",
-    "covered",
-    "describe",
-    "describes",
-    "described",
-    "include",
-    "includes",
-    "included",
-    "give",
-    "gives",
-    "given",
-    "provide",
-    "provides",
-    "provided",
-    "address",
-    "addresses",
-    "addressed",
-    "list",
-    "lists",
-    "listed",
-    "name",
-    "names",
-    "named",
-    "indicate",
-    "indicates",
-    "indicated",
-    "define",
-    "defines",
-    "defined",
-    "tell",
-    "tells",
-    "explain",
-    "explains",
-    "explained",
-    "discuss",
-    "discusses",
-    "discussed",
-    "refer",
-    "documented",
-    "found",
-    "hold",
-    "holds",
-    "have",
-    "has",
-    "show",
-    "shows",
-    "shown",
-    "detail",
-    "details",
-    "detailed",
-    "appear",
-    "appears",
-    "recorded",
-    "available",
-    "mentioning",
-    "enthält",
-    "enthalten",
-    "nennt",
-    "nennen",
-    "genannt",
-    "sagt",
-    "sagen",
-    "erwähnt",
-    "erwähnen",
-    "beantwortet",
-    "beantworten",
-    "angegeben",
-    "gibt",
-    "geben",
-    "macht",
-    "machen",
-    "beschreibt",
-    "beschreiben",
-    "beschrieben",
-    "steht",
-    "stehen",
-    "findet",
-    "finden",
-    "gefunden",
-    "hervor",
-    "aufgeführt",
-    "behandelt",
-    "behandeln",
-    "entnehmen",
-    "festgelegt",
-    "dokumentiert",
-    "vorhanden",
-    "geregelt",
-    "definiert",
-    "ersichtlich",
-    "erläutert",
-    "ausgeführt",
-    "spezifiziert",
-    "verfügbar",
-    "liefert",
-    "liefern",
-    "hinterlegt",
-];
+const HOLD: &str = "say says said mention mentions mentioned contain contains contained answer answers answered \
+    specify specifies specified state states stated cover covers covered describe describes described include \
+    includes included give gives given provide provides provided address addresses addressed list lists listed name \
+    names named indicate indicates indicated define defines defined tell tells explain explains explained discuss \
+    discusses discussed refer documented found hold holds have has show shows shown detail details detailed appear \
+    appears recorded available mentioning enthält enthalten nennt nennen genannt sagt sagen erwähnt erwähnen \
+    beantwortet beantworten angegeben gibt geben macht machen beschreibt beschreiben beschrieben steht stehen findet \
+    finden gefunden hervor aufgeführt behandelt behandeln entnehmen festgelegt dokumentiert vorhanden geregelt \
+    definiert ersichtlich erläutert ausgeführt spezifiziert verfügbar liefert liefern hinterlegt";
 /// Verbs among these that report: `the manual says no one may enter` tells what the manual holds.
-const REPORT: &[&str] = &[
-    "say",
-    "says",
-    "said",
-    "state",
-    "states",
-    "specify",
-    "specifies",
-    "tell",
-    "tells",
-    "indicate",
-    "indicates",
-    "explain",
-    "explains",
-    "sagt",
-    "sagen",
-    "show",
-    "shows",
-    "define",
-    "defines",
-];
+const REPORT: &str = "say says said state states specify specifies tell tells indicate indicates explain explains \
+    sagt sagen show shows define defines";
 /// Nouns for what a document can hold.
-const INFORMATION: &[&str] = &[
-    "information",
-    "info",
-    "details",
-    "detail",
-    "data",
-    "mention",
-    "figure",
-    "figures",
-    "answer",
-    "answers",
-    "indication",
-    "reference",
-    "guidance",
-    "instruction",
-    "instructions",
-    "statement",
-    "angabe",
-    "angaben",
-    "information",
-    "informationen",
-    "aussage",
-    "aussagen",
-    "hinweis",
-    "hinweise",
-    "antwort",
-    "daten",
-    "details",
-    "auskunft",
-];
-const NOT: &[&str] = &["not", "nicht", "never", "cannot", "nirgends", "nowhere"];
-const NO: &[&str] =
-    &["no", "nothing", "none", "neither", "kein", "keine", "keinen", "keiner", "keines", "keinem", "nichts", "any"];
-const COPULAS: &[&str] = &[
-    "is", "are", "was", "were", "be", "been", "ist", "sind", "war", "wird", "werden", "wurde", "wurden", "does", "do",
-    "could", "can", "kann", "konnte", "konnten", "können", "lässt", "lassen", "geht", "gehen", "steht", "stehen",
-    "findet", "finden", "there", "gibt",
-];
+const INFORMATION: &str = "information info details detail data mention figure figures answer answers indication \
+    reference guidance instruction instructions statement angabe angaben information informationen aussage aussagen \
+    hinweis hinweise antwort daten details auskunft";
+const NOT: &str = "not nicht never cannot nirgends nowhere";
+const NO: &str = "no nothing none neither kein keine keinen keiner keines keinem nichts any";
+const COPULAS: &str = "is are was were be been ist sind war wird werden wurde wurden does do could can kann konnte \
+    konnten können lässt lassen geht gehen steht stehen findet finden there gibt";
 /// Verbs of instructions, which a sentence about documents does not need.
-const DIRECTIVES: &[&str] = &["must", "shall", "may", "should", "darf", "dürfen", "muss", "müssen", "soll", "sollen"];
+const DIRECTIVES: &str = "must shall may should darf dürfen muss müssen soll sollen";
 /// Words that begin a subordinate clause: what the documents do not say.
-const QUESTION_WORDS: &[&str] = &[
-    "which", "what", "who", "whom", "whose", "how", "when", "where", "why", "whether", "if", "that", "welche",
-    "welcher", "welches", "welchen", "was", "wer", "wen", "wie", "wann", "wo", "warum", "ob", "wozu", "womit", "wofür",
-    "dass",
-];
-const WRITER: &[&str] = &["i", "we", "ich", "wir", "mir", "uns"];
+const QUESTION_WORDS: &str = "which what who whom whose how when where why whether if that welche welcher welches \
+    welchen was wer wen wie wann wo warum ob wozu womit wofür dass";
+const WRITER: &str = "i we ich wir mir uns";
 /// Where another claim can follow.
 const SEPARATORS: &[&str] = &[" but ", " however", ", aber ", " jedoch ", "; ", " sondern ", " – ", " — "];
 
@@ -258,10 +61,10 @@ pub(super) fn absence(statement: &str) -> Option<AbsenceStatement> {
 
 /// Returns what a sentence says to be absent: its content without the words about documents.
 pub(super) fn topic(absent: &str) -> Content {
-    let vocabulary = [DOCUMENTS, HOLD, INFORMATION, WRITER, &["often", "much", "many", "long", "oft", "viel", "lange"]];
+    let vocabulary = [DOCUMENTS, HOLD, INFORMATION, WRITER, "often much many long oft viel lange"];
     let is_topic = |word: &&str| {
         let plain = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-        !vocabulary.iter().any(|list| list.contains(&plain.as_str()))
+        !vocabulary.iter().any(|list| is_in(list, &plain))
     };
     Content::of(&absent.split_whitespace().filter(is_topic).collect::<Vec<_>>().join(" "))
 }
@@ -289,7 +92,7 @@ fn says_absent(text: &str) -> bool {
 /// Returns where the words begin that say what is absent, which may contain anything.
 fn subordinate_start(words: &[&str]) -> usize {
     let is_start = |at: &usize| {
-        QUESTION_WORDS.contains(&words[*at]) && words[..*at].iter().any(|word| NOT.contains(word) || NO.contains(word))
+        is_in(QUESTION_WORDS, words[*at]) && words[..*at].iter().any(|word| is_in(NOT, word) || is_in(NO, word))
     };
     (0..words.len()).find(is_start).unwrap_or(words.len())
 }
@@ -306,15 +109,15 @@ impl Sentence<'_> {
             let before = &self.words[..document];
             let after = &self.words[document + 1..];
             let clause = &after[..after.iter().position(|word| *word == ",").unwrap_or(after.len())];
-            let verbs = || (0..clause.len()).filter(|at| HOLD.contains(&clause[*at]));
-            let is_denied = |verb: &usize| clause[..*verb].iter().any(|word| NOT.contains(word));
+            let verbs = || (0..clause.len()).filter(|at| is_in(HOLD, clause[*at]));
+            let is_denied = |verb: &usize| clause[..*verb].iter().any(|word| is_in(NOT, word));
             let Some(verb) = verbs().find(is_denied).or(verbs().next()) else { return is_silent(clause) };
             let (to_verb, from_verb) = (&clause[..verb], &clause[verb + 1..]);
-            let is_denied_subject = before.iter().rev().take(4).any(|word| NO.contains(word)) && verb <= 3;
+            let is_denied_subject = before.iter().rev().take(4).any(|word| is_in(NO, word)) && verb <= 3;
             let is_not = is_denied(&verb) && has_none(to_verb, DIRECTIVES);
-            let is_report = REPORT.contains(&clause[verb]);
+            let is_report = is_in(REPORT, clause[verb]);
             let has_nothing = |word: &&str| {
-                if is_report { ["nothing", "nichts"].contains(word) } else { NO.contains(word) && *word != "any" }
+                if is_report { ["nothing", "nichts"].contains(word) } else { is_in(NO, word) && *word != "any" }
             };
             let is_followed = has_none(from_verb, DIRECTIVES)
                 && (from_verb.iter().take(4).any(has_nothing) || from_verb.iter().any(|word| *word == "nicht"));
@@ -324,14 +127,14 @@ impl Sentence<'_> {
 
     /// `… is not mentioned in the manual`, `… geht aus den Dokumenten nicht hervor`.
     fn denies_that_it_is_in_documents(&self) -> bool {
-        let is_denied = |word: &&str| NOT.contains(word) || (NO.contains(word) && *word != "any");
+        let is_denied = |word: &&str| is_in(NOT, word) || (is_in(NO, word) && *word != "any");
         let prepositions = ["in", "im", "from", "by", "aus", "with", "mit", "anhand", "within", "anywhere", "among"];
         let is_in_document = |document: usize| {
             let start = document.saturating_sub(3);
             self.words[start..document].iter().any(|word| prepositions.contains(word))
         };
-        let is_held = self.words.iter().any(|word| HOLD.contains(word)) || self.has("there") || self.is_short();
-        let copula = |word: &&str| COPULAS.contains(word) || WRITER.contains(word);
+        let is_held = self.words.iter().any(|word| is_in(HOLD, word)) || self.has("there") || self.is_short();
+        let copula = |word: &&str| is_in(COPULAS, word) || is_in(WRITER, word);
         self.document_positions().any(is_in_document)
             && self.words.iter().any(|word| is_denied(&word))
             && is_held
@@ -342,10 +145,9 @@ impl Sentence<'_> {
 
     /// `I could not find it`, `There is no information about …`, `Dazu liegen keine Angaben vor`.
     fn denies_information(&self) -> bool {
-        let denies = self.words.iter().any(|word| NOT.contains(word) || NO.contains(word));
+        let denies = self.words.iter().any(|word| is_in(NOT, word) || is_in(NO, word));
         let no_information = (0..self.words.len()).any(|at| {
-            NO.contains(&self.words[at])
-                && self.words[at..].iter().skip(1).take(2).any(|word| INFORMATION.contains(word))
+            is_in(NO, self.words[at]) && self.words[at..].iter().skip(1).take(2).any(|word| is_in(INFORMATION, word))
         });
         let finds = ["find", "found", "answer", "know", "weiß", "finden", "gefunden", "beantworten", "locate", "see"];
         let is_search = self.words.iter().any(|word| finds.contains(word)) && self.has_any(WRITER);
@@ -355,20 +157,20 @@ impl Sentence<'_> {
     fn document_positions(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.words.len()).filter(|at| {
             let next = self.words.get(at + 1);
-            DOCUMENTS.contains(&self.words[*at]) && !next.is_some_and(|next| AFTER_ADJECTIVE.contains(next))
+            is_in(DOCUMENTS, self.words[*at]) && !next.is_some_and(|next| is_in(AFTER_ADJECTIVE, next))
         })
     }
 
     /// Whether a document says something before the negation: `the manual says it is not listed`.
     fn tells_before_denial(&self) -> bool {
-        let denial = self.words.iter().position(|word| NOT.contains(word) || NO.contains(word)).unwrap_or(0);
+        let denial = self.words.iter().position(|word| is_in(NOT, word) || is_in(NO, word)).unwrap_or(0);
         self.words[..denial]
             .iter()
             .any(|word| ["says", "states", "sagt", "requires", "schreibt", "warns"].contains(word))
     }
 
     fn begins_with_nothing(&self) -> bool {
-        self.words.first().is_some_and(|word| NO.contains(word))
+        self.words.first().is_some_and(|word| is_in(NO, word))
     }
 
     fn is_short(&self) -> bool {
@@ -379,8 +181,8 @@ impl Sentence<'_> {
         self.words.contains(&word)
     }
 
-    fn has_any(&self, list: &[&str]) -> bool {
-        self.words.iter().any(|word| list.contains(word))
+    fn has_any(&self, list: &str) -> bool {
+        self.words.iter().any(|word| is_in(list, word))
     }
 }
 
@@ -389,8 +191,12 @@ fn is_silent(words: &[&str]) -> bool {
     words.iter().any(|word| ["silent", "schweigen", "schweigt"].contains(word))
 }
 
-fn has_none(words: &[&str], list: &[&str]) -> bool {
-    !words.iter().any(|word| list.contains(word))
+fn has_none(words: &[&str], list: &str) -> bool {
+    !words.iter().any(|word| is_in(list, word))
+}
+
+fn is_in(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|known| known == word)
 }
 
 #[cfg(test)]

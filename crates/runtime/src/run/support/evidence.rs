@@ -1,7 +1,8 @@
 //! Decides whether passages support a statement: they must contain its numbers, its identifiers and enough of its
 //! words, and must not contradict it.
 
-use super::content::{Content, Polarity, SharedSubject};
+use super::compare::SharedSubject;
+use super::content::{Content, Polarity};
 use super::parts::{Part, Reader};
 use super::quantities::Quantity;
 use crate::language::Language;

@@ -67,12 +67,17 @@ fn score(name: &str) -> Score {
     let mut score = Score::default();
     for statement in set["statements"].as_array().expect("a list") {
         let names = statement["passages"].as_array().expect("a list").iter();
-        let texts = names.map(|name| set["passages"][name.as_str().expect("a name")].as_str().expect("a passage"));
-        let passages: Vec<NumberedPassage> = (1..).zip(texts).map(|(n, text)| passage(n, "Manual", text)).collect();
+        let texts = names.map(|name| passage_text(&set["passages"][name.as_str().expect("a name")]));
+        let passages: Vec<NumberedPassage> = (1..).zip(texts).map(|(n, text)| passage(n, "Manual", &text)).collect();
         let listed = unsupported_statements(statement["statement"].as_str().expect("a text"), &passages);
         score.add(statement, &listed);
     }
     score
+}
+
+/// Joins the pieces of a passage, which keep the lines of the file short.
+fn passage_text(pieces: &Value) -> String {
+    pieces.as_array().expect("a list").iter().map(|piece| piece.as_str().expect("a text")).collect()
 }
 
 #[track_caller]
@@ -86,11 +91,11 @@ fn assert_floors(name: &str, min_precision: f64, max_wrongly_listed_share: f64) 
 
 #[test]
 fn statements_that_are_not_listed_are_supported_in_the_tuned_set() {
-    assert_floors("tuned.json", 0.95, 0.1);
+    assert_floors("tuned.json", 0.96, 0.05);
 }
 
 /// The held-out statements were written after the rules, which were not tuned on them.
 #[test]
 fn statements_that_are_not_listed_are_supported_in_the_held_out_set() {
-    assert_floors("held-out.json", 0.9, 0.15);
+    assert_floors("held-out.json", 0.92, 0.11);
 }

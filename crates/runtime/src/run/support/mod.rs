@@ -5,6 +5,7 @@
 //! must not say the opposite. This needs no model, and takes a few milliseconds for an answer.
 
 mod absence;
+mod compare;
 mod content;
 mod evidence;
 mod lexicon;
@@ -14,6 +15,7 @@ mod periods;
 mod quantities;
 mod statements;
 mod units;
+mod words;
 
 use crate::language::Language;
 use absence::{AbsenceStatement, absence};

@@ -218,15 +218,20 @@ fn clauses(sentence: &str) -> Vec<String> {
 
 /// Joins each clause that says too little by itself with the one before it.
 fn joined(clauses: Vec<String>) -> Vec<String> {
+    let is_short = |clause: &str| Content::in_language(clause, None).is_short();
     let mut found: Vec<String> = Vec::new();
+    let mut is_previous_short = false;
     for clause in clauses {
-        let is_short = |clause: &str| Content::in_language(clause, None).is_short();
-        match found.last_mut().filter(|previous| is_short(&clause) || is_short(previous)) {
+        match found.last_mut().filter(|_| is_previous_short || is_short(&clause)) {
             Some(previous) => {
                 previous.push_str(", ");
                 previous.push_str(clause.trim());
+                is_previous_short = is_previous_short && is_short(previous);
             }
-            None => found.push(clause.trim().to_owned()),
+            None => {
+                is_previous_short = is_short(&clause);
+                found.push(clause.trim().to_owned());
+            }
         }
     }
     found

@@ -2,7 +2,9 @@
 //! `twice per shift`, `jeden Monat`.
 
 use super::units::{Unit, number_named, unit_named};
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Adverbs and adjectives of time, each with the number of units of its period.
 const PERIOD_WORDS: &[(&str, f64, &str)] = &[
@@ -15,6 +17,10 @@ const PERIOD_WORDS: &[(&str, f64, &str)] = &[
     ("month", 6.0, "semiannually semiannual biannually biannual half-yearly semi-annually halbjährlich half-year"),
     ("year", 1.0, "yearly annually annual jährlich"),
 ];
+static BY_WORD: LazyLock<HashMap<&str, (f64, &Unit)>> = LazyLock::new(|| {
+    let words = PERIOD_WORDS.iter().filter_map(|(unit, n, words)| Some((unit_named(unit)?, *n, words)));
+    words.flat_map(|(unit, n, words)| words.split(' ').map(move |word| (word, (n, unit)))).collect()
+});
 /// Words that begin a period: `every week`.
 const EACH: &[&str] = &["every", "each", "alle", "jede", "jeden", "jeder", "jedes", "jedem"];
 const PER: &[&str] = &["per", "pro", "je"];
@@ -106,10 +112,7 @@ pub(super) fn is_period_word(word: &str) -> bool {
 
 /// Returns the period of an adverb or adjective, also with a number: `6-monthly`, `zweiwöchentlich`, `14-tägig`.
 fn period_word(word: &str) -> Option<(f64, &'static Unit)> {
-    let known = |word: &str| {
-        let has = |list: &str| list.split(' ').any(|known| known == word);
-        PERIOD_WORDS.iter().find(|(_, _, list)| has(list)).and_then(|(unit, n, _)| Some((*n, unit_named(unit)?)))
-    };
+    let known = |word: &str| BY_WORD.get(word).copied();
     let forms = || ENDINGS.iter().filter_map(|ending| word.strip_suffix(ending)).chain([word]);
     let multiple = |form: &str| {
         let base = ["monthly", "weekly", "yearly", "wöchentlich", "monatlich", "jährlich", "tägig", "täglich"];
