@@ -21,7 +21,7 @@ fn unsupported_statements(content: &str, unsupported: &Value) -> Vec<String> {
 #[tokio::test]
 async fn invented_markers_are_removed_and_unsupported_statements_are_listed() {
     let pieces = [
-        "Größe egal: the strainer of X-9001 is cleaned every 14 days [1",
+        "Für X-9001: the strainer of X-9001 is cleaned every 14 days [1",
         "].",
         " It is made of titanium [",
         "1].",
@@ -131,9 +131,10 @@ async fn citations_that_are_not_listed_are_right_although_the_model_invents() {
     let user = app.as_user(TENANT_A);
     let document = files::read(&files::repository_root().join("tests/citations/filling-line-4.md"));
     user.ingest("filling-line-4.md", &document, &[]).await;
-    let path = format!("/v1/conversations/{}/chat", user.create_conversation().await);
     let (mut right, mut wrong, mut listed) = (0, Vec::new(), Vec::new());
     for (at, turn) in turns.iter().enumerate() {
+        // Each question has its own conversation, so that none is taken for a follow-up.
+        let path = format!("/v1/conversations/{}/chat", user.create_conversation().await);
         let body = json!({ "message": turn.question, "retrieval": "always", "stream": false });
         let answer = user.post(&path, &body).await.expect_json(200);
         assert_citations_resolve(&answer, &passages(&model.requests()[at]));

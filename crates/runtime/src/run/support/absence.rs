@@ -50,6 +50,9 @@ pub(super) struct AbsenceStatement {
 
 /// Divides a statement; `None` if it does not say that the documents do not hold something.
 pub(super) fn absence(statement: &str) -> Option<AbsenceStatement> {
+    if is_about_the_assistant(statement) {
+        return Some(AbsenceStatement { absent: statement.to_owned(), claim: String::new() });
+    }
     let mut found = AbsenceStatement::default();
     for part in split(statement) {
         let target = if says_absent(part) { &mut found.absent } else { &mut found.claim };
@@ -57,6 +60,12 @@ pub(super) fn absence(statement: &str) -> Option<AbsenceStatement> {
         target.push(' ');
     }
     (!found.absent.is_empty()).then_some(found)
+}
+
+/// Whether a statement is about the assistant, as `No language model is configured; …`, which follows quotations.
+fn is_about_the_assistant(statement: &str) -> bool {
+    let lower = statement.to_lowercase();
+    lower.contains("language model") || lower.contains("sprachmodell")
 }
 
 /// Returns what a sentence says to be absent: its content without the words about documents.
@@ -114,13 +123,13 @@ impl Sentence<'_> {
             let Some(verb) = verbs().find(is_denied).or(verbs().next()) else { return is_silent(clause) };
             let (to_verb, from_verb) = (&clause[..verb], &clause[verb + 1..]);
             let is_denied_subject = before.iter().rev().take(4).any(|word| is_in(NO, word)) && verb <= 3;
-            let is_not = is_denied(&verb) && has_none(to_verb, DIRECTIVES);
+            let is_not = is_denied(&verb) && (has_none(to_verb, DIRECTIVES) || to_verb == ["may", "not"]);
             let is_report = is_in(REPORT, clause[verb]);
             let has_nothing = |word: &&str| {
                 if is_report { ["nothing", "nichts"].contains(word) } else { is_in(NO, word) && *word != "any" }
             };
             let is_followed = has_none(from_verb, DIRECTIVES)
-                && (from_verb.iter().take(4).any(has_nothing) || from_verb.iter().any(|word| *word == "nicht"));
+                && (from_verb.iter().take(4).any(has_nothing) || from_verb.contains(&"nicht"));
             is_denied_subject || is_not || is_followed
         })
     }
@@ -136,9 +145,9 @@ impl Sentence<'_> {
         let is_held = self.words.iter().any(|word| is_in(HOLD, word)) || self.has("there") || self.is_short();
         let copula = |word: &&str| is_in(COPULAS, word) || is_in(WRITER, word);
         self.document_positions().any(is_in_document)
-            && self.words.iter().any(|word| is_denied(&word))
+            && self.words.iter().any(is_denied)
             && is_held
-            && (self.words.iter().any(|word| copula(&word)) || self.is_short() || self.begins_with_nothing())
+            && (self.words.iter().any(copula) || self.is_short() || self.begins_with_nothing())
             && has_none(self.words, DIRECTIVES)
             && !self.tells_before_denial()
     }
@@ -214,6 +223,10 @@ mod tests {
             "There is no information about spare parts.",
             "None of the documents mentions a flow meter.",
             "No document says so.",
+            "The documents may not answer this question.",
+            "The documents hold no answer to this question.",
+            "No language model is configured; these are the passages that match best, quoted word for word.",
+            "No language model is configured, so the platform can only quote passages that contain the answer.",
             "Nothing in the documents indicates a change.",
             "The passages do not state whether the valve must be closed.",
             "The provided sources don't answer this question.",
@@ -246,6 +259,7 @@ mod tests {
             "The manual valve is not open.",
             "The document says that smoking is not allowed.",
             "The procedure requires that no tool is left inside.",
+            "The document may not be given to visitors.",
             "The source of the leak is not the seal.",
             "Laut Handbuch darf das Ventil nicht geöffnet werden.",
             "Das Handbuch sagt, das Ventil darf nicht geöffnet werden.",

@@ -23,6 +23,9 @@ const MIN_LEAD: f64 = 0.1;
 /// Clauses that are this much farther from a statement than the closest one are considered too.
 const TIE: f64 = 0.1;
 
+/// Maximum number of quantities of a clause whose place in the passages is checked.
+const MAX_QUANTITIES: usize = 8;
+
 /// A text that may support statements.
 pub(super) struct Evidence {
     whole: Content,
@@ -100,7 +103,11 @@ fn is_contradicted(statement: &Part, parts: &[&Part]) -> bool {
         let candidates = candidates(clause, &statement.content, parts);
         has_only_opposites(clause, &candidates)
             || has_only_other_equipment(clause, &candidates)
-            || clause.quantities.iter().any(|quantity| is_of_something_else(quantity, clause, &candidates))
+            || clause
+                .quantities
+                .iter()
+                .take(MAX_QUANTITIES)
+                .any(|quantity| is_of_something_else(quantity, clause, &candidates))
             || mixes_quantities(clause, parts)
             || is_negated_without_evidence(clause, &candidates)
     }) || has_only_other_equipment(&statement.content, &candidates(&statement.content, &statement.content, parts))
@@ -184,14 +191,11 @@ fn is_of_something_else(quantity: &Quantity, clause: &Content, candidates: &[Can
     let clauses = candidates.iter().filter(|candidate| !candidate.is_sentence);
     let (with, without): (Vec<_>, Vec<_>) = clauses.partition(|found| found.content.states(quantity));
     let is_alone = clause.quantities.len() == 1;
-    let has_comparable = |found: &&&Candidate<'_>| {
-        let mut others = found.content.quantities.iter();
-        let is_alike = |own: &&Quantity| own.has_unit() && own.is_implied() == quantity.is_implied();
-        let others_of_clause = clause.quantities.iter().filter(|own| *own != quantity).filter(is_alike);
-        let is_other_of_clause = others_of_clause.into_iter().any(|own| found.content.states(own));
-        (is_alone || quantity.has_unit())
-            && others.any(|other| quantity.is_comparable_with(other))
-            && !(is_other_of_clause && quantity.has_unit())
+    let is_alike = |own: &&Quantity| *own != quantity && own.has_unit() && own.is_implied() == quantity.is_implied();
+    let is_rival = |found: &&&Candidate<'_>| {
+        let states_other_of_clause = || clause.quantities.iter().filter(is_alike).any(|own| found.content.states(own));
+        let has_comparable = found.content.quantities.iter().any(|other| quantity.is_comparable_with(other));
+        has_comparable && if quantity.has_unit() { !states_other_of_clause() } else { is_alone }
     };
     let strict_score = |found: &Candidate<'_>| {
         let others = clause.quantities.iter().filter(|other| *other != quantity && !other.has_unit());
@@ -203,7 +207,7 @@ fn is_of_something_else(quantity: &Quantity, clause: &Content, candidates: &[Can
     let is_other = |found: &&Candidate<'_>| {
         clause.has_excluded_limit(found.content) || clause.names_other_equipment_than(found.content)
     };
-    let rival = best(&mut without.iter().filter(has_comparable));
+    let rival = best(&mut without.iter().filter(is_rival));
     !with.is_empty() && (with.iter().all(is_other) || rival > best(&mut with.iter()) + MIN_LEAD)
 }
 
@@ -217,7 +221,8 @@ fn mixes_quantities(clause: &Content, parts: &[&Part]) -> bool {
             && with_a.clone().all(|part| !part.content.states(b))
             && with_a.any(|part| has_other(&part))
     };
-    let pairs = clause.quantities.iter().flat_map(|a| clause.quantities.iter().map(move |b| (a, b)));
+    let quantities = || clause.quantities.iter().take(MAX_QUANTITIES);
+    let pairs = quantities().flat_map(|a| quantities().map(move |b| (a, b)));
     let is_only = |a: &Quantity| clause.quantities.iter().filter(|other| a.is_comparable_with(other)).count() == 1;
     pairs
         .filter(|(a, b)| is_only(a) && is_only(b) && a.has_unit() && b.has_unit() && !a.is_comparable_with(b))

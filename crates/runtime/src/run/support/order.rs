@@ -16,11 +16,12 @@ const PREPOSITIONS: &[&str] = &["nach", "vor"];
 /// Verbs that end the phrase at the beginning of a sentence: `Vor dem Öffnen ist …`.
 const VERBS: &[&str] =
     &["ist", "sind", "muss", "müssen", "darf", "dürfen", "wird", "werden", "soll", "is", "are", "must"];
+/// Maximum number of orders in a sentence; the rest of a longer one is not read for them.
+const MAX_ORDERS: usize = 4;
 /// Minimum share of the words of each half that the other half of the other order has.
 const MIN_SWAPPED: f64 = 0.3;
 /// By how much these shares together must exceed those in the same order.
 const MIN_LEAD: f64 = 0.5;
-
 /// Minimum share of the words of half a sentence in a step that it describes.
 const SAME_STEP: f64 = 0.6;
 
@@ -34,7 +35,8 @@ impl Order {
     /// Returns the orders that a sentence states: one for each word such as `before` or `then`.
     pub(super) fn all_of(sentence: &str, language: Option<Language>) -> Vec<Self> {
         let words: Vec<&str> = sentence.split_whitespace().collect();
-        (0..words.len()).filter_map(|at| Self::at(&words, at, language)).collect()
+        let connectors = (0..words.len()).filter(|at| is_connector(&plain(words[*at]))).take(MAX_ORDERS);
+        connectors.filter_map(|at| Self::at(&words, at, language)).collect()
     }
 
     /// Returns the order that the word at `at` states.
@@ -43,9 +45,6 @@ impl Order {
         let is_in = |list: &[&str]| list.contains(&connector.as_str());
         if is_in(THEN) {
             return Self::of_halves(words, clause_start(words, at), language);
-        }
-        if !is_in(AFTER) && !is_in(BEFORE) {
-            return None;
         }
         let after = &words[at + 1..];
         let begins_clause = at == 0 || words[at - 1].ends_with([',', ':', ';']);
@@ -93,6 +92,10 @@ impl Order {
         };
         matches!((best(&self.first), best(&self.later)), (Some(first), Some(later)) if first > later)
     }
+}
+
+fn is_connector(word: &str) -> bool {
+    [AFTER, BEFORE, THEN].iter().any(|list| list.contains(&word))
 }
 
 /// Returns the number of words that belong to a connector before them.

@@ -18,6 +18,10 @@ const PRONOUNS: &[&str] =
 /// Words after which a negation before them does not hold: `do not open it before it is cool`.
 const LIFTS_NEGATION: &[&str] = &["before", "until", "unless", "bevor", "solange", "außer"];
 
+/// Maximum length of a clause, in bytes, that is joined with its neighbour.
+const MAX_SHORT_CLAUSE: usize = 200;
+/// Maximum number of clauses of a sentence; the last one of a longer sentence has the rest of it.
+const MAX_CLAUSES: usize = 16;
 /// Minimum length of a line, in bytes, that the next one can continue.
 const MIN_WRAPPED_LINE: usize = 60;
 
@@ -218,11 +222,12 @@ fn clauses(sentence: &str) -> Vec<String> {
 
 /// Joins each clause that says too little by itself with the one before it.
 fn joined(clauses: Vec<String>) -> Vec<String> {
-    let is_short = |clause: &str| Content::in_language(clause, None).is_short();
+    let is_short = |clause: &str| clause.len() <= MAX_SHORT_CLAUSE && Content::in_language(clause, None).is_short();
     let mut found: Vec<String> = Vec::new();
     let mut is_previous_short = false;
     for clause in clauses {
-        match found.last_mut().filter(|_| is_previous_short || is_short(&clause)) {
+        let is_full = found.len() >= MAX_CLAUSES;
+        match found.last_mut().filter(|_| is_full || is_previous_short || is_short(&clause)) {
             Some(previous) => {
                 previous.push_str(", ");
                 previous.push_str(clause.trim());

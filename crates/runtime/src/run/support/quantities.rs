@@ -86,7 +86,7 @@ impl Quantity {
             };
             (value - exact).abs() <= max_difference + 1e-9 * exact.abs()
         };
-        let exact = |value: &f64| unit.from_base(other_unit.to_base(*value));
+        let exact = |value: &f64| unit.in_this_unit(other_unit.to_base(*value));
         self.values.iter().any(|value| other.values.iter().any(|other| is_rounded(*value, exact(other))))
     }
 
@@ -168,7 +168,8 @@ fn begins_with_word(text: &str) -> bool {
 fn is_negative(before: &str) -> bool {
     let sign = before.strip_suffix(['-', '−', '–']);
     sign.is_some_and(|before| before.chars().next_back().is_none_or(|c| c.is_whitespace() || c == '('))
-        || before.to_lowercase().ends_with("minus ")
+        || before.ends_with("minus ")
+        || before.ends_with("Minus ")
 }
 
 fn is_narrow_space(c: char) -> bool {

@@ -46,7 +46,7 @@ impl Unit {
         value.mul_add(self.factor, self.offset)
     }
 
-    pub(super) fn from_base(&self, value: f64) -> f64 {
+    pub(super) fn in_this_unit(&self, value: f64) -> f64 {
         (value - self.offset) / self.factor
     }
 }
@@ -75,7 +75,7 @@ const UNITS: &[Unit] = &[
     unit(D::Pressure, 1000.0, "kpa"),
     unit(D::Pressure, 100_000.0, "bar barg bar(g) bar(a) bara barü"),
     unit(D::Pressure, 1_000_000.0, "mpa"),
-    unit(D::Pressure, 6894.757_293, "psi psig psia psi(g)"),
+    unit(D::Pressure, 6_894.757_293, "psi psig psia psi(g)"),
     unit(D::Length, 0.001, "µm μm um micron microns micrometre micrometres mikrometer"),
     unit(D::Length, 1.0, "mm millimetre millimetres millimeter millimeters millimetern"),
     unit(D::Length, 10.0, "cm centimetre centimetres centimeter centimeters zentimeter zentimetern"),
@@ -167,14 +167,11 @@ pub(super) fn is_unit_or_number(word: &str) -> bool {
     number_named(word).is_some() || (word.len() > 1 && unit_named(word).is_some())
 }
 
-/// Returns the unit with which a text begins, after a space or a hyphen.
+/// Returns the unit with which a text begins, after a space or a hyphen and at most one qualifier.
 pub(super) fn unit_prefix(text: &str) -> Option<&'static Unit> {
-    let text = text.strip_prefix([' ', '\u{a0}', '\u{202f}', '-']).unwrap_or(text);
-    let end = text.find(|c: char| c.is_whitespace() || ",;:!?[]|".contains(c)).unwrap_or(text.len());
-    let (word, rest) = text.split_at(end);
-    if QUALIFIERS.contains(&word.to_lowercase().as_str()) && rest.starts_with(' ') {
-        return unit_prefix(rest);
-    }
+    let (word, rest) = first_word(text);
+    let is_qualified = QUALIFIERS.contains(&word.to_lowercase().as_str()) && rest.starts_with(' ');
+    let (word, rest) = if is_qualified { first_word(rest) } else { (word, rest) };
     let word = if word.starts_with('"') { "\"" } else { word.trim_end_matches(['"', '”', '*', '.']) };
     let word = word.trim_end_matches(['.', ')']);
     // `in` is a unit only where no noun follows that it could be the preposition of.
@@ -182,4 +179,10 @@ pub(super) fn unit_prefix(text: &str) -> Option<&'static Unit> {
         return None;
     }
     if word.contains('(') { unit_named(&format!("{word})")) } else { unit_named(word) }
+}
+
+/// Splits a text after its first word.
+fn first_word(text: &str) -> (&str, &str) {
+    let text = text.strip_prefix([' ', '\u{a0}', '\u{202f}', '-']).unwrap_or(text);
+    text.split_at(text.find(|c: char| c.is_whitespace() || ",;:!?[]|".contains(c)).unwrap_or(text.len()))
 }
