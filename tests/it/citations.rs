@@ -153,6 +153,7 @@ async fn citations_that_are_not_listed_are_right_although_the_model_invents() {
         }
     }
     let report = format!("{right} right, {} wrong: {wrong:?}; right ones listed: {listed:?}", wrong.len());
+    println!("{report}");
     assert!(turns.len() >= 20 && right >= 20, "{report}");
     assert!(right * 100 >= (right + wrong.len()) * 95, "{report}");
     assert!(listed.len() * 10 <= turns.len(), "{report}");
