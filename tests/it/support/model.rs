@@ -28,8 +28,8 @@ pub enum Reply {
     Text(Vec<&'static str>),
     /// Streams back the last message, in pieces of this many characters.
     Echo(usize),
-    /// Streams this text and finishes. `[{words}]` becomes a marker of the passage of the prompt that contains the words,
-    /// and `[{!words}]` one of a passage that does not.
+    /// Streams this text and finishes. `[{words}]` becomes a marker of the passage of the prompt that contains the
+    /// words, and `[{!words}]` one of a passage that does not.
     Citing(String),
     /// Streams the first piece, waits for [`ModelServer::resume_replies`], streams the second and finishes.
     Pause(&'static str, &'static str),

@@ -49,7 +49,7 @@ impl Score {
 
     fn report(&self) -> String {
         format!(
-            "{} supported, {} unsupported; precision {:.3}, wrongly listed {:.3}; {:?}\nwrongly listed:\n{}\nmissed:\n{}",
+            "{} supported, {} unsupported; precision {:.3}, wrongly listed {:.3}; {:?}\nlisted:\n{}\nmissed:\n{}",
             self.supported,
             self.unsupported,
             self.precision(),

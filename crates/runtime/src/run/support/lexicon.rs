@@ -15,49 +15,53 @@ pub(super) static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::new);
 
 /// English words that carry little meaning: function words, and words that describe a document or an obligation.
 const ENGLISH_FUNCTION_WORDS: &str = "a about according after again all also although an and any are around as at be \
-    because been before being between both but by can cannot carried carries carry could once twice thrice describe described did do document \
-    documents does doing done during each either ensure every everyone following for from further given gives had has \
-    have having he here how however if in into is it its itself least let likewise listed make manual may mentioned \
-    mentions most must necessary need needed needs neither no none nor not note of on once one only or other out \
-    passage per perform performed please procedure required requires same say says section shall she should since so \
-    source specified specifies stated states such sure take taken takes than that the their them then there therefore \
-    these they this those thus to too until up upon use used uses using was we were what when where whether which \
-    while who will with within without would you your allowed permitted permissible recommended interval intervals \
-    come comes goes get gets put located time times frequency regularly approx approximately roughly value values due sooner earlier lasts duration whereas even known just simply well hence never unless instead via whenever if \
-    whichever comes first along onto off on";
+    because been before being between both but by can cannot carried carries carry could once twice thrice describe \
+    described did do document documents does doing done during each either ensure every everyone following for from \
+    further given gives had has have having he here how however if in into is it its itself least let likewise \
+    listed make manual may mentioned mentions most must necessary need needed needs neither no none nor not note of \
+    on once one only or other out passage per perform performed please procedure required requires same say says \
+    section shall she should since so source specified specifies stated states such sure take taken takes than that \
+    the their them then there therefore these they this those thus to too until up upon use used uses using was we \
+    were what when where whether which while who will with within without would you your allowed permitted \
+    permissible recommended interval intervals come comes goes get gets put located time times frequency regularly \
+    approx approximately roughly value values due sooner earlier lasts duration whereas even known just simply well \
+    hence never unless instead via whenever if whichever comes first along onto off on";
 /// German words that carry little meaning.
 const GERMAN_FUNCTION_WORDS: &str = "aber alle allen aller als also am an anhand auch auf aus bei beim beide beiden \
-    bevor bis bzw da dabei dafür damit danach dann daran darauf darf das dass davon davor dazu dem den denn der deren \
-    des deshalb dessen die dies diese diesem diesen dieser dieses doch dokument dokumente dokumenten dort durch dürfen \
-    ein eine einem einen einer eines einmal er erforderlich erlaubt erst es etwa falls für gegen gemäß genau gibt \
-    habe haben handbuch hat hier ich ihr ihre im immer in innerhalb ist je jede jedem jeden jeder jedes jedoch jeweils \
-    kann kein keine keinem keinen keiner keines können laut man mehr mit mittels muss musste müssen nach nachdem \
-    nachher nicht nie niemals noch notwendig nur nötig ob oder ohne pro sein seine sich sie sind so sobald sodass soll \
-    sollen sollte sollten somit sondern sonst sowie sowohl stets unterlagen um und uns unter vom von vor vorgeschrieben \
-    verwenden verwendet benutzen benutzt benutzung verwendung nutzung vorgesehen vorher war waren was weder wegen weil welche welcher wenn werden wie wieder wird wo wobei wurde wurden \
-    während zu zudem zuerst zulässig zum zur zusätzlich zuvor zwischen über angegeben genannt durchgeführt \
-    durchzuführen durchführen sagt sagen besagt fällig erneut nochmals zweimal dreimal viermal beträgt betragen liegt liegen erfolgt erfolgen dürfen intervall intervalle";
+    bevor bis bzw da dabei dafür damit danach dann daran darauf darf das dass davon davor dazu dem den denn der \
+    deren des deshalb dessen die dies diese diesem diesen dieser dieses doch dokument dokumente dokumenten dort \
+    durch dürfen ein eine einem einen einer eines einmal er erforderlich erlaubt erst es etwa falls für gegen gemäß \
+    genau gibt habe haben handbuch hat hier ich ihr ihre im immer in innerhalb ist je jede jedem jeden jeder jedes \
+    jedoch jeweils kann kein keine keinem keinen keiner keines können laut man mehr mit mittels muss musste müssen \
+    nach nachdem nachher nicht nie niemals noch notwendig nur nötig ob oder ohne pro sein seine sich sie sind so \
+    sobald sodass soll sollen sollte sollten somit sondern sonst sowie sowohl stets unterlagen um und uns unter vom \
+    von vor vorgeschrieben verwenden verwendet benutzen benutzt benutzung verwendung nutzung vorgesehen vorher war \
+    waren was weder wegen weil welche welcher wenn werden wie wieder wird wo wobei wurde wurden während zu zudem \
+    zuerst zulässig zum zur zusätzlich zuvor zwischen über angegeben genannt durchgeführt durchzuführen durchführen \
+    sagt sagen besagt fällig erneut nochmals zweimal dreimal viermal beträgt betragen liegt liegen erfolgt erfolgen \
+    dürfen intervall intervalle";
 
 /// Begins a word of which other words with the same stem mean something else: `operator`, `operating`.
 const AS_WRITTEN: char = '=';
 /// Words that mean the same in texts about plants. The first word stands for its group.
 const SYNONYMS: &[&str] = &[
     "replace replaced replacement change changed renew renewed renewal exchange swap wechseln wechsel gewechselt \
-     auswechseln ausgewechselt ölwechsel ersetzen ersetzt erneuern erneuert austauschen ausgetauscht auszutauschen \
-     auszuwechseln tauschen austausch",
+        auswechseln ausgewechselt ölwechsel ersetzen ersetzt erneuern erneuert austauschen ausgetauscht \
+        auszutauschen auszuwechseln tauschen austausch",
     "inspect inspected inspection check checked examine examined verify verified prüfen geprüft prüfung überprüfen \
-     überprüft überprüfung kontrollieren kontrolliert kontrolle inspizieren inspektion inspiziert",
+        überprüft überprüfung kontrollieren kontrolliert kontrolle inspizieren inspektion inspiziert",
     "clean cleaned cleaning wash washed reinigen gereinigt reinigung säubern gesäubert",
-    "lubricate lubricated lubrication lubricant grease greased greasing schmieren geschmiert schmierung nachschmieren \
-     nachgeschmiert abschmieren abgeschmiert schmierfett fetten fett",
+    "lubricate lubricated lubrication lubricant grease greased greasing schmieren geschmiert schmierung \
+        nachschmieren nachgeschmiert abschmieren abgeschmiert schmierfett fetten fett",
     "repair repaired fix fixed mend reparieren repariert reparatur instandsetzen instandsetzung",
     "service serviced servicing maintain maintained maintenance wartung gewartet instandhaltung",
-    "=operator =operators personnel staff =worker =workers employee employees bediener bedienpersonal personal mitarbeiter",
+    "=operator =operators personnel staff =worker =workers employee employees bediener bedienpersonal personal \
+        mitarbeiter",
     "amount quantity volume =charge =holds capacity füllmenge menge volumen füllung fassungsvermögen fasst",
     "grade type kind sorte typ art",
     "leak leaks leaking leaked leakage leckage leckt leck undicht",
-    "notify notified inform informed call called contact tell report reported alert melden gemeldet meldet informieren \
-     informiert verständigen verständigt benachrichtigen benachrichtigt anrufen gerufen rufen",
+    "notify notified inform informed call called contact tell report reported alert melden gemeldet meldet \
+        informieren informiert verständigen verständigt benachrichtigen benachrichtigt anrufen gerufen rufen",
     "supervisor foreman leader lead schichtführer schichtleiter vorarbeiter",
     "temperature temp temperatur",
     "vent vented venting bleed bled entlüften entlüftet entlüftung",
@@ -65,14 +69,14 @@ const SYNONYMS: &[&str] = &[
     "sample samples sampled sampling beproben beprobt probe proben probenahme",
     "store stored storage lagern gelagert lagerung aufbewahren aufbewahrt aufbewahrung",
     "depressurize depressurise depressurized depressurised depressurizing pressureless unpressurized drucklos \
-     druckentlastet entspannt entspannen",
+        druckentlastet entspannt entspannen",
     "extend extended extension prolong prolonged verlängern verlängert verlängerung",
     "vendor =supplier =suppliers manufacturer maker hersteller lieferant",
     "glasses goggles spectacles eyewear schutzbrille",
     "damage damaged defect defective fault faulty broken beschädigt beschädigung defekt schaden schäden",
     "immediately instantly straightaway promptly sofort unverzüglich umgehend",
     "approve approved approval authorize authorise authorization permission release released freigabe freigeben \
-     freigegeben genehmigung genehmigen genehmigt erlaubnis",
+        freigegeben genehmigung genehmigen genehmigt erlaubnis",
     "install installed installation fit fitted mount mounted einbauen eingebaut einbau montieren montiert",
     "responsible responsibility zuständig verantwortlich verantwortung",
     "wear worn wearing tragen getragen trägt",
@@ -84,8 +88,8 @@ const SYNONYMS: &[&str] = &[
     "protect protected protection schützen geschützt schutz",
     "calibrate calibrated calibration kalibrieren kalibriert kalibrierung",
     "measure measured measurement messen gemessen messung",
-    "record recorded log logged document documented dokumentieren dokumentiert protokollieren \
-     protokolliert eintragen eingetragen vermerken vermerkt",
+    "record recorded log logged document documented dokumentieren dokumentiert protokollieren protokolliert \
+        eintragen eingetragen vermerken vermerkt",
     "run runs running ran =operated =operates =operate betreiben betrieben betrieb",
     "fall =falls",
     "show shows shown read reads display displays indicate indicates zeigt zeigen angezeigt anzeigen",
@@ -106,10 +110,13 @@ const SYNONYMS: &[&str] = &[
 
 /// The two sides of a limit: upper and lower. A negated one means the other.
 const LIMITS: &[&str] = &[
-    "above over über exceed exceeds exceeded exceeding more greater higher larger faster longer hotter minimum minimal least überschreiten \
-     überschritten überschreitet übersteigen übersteigt oberhalb mehr größer höher =länger =schneller =heißer =wärmer reach reaches reached erreichen erreicht mindestens mindest wenigstens min",
-    "below under unter less lower smaller fewer slower shorter colder cooler maximum maximal max most limit limited limits unterschreiten unterschritten \
-     unterschreitet unterhalb weniger kleiner niedriger geringer =kürzer =langsamer =kälter höchstens höchst grenzwert maximale",
+    "above over über exceed exceeds exceeded exceeding more greater higher larger faster longer hotter minimum \
+        minimal least überschreiten überschritten überschreitet übersteigen übersteigt oberhalb mehr größer höher \
+        =länger =schneller =heißer =wärmer reach reaches reached erreichen erreicht mindestens mindest wenigstens \
+        min",
+    "below under unter less lower smaller fewer slower shorter colder cooler maximum maximal max most limit limited \
+        limits unterschreiten unterschritten unterschreitet unterhalb weniger kleiner niedriger geringer =kürzer \
+        =langsamer =kälter höchstens höchst grenzwert maximale",
 ];
 
 /// Groups of words that exclude each other: where one text has a word of one side only, and the other text one of
@@ -118,21 +125,22 @@ const EXCLUSIVE: &[&[&str]] = &[
     LIMITS,
     &[
         "open opens opened opening öffnen öffnet geöffnet offen öffnung offenen aufdrehen aufgedreht",
-        "close closes closed closing shut shuts schließen schließt schließe geschlossen geschlossene geschlossenen zu \
-         schließend zudrehen zugedreht",
+        "close closes closed closing shut shuts schließen schließt schließe geschlossen geschlossene geschlossenen \
+            zu schließend zudrehen zugedreht",
     ],
     &[
-        "increase increases increased rise rises rising raise raised erhöhen erhöht steigt steigen steigern gestiegen",
+        "increase increases increased rise rises rising raise raised erhöhen erhöht steigt steigen steigern \
+            gestiegen",
         "decrease decreases decreased reduce reduces reduced fall falls falling drop drops dropped verringern \
-         verringert reduzieren reduziert senken gesenkt sinkt sinken sinkend fällt fallen",
+            verringert reduzieren reduziert senken gesenkt sinkt sinken sinkend fällt fallen",
     ],
     &[
         "start starts started starting restart restarted startup begin begins starten gestartet startet anfahren \
-         angefahren einschalten eingeschaltet schaltet-ein einzuschalten anlaufen läuft ein on energized energize \
-         activated activate aktiviert activates anlauf",
+            angefahren einschalten eingeschaltet schaltet-ein einzuschalten anlaufen läuft ein on energized energize \
+            activated activate aktiviert activates anlauf",
         "stop stops stopped stopping shutdown trip trips tripped off stoppen gestoppt stoppt abschalten abgeschaltet \
-         abschaltung ausschalten ausgeschaltet auszuschalten abzuschalten abstellen abgestellt abfahren abgefahren \
-         aus ab cutout cutouts deenergized deactivated deaktiviert anhalten angehalten halt",
+            abschaltung ausschalten ausgeschaltet auszuschalten abzuschalten abstellen abgestellt abfahren \
+            abgefahren aus ab cutout cutouts deenergized deactivated deaktiviert anhalten angehalten halt",
     ],
     &["high highest hoch hohe hohen hoher hohem", "low lowest niedrig niedrige niedrigen niedriger niedrigem tief"],
     &["left links linke linken linker", "right rechts rechte rechten rechter"],
@@ -149,8 +157,7 @@ const EXCLUSIVE: &[&[&str]] = &[
     &["loosen loosened lösen gelöst lockern gelockert", "tighten tightened anziehen angezogen anzuziehen festziehen"],
     &[
         "fill filled filling refill füllen gefüllt befüllen befüllt auffüllen aufgefüllt",
-        "drain drained draining empty \
-       emptied entleeren entleert ablassen abgelassen leeren leer",
+        "drain drained draining empty emptied entleeren entleert ablassen abgelassen leeren leer",
     ],
     &["add added hinzufügen zugeben zugegeben", "remove removed removing entfernen entfernt ausbauen ausgebaut"],
     &["connect connected anschließen angeschlossen", "disconnect disconnected abklemmen abgeklemmt trennen getrennt"],
@@ -171,8 +178,7 @@ const EXCLUSIVE: &[&[&str]] = &[
         "red rot rote roten roter",
         "green grün grüne grünen grüner",
         "yellow gelb gelbe gelben gelber",
-        "blue blau \
-       blaue blauen blauer",
+        "blue blau blaue blauen blauer",
         "white weiß weiße weißen",
         "black schwarz schwarze schwarzen",
     ],
@@ -184,9 +190,9 @@ const EXCLUSIVE: &[&[&str]] = &[
 ];
 
 /// Words that negate a clause.
-const NEGATIONS: &str = "not never no none neither nobody nothing without cannot forbidden prohibited prevent prevents prevented nicht nie niemals \
-    kein keine keinem keinen keiner keines nichts ohne weder verboten untersagt unzulässig verhindert verhindern keinesfalls keineswegs \
-    niemand nirgends";
+const NEGATIONS: &str = "not never no none neither nobody nothing without cannot forbidden prohibited prevent \
+    prevents prevented nicht nie niemals kein keine keinem keinen keiner keines nichts ohne weder verboten untersagt \
+    unzulässig verhindert verhindern keinesfalls keineswegs niemand nirgends";
 /// Short words that are a position only at the end of a clause, or in capitals: `the pump is on`, `AUS`.
 const POSITIONS: &str = "on ein aus zu ab";
 

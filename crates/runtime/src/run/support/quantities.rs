@@ -22,8 +22,8 @@ pub(super) struct Quantity {
 }
 
 impl Quantity {
-    /// Returns whether this states the same as `other`, if need be converted and rounded to this one's digits. A number without a unit, as
-    /// in a table whose header has it, agrees with any unit.
+    /// Returns whether this states the same as `other`, if need be converted and rounded to this one's digits. A number
+    /// without a unit, as in a table whose header has it, agrees with any unit of a number without a noun.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         if self.values.is_empty() {
             return self.text == other.text;
