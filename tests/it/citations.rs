@@ -4,7 +4,7 @@
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::caller::answer_text;
 use crate::support::files;
-use crate::support::model::{ModelServer, Reply};
+use crate::support::model::{ModelServer, PromptPassage, Reply, passages};
 use serde_json::{Value, json};
 
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
@@ -21,7 +21,7 @@ fn unsupported_statements(content: &str, unsupported: &Value) -> Vec<String> {
 #[tokio::test]
 async fn invented_markers_are_removed_and_unsupported_statements_are_listed() {
     let pieces = [
-        "Größe egal: the strainer of X-9001 is cleaned every 14 days [1",
+        "Für X-9001: the strainer of X-9001 is cleaned every 14 days [1",
         "].",
         " It is made of titanium [",
         "1].",
@@ -64,4 +64,97 @@ async fn no_statement_is_listed_for_quotations_or_without_a_search() {
     let body = json!({ "message": "What do pumps do?", "retrieval": "never", "stream": false });
     let answer = user.post(&path, &body).await.expect_json(200);
     assert_eq!((&answer["content"], &answer["unsupported"]), (&json!("Pumps move liquids."), &json!([])));
+}
+
+/// A statement of a scripted answer.
+struct Statement {
+    /// The statement without its markers, as the answer has it.
+    text: String,
+    /// The statement with placeholders for its markers.
+    template: String,
+    /// Whether the document says so in the passage that it cites.
+    is_right: bool,
+}
+
+/// A question and what the model answers.
+struct Turn {
+    question: String,
+    statements: Vec<Statement>,
+}
+
+impl Turn {
+    fn template(&self) -> String {
+        let templates: Vec<&str> = self.statements.iter().map(|statement| statement.template.as_str()).collect();
+        templates.join(" ")
+    }
+}
+
+fn turns() -> Vec<Turn> {
+    let bytes = files::read(&files::repository_root().join("tests/citations/answers.json"));
+    let script: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let statement = |value: &Value| {
+        let template = text(&value["text"]);
+        let without_marker = template.split('[').next().expect("a text").trim_end().to_owned();
+        Statement { text: without_marker, template, is_right: value["right"] == true }
+    };
+    let turn = |value: &Value| Turn {
+        question: text(&value["question"]),
+        statements: value["statements"].as_array().expect("a list").iter().map(statement).collect(),
+    };
+    script["turns"].as_array().expect("a list").iter().map(turn).collect()
+}
+
+/// The numbers of the markers in a text.
+fn marker_numbers(text: &str) -> Vec<u32> {
+    text.split('[').skip(1).filter_map(|rest| rest.split_once(']')?.0.parse().ok()).collect()
+}
+
+/// Checks that each marker of an answer is that of a passage of its turn, and that each citation quotes its passage.
+fn assert_citations_resolve(answer: &Value, passages: &[PromptPassage]) {
+    let content = |n: &Value| passages.iter().find(|passage| json!(passage.n) == *n).map(|passage| &passage.content);
+    let citations = answer["citations"].as_array().expect("citations");
+    for number in marker_numbers(answer["content"].as_str().expect("a text")) {
+        assert!(citations.iter().any(|citation| citation["n"] == number), "[{number}] in {answer}");
+    }
+    for citation in citations {
+        let quote = citation["quote"].as_str().expect("a quote");
+        assert!(content(&citation["n"]).is_some_and(|content| content.contains(quote)), "{citation}");
+    }
+}
+
+#[tokio::test]
+async fn citations_that_are_not_listed_are_right_although_the_model_invents() {
+    let turns = turns();
+    let model = ModelServer::start(turns.iter().map(|turn| Reply::Citing(turn.template()))).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let user = app.as_user(TENANT_A);
+    let document = files::read(&files::repository_root().join("tests/citations/filling-line-4.md"));
+    user.ingest("filling-line-4.md", &document, &[]).await;
+    let (mut right, mut wrong, mut listed) = (0, Vec::new(), Vec::new());
+    for (at, turn) in turns.iter().enumerate() {
+        // Each question has its own conversation, so that none is taken for a follow-up.
+        let path = format!("/v1/conversations/{}/chat", user.create_conversation().await);
+        let body = json!({ "message": turn.question, "retrieval": "always", "stream": false });
+        let answer = user.post(&path, &body).await.expect_json(200);
+        assert_citations_resolve(&answer, &passages(&model.requests()[at]));
+        let content = answer["content"].as_str().expect("a text");
+        let unsupported = unsupported_statements(content, &answer["unsupported"]);
+        for statement in &turn.statements {
+            let after = content.split_once(&statement.text).expect("the statement").1;
+            let cited = marker_numbers(after.split_once(". ").map_or(after, |(cited, _)| cited)).len();
+            if unsupported.iter().any(|range| range.starts_with(&statement.text)) {
+                listed.extend(statement.is_right.then_some(&statement.template));
+            } else if statement.is_right {
+                right += cited;
+            } else if cited > 0 {
+                wrong.push(&statement.template);
+            }
+        }
+    }
+    let report = format!("{right} right, {} wrong: {wrong:?}; right ones listed: {listed:?}", wrong.len());
+    println!("{report}");
+    assert!(turns.len() >= 20 && right >= 20, "{report}");
+    assert!(right * 100 >= (right + wrong.len()) * 95, "{report}");
+    assert!(listed.len() * 10 <= turns.len(), "{report}");
 }

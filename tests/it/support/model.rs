@@ -30,6 +30,9 @@ pub enum Reply {
     Text(Vec<&'static str>),
     /// Streams back the last message, in pieces of this many characters.
     Echo(usize),
+    /// Streams this text and finishes. `[{words}]` becomes a marker of the passage of the prompt that contains the
+    /// words, and `[{!words}]` one of a passage that does not.
+    Citing(String),
     /// Streams the first piece, waits for [`ModelServer::resume_replies`], streams the second and finishes.
     Pause(&'static str, &'static str),
     /// Waits for [`ModelServer::resume_replies`], streams this piece and finishes; the reported usage is the whole
@@ -157,6 +160,7 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
         return text_response(script.memory_reply.lock().expect("not poisoned").unwrap_or("none"));
     }
     let full_usage = max_usage(&request);
+    let passages = passages(&request);
     let last_message = request["messages"].as_array().and_then(|all| all.last()).map(|last| last["content"].clone());
     script.requests.lock().expect("not poisoned").push(request);
     let reply = script.replies.lock().expect("not poisoned").pop_front();
@@ -169,6 +173,7 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
             let text = last_message.as_ref().and_then(Value::as_str).unwrap_or_default();
             return echo_response(text, length, usage);
         }
+        Reply::Citing(template) => return echo_response(&with_markers(&template, &passages), 7, usage),
         Reply::Text(pieces) => (pieces, false, final_sse_lines(usage)),
         Reply::Pause(first, second) => (vec![first, second], true, final_sse_lines(usage)),
         Reply::UseWholeBudget(piece) => (vec![piece], true, final_sse_lines(full_usage)),
@@ -197,6 +202,43 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
     });
     let body = pieces.chain(futures::stream::iter(final_lines)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
+}
+
+/// A passage of a prompt.
+#[derive(Clone, Debug)]
+pub struct PromptPassage {
+    pub n: u32,
+    /// Its own text, without what stands around it in the document.
+    pub content: String,
+}
+
+/// The passages of a request.
+pub fn passages(request: &Value) -> Vec<PromptPassage> {
+    let messages = request["messages"].as_array().into_iter().flatten();
+    let texts = messages.filter_map(|message| message["content"].as_str());
+    texts.flat_map(|text| text.split("<passage-").skip(1)).filter_map(passage).collect()
+}
+
+/// Parses the text after `<passage-`.
+fn passage(text: &str) -> Option<PromptPassage> {
+    let n = text.split_once(" n=\"")?.1.split_once('"')?.0.parse().ok()?;
+    let (body, _) = text.split_once(">\n")?.1.split_once("</passage-")?;
+    let without_before = body.split_once("</before-").and_then(|(_, rest)| rest.split_once('\n')).map(|(_, rest)| rest);
+    let content = without_before.unwrap_or(body).split("<after-").next()?;
+    Some(PromptPassage { n, content: content.to_owned() })
+}
+
+fn with_markers(template: &str, passages: &[PromptPassage]) -> String {
+    let mut parts = template.split("[{");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (words, rest) = part.split_once("}]").expect("the end of a marker");
+        let (words, is_wanted) = words.strip_prefix('!').map_or((words, true), |words| (words, false));
+        let contains = |passage: &&PromptPassage| passage.content.replace('\n', " ").contains(words) == is_wanted;
+        let n = passages.iter().find(contains).unwrap_or_else(|| panic!("a passage for {words}: {passages:?}")).n;
+        text.push_str(&format!("[{n}]{rest}"));
+    }
+    text
 }
 
 /// Whether the request is a side call with this task, which its system message names.

@@ -1,35 +1,65 @@
 //! Finds the statements of an answer that its passages do not support.
 //!
 //! A statement with citation markers is compared with the passages that it cites, one without markers with each passage
-//! of the run. The passages must contain its numbers with their units, its identifiers and enough of its words. This
-//! needs no model, and takes well below a millisecond for an answer.
+//! of the run. The passages must contain its numbers with their units, its identifiers and enough of its words, and
+//! must not say the opposite. This needs no model, and takes a few milliseconds for an answer.
 
+mod absence;
+mod compare;
+mod content;
 mod evidence;
+mod lexicon;
+mod order;
+mod parts;
+mod periods;
 mod quantities;
 mod statements;
+mod units;
+mod words;
 
+use crate::language::Language;
+use absence::{AbsenceStatement, absence};
 use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
-use evidence::{Evidence, TextAnalyzer};
+use evidence::Evidence;
+use parts::Part;
 use statements::{Statement, statements};
 
-/// Words about the documents themselves.
-const DOCUMENT_WORDS: &[&str] =
-    &["document", "passage", "source", "manual", "dokument", "quelle", "unterlagen", "textstelle"];
-/// Words that say that something is absent.
-const ABSENCE_WORDS: &[&str] = &[" not ", " no ", "n't ", "n’t ", "nothing", "none", " nicht", "kein", "nichts"];
+/// Minimum length, in bytes, of a word that names a topic by itself.
+const MIN_SPECIFIC_WORD: usize = 8;
+/// Words of questions that a number answers.
+const QUANTITY_QUESTIONS: &[&str] =
+    &["how often", "how much", "how many", "how long", "how high", "wie oft", "wie viel", "wie lange", "wie hoch"];
+/// Words of questions that the same sentence may leave open: the reason, the person, the place, the method.
+const OPEN_QUESTIONS: &[&str] = &[
+    "why",
+    "who",
+    "where",
+    "how to",
+    "how the",
+    "whether",
+    "what happens",
+    "which",
+    "warum",
+    "wer ",
+    "wo ",
+    "womit",
+    "ob ",
+    "welche",
+    "was ",
+];
 
 /// Returns the statements of `answer` that are not supported, in order. Each range counts Unicode code points and
 /// includes the statement's markers.
 #[must_use]
 pub fn unsupported_statements(answer: &str, passages: &[NumberedPassage]) -> Vec<TextRange> {
-    let comparer = TextAnalyzer::new();
-    let evidence: Vec<NumberedEvidence> =
-        passages.iter().map(|passage| numbered_evidence(&comparer, passage)).collect();
+    let evidence: Vec<NumberedEvidence> = passages.iter().map(numbered_evidence).collect();
+    let language_of_passages = || evidence.iter().find_map(|passage| passage.evidence.language());
+    let language = content::language(answer).or_else(language_of_passages);
     let mut unsupported: Vec<TextRange> = Vec::new();
     let mut position = Position::default();
     for statement in statements(answer) {
-        if is_supported(&comparer, &statement, &evidence) {
+        if is_supported(&statement, language, &evidence) {
             continue;
         }
         let range = TextRange {
@@ -47,40 +77,46 @@ struct NumberedEvidence {
     evidence: Evidence,
 }
 
-fn numbered_evidence(comparer: &TextAnalyzer, numbered: &NumberedPassage) -> NumberedEvidence {
-    let (passage, surroundings) = (&numbered.passage, &numbered.surrounding_text);
-    let parts = [
-        Some(passage.doc.as_str()),
-        Some(passage.title.as_str()),
-        passage.section.as_deref(),
-        surroundings.before.as_deref(),
-        Some(passage.content.as_str()),
-        surroundings.after.as_deref(),
-    ];
-    let text = parts.into_iter().flatten().collect::<Vec<_>>().join("\n");
-    NumberedEvidence { n: numbered.n, evidence: comparer.evidence(&text) }
+/// What stands around a passage tells which equipment it is about. It is not cited, so it supports nothing.
+fn numbered_evidence(numbered: &NumberedPassage) -> NumberedEvidence {
+    let passage = &numbered.passage;
+    let headings = [Some(passage.doc.as_str()), Some(passage.title.as_str()), passage.section.as_deref()];
+    let headings = headings.into_iter().flatten().collect::<Vec<_>>().join("\n");
+    let before = numbered.surrounding_text.before.as_deref().unwrap_or_default();
+    NumberedEvidence { n: numbered.n, evidence: Evidence::of(&headings, before, &passage.content) }
 }
 
-fn is_supported(comparer: &TextAnalyzer, statement: &Statement<'_>, evidence: &[NumberedEvidence]) -> bool {
-    let content = comparer.content(statement.text);
+fn is_supported(statement: &Statement<'_>, language: Option<Language>, evidence: &[NumberedEvidence]) -> bool {
+    let is_cited = |passage: &&NumberedEvidence| {
+        statement.cited_numbers.is_empty() || statement.cited_numbers.contains(&passage.n)
+    };
+    let passages: Vec<&Evidence> = evidence.iter().filter(is_cited).map(|passage| &passage.evidence).collect();
+    let Some(AbsenceStatement { absent, claim }) = absence(statement.text) else {
+        let claim = Part::of_statement(statement.text, language);
+        return is_claim_supported(&claim, statement, &passages);
+    };
+    let is_denial_true = !passages.iter().any(|passage| answers(passage, &absent));
+    let claim = Part::of_statement(&claim, language);
+    is_denial_true && (claim.content.is_empty() || is_claim_supported(&claim, statement, &passages))
+}
+
+fn is_claim_supported(claim: &Part, statement: &Statement<'_>, passages: &[&Evidence]) -> bool {
     if statement.cited_numbers.is_empty() {
-        return content.is_trivial()
-            || is_about_absence(statement.text)
-            || evidence.iter().any(|passage| passage.evidence.supports_uncited(&content));
+        return claim.content.is_trivial() || passages.iter().any(|passage| passage.supports_uncited(claim));
     }
-    let cited: Vec<&Evidence> = evidence
-        .iter()
-        .filter(|passage| statement.cited_numbers.contains(&passage.n))
-        .map(|passage| &passage.evidence)
-        .collect();
-    evidence::jointly_support(&cited, &content) && cited.iter().all(|passage| passage.is_relevant_to(&content))
+    evidence::jointly_support(passages, claim) && passages.iter().all(|passage| passage.is_relevant_to(&claim.content))
 }
 
-/// Returns whether a statement says that the documents do not contain something.
-fn is_about_absence(statement: &str) -> bool {
-    let lower = format!(" {} ", statement.to_lowercase());
+/// Returns whether a passage has what a sentence says to be absent. Errs on the side of the sentence: the passage must
+/// have all of its words in one sentence, and a number if that is what is missing.
+fn answers(passage: &Evidence, absent: &str) -> bool {
+    let lower = absent.to_lowercase();
     let has_any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    has_any(DOCUMENT_WORDS) && has_any(ABSENCE_WORDS)
+    let topic = absence::topic(absent);
+    let is_single = topic.identifiers.len() + topic.stems.len() < 2;
+    let is_specific = !is_single || topic.stems.iter().any(|stem| stem.len() >= MIN_SPECIFIC_WORD);
+    let needs_number = is_single || has_any(QUANTITY_QUESTIONS);
+    is_specific && (needs_number || !has_any(OPEN_QUESTIONS)) && passage.is_about(&topic, needs_number)
 }
 
 /// A position in a text, in bytes and in code points.
@@ -100,5 +136,7 @@ impl Position {
     }
 }
 
+#[cfg(test)]
+mod labelled;
 #[cfg(test)]
 mod tests;

@@ -111,7 +111,7 @@ fn leading_markers(text: &str) -> Option<(Vec<u32>, usize)> {
 }
 
 /// Returns the byte ranges of the sentences. An abbreviation does not end a sentence.
-fn sentences(answer: &str, range: Range<usize>) -> Vec<Range<usize>> {
+pub(super) fn sentences(answer: &str, range: Range<usize>) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (at, sentence) in answer[range.clone()].split_sentence_bound_indices() {
         let span = range.start + at..range.start + at + sentence.len();

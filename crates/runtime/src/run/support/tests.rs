@@ -23,7 +23,7 @@ fn passages() -> Vec<NumberedPassage> {
     (1..).zip(texts).map(|(n, (title, content))| passage(n, title, content)).collect()
 }
 
-fn passage(n: u32, title: &str, content: &str) -> NumberedPassage {
+pub(super) fn passage(n: u32, title: &str, content: &str) -> NumberedPassage {
     NumberedPassage {
         n,
         passage: Passage {
@@ -53,7 +53,7 @@ fn unsupported(answer: &str) -> Vec<String> {
 const SUPPORTED: &[&str] = &[
     "The strainer is cleaned every 14 days [1].",
     "Clean the suction strainer of P-101A every 14 days. [1]",
-    "Every two weeks the documents ask for nothing; no document says so.",
+    "No document says so.",
     "The discharge pressure must not exceed 16 bar [1].",
     "The pressure on the discharge side must never exceed 16 barg [1].",
     "The pump trips at a bearing temperature of 95°C [1].",
