@@ -274,7 +274,7 @@ impl Lexicon {
         lexicon
     }
 
-    /// Adds a list of words with the same meaning. A word keeps the meaning of its first list, but has the sides of all.
+    /// Adds words with the same meaning. A word keeps the meaning of its first list, but has the sides of all.
     fn insert(&mut self, words: &'static str, side: Option<Side>) {
         let first = words.split_whitespace().next().unwrap_or_default().trim_start_matches(AS_WRITTEN);
         let meaning = Meaning { stem: first.to_owned(), sides: Vec::new() };
