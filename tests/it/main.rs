@@ -28,6 +28,7 @@ mod event_source;
 mod failover;
 mod idempotency;
 mod identity;
+mod injection;
 mod isolation;
 mod lifecycle;
 mod limits;
