@@ -19,6 +19,7 @@ mod cli_chat;
 mod cli_login;
 mod console;
 mod conversations;
+mod cut_streams;
 mod demo;
 mod dialogues;
 mod doctor;
