@@ -42,6 +42,7 @@ mod openai_clients;
 mod openai_sdk;
 mod privacy;
 mod provider;
+mod readme;
 mod round_trips;
 mod sessions;
 mod shared_limits;
