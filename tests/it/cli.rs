@@ -203,14 +203,6 @@ async fn the_manual_and_the_completions_are_complete() {
     assert!(checked.out.contains("platform"), "{checked:#?}");
 }
 
-/// The first block of shell commands after a heading of the README.
-fn readme_commands(heading: &str) -> String {
-    let readme = String::from_utf8(files::read(&files::repository_root().join("README.md"))).expect("UTF-8");
-    let section = readme.split_once(heading).unwrap_or_else(|| panic!("no {heading}")).1;
-    let block = section.split_once("```sh\n").expect("a block of commands").1;
-    block.split_once("```").expect("the end of the block").0.to_owned()
-}
-
 #[tokio::test]
 async fn every_command_of_the_readme_works() {
     let app = TestApp::shared().await;
@@ -220,7 +212,7 @@ async fn every_command_of_the_readme_works() {
     // A fake `cargo` prints a token of the platform under test. The commands run unchanged, except for the URL.
     let token = app.token(TENANT_A, "reader", Role::User);
     cli.write("cargo", format!("#!/bin/sh\necho {token}\n").as_bytes());
-    let commands = readme_commands("## On the command line").replace("http://127.0.0.1:8000", &app.base_url);
+    let commands = files::readme_commands("## On the command line").replace("http://127.0.0.1:8000", &app.base_url);
     let script = format!("set -eux\nchmod +x cargo\nPATH=$PWD:$PATH\nunset PLATFORM_URL\n{commands}");
     let mut shell = cli.program(Path::new("bash"));
     let ran = Output::wait_for(shell.args(["-o", "pipefail", "-c", &script]).spawn().expect("bash")).await.expect(0);

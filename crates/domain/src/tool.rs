@@ -45,7 +45,7 @@ pub struct ToolCall {
     pub call_id: String,
     /// The requested name, which may not be a known tool.
     pub name: String,
-    /// The arguments: a JSON object.
+    /// The arguments: a JSON object. Anything else is refused, such as the text of a model that wrote no valid JSON.
     pub arguments: Value,
     /// Conversation and run that the call is part of.
     pub origin: CallOrigin,

@@ -85,7 +85,10 @@ impl<T: Tool> ErasedTool for T {
             Value::Null => Value::Object(serde_json::Map::new()),
             object @ Value::Object(_) => object,
             // Serde would also accept an array and assign its items to the fields in order.
-            _ => return Err(ToolError::InvalidArguments { detail: "the arguments are not a JSON object".to_owned() }),
+            _ => {
+                let detail = "the arguments are not a valid JSON object; call it again with one".to_owned();
+                return Err(ToolError::InvalidArguments { detail });
+            }
         };
         let arguments: T::Arguments = serde_json::from_value(arguments)
             .map_err(|error| ToolError::InvalidArguments { detail: error.to_string() })?;

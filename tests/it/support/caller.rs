@@ -249,6 +249,13 @@ impl SseStream {
     }
 }
 
+/// The complete events in the first bytes of a stream.
+pub fn complete_events(bytes: &[u8]) -> Vec<SseEvent> {
+    let Some(end) = bytes.windows(2).rposition(|pair| pair == b"\n\n") else { return Vec::new() };
+    let blocks = std::str::from_utf8(&bytes[..end]).expect("UTF-8");
+    blocks.split("\n\n").filter_map(parse_event).collect()
+}
+
 /// Parses an event; `None` for a comment.
 fn parse_event(block: &str) -> Option<SseEvent> {
     let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);

@@ -22,6 +22,14 @@ pub fn repository_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the parent of tests/")
 }
 
+/// The first block of shell commands after a heading of the README.
+pub fn readme_commands(heading: &str) -> String {
+    let readme = String::from_utf8(read(&repository_root().join("README.md"))).expect("UTF-8");
+    let section = readme.split_once(heading).unwrap_or_else(|| panic!("no {heading}")).1;
+    let block = section.split_once("```sh\n").expect("a block of commands").1;
+    block.split_once("```").expect("the end of the block").0.to_owned()
+}
+
 /// Reads a file.
 pub fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

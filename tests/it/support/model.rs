@@ -10,6 +10,7 @@ use futures::StreamExt as _;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -42,11 +43,23 @@ pub enum Reply {
     Interrupt(&'static str),
     /// Calls this tool with these arguments.
     ToolCall(&'static str, &'static str),
+    /// Streams the text in pieces of five characters, then requests the calls.
+    Message { text: String, calls: Vec<RequestedCall> },
     /// Responds with this status.
     Status(u16),
     /// Waits for the duration before each of the pieces, then finishes.
     Delayed(Duration, Vec<&'static str>),
 }
+
+/// A tool call as a model writes it: the arguments may be any text.
+#[derive(Clone, Debug)]
+pub struct RequestedCall {
+    pub name: String,
+    pub arguments: String,
+}
+
+/// Chooses the reply by the whole request.
+type ChooseReply = Box<dyn Fn(&Value) -> Reply + Send + Sync>;
 
 /// A running model server. Dropping it stops the server.
 pub struct ModelServer {
@@ -61,8 +74,8 @@ struct Script {
     replies: Mutex<VecDeque<Reply>>,
     /// The reply once the queue is empty and `choose_reply` is not set.
     default_reply: Option<Reply>,
-    /// Chooses the reply by the last message, once the queue is empty.
-    choose_reply: Option<fn(&str) -> Reply>,
+    /// Chooses the reply once the queue is empty.
+    choose_reply: Option<ChooseReply>,
     requests: Mutex<Vec<Value>>,
     /// Side calls for the title of a conversation.
     title_requests: Mutex<Vec<Value>>,
@@ -74,6 +87,24 @@ struct Script {
     memory_reply: Mutex<Option<&'static str>>,
     embed_requests: Mutex<Vec<Value>>,
     resumed: Notify,
+    /// Number of replies that are being streamed.
+    open_replies: AtomicUsize,
+}
+
+/// Counts a reply as open until its response ends or its client disconnects.
+struct OpenReply(Arc<Script>);
+
+impl OpenReply {
+    fn new(script: Arc<Script>) -> Self {
+        script.open_replies.fetch_add(1, Ordering::SeqCst);
+        Self(script)
+    }
+}
+
+impl Drop for OpenReply {
+    fn drop(&mut self) {
+        self.0.open_replies.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl ModelServer {
@@ -89,7 +120,12 @@ impl ModelServer {
 
     /// Starts a server that chooses each reply by the last message of its request.
     pub async fn start_with_reply_fn(choose_reply: fn(&str) -> Reply) -> Self {
-        Self::serve(Script { choose_reply: Some(choose_reply), ..Script::default() }).await
+        Self::start_with_request_fn(move |request| choose_reply(last_message(request))).await
+    }
+
+    /// Starts a server that chooses each reply by its whole request.
+    pub async fn start_with_request_fn(choose_reply: impl Fn(&Value) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve(Script { choose_reply: Some(Box::new(choose_reply)), ..Script::default() }).await
     }
 
     /// Queues replies to the next requests.
@@ -140,6 +176,11 @@ impl ModelServer {
         self.script.requests.lock().expect("not poisoned").clone()
     }
 
+    /// Number of replies that are being streamed.
+    pub fn open_replies(&self) -> usize {
+        self.script.open_replies.load(Ordering::SeqCst)
+    }
+
     /// The bodies of the requests for embeddings so far.
     pub fn embed_requests(&self) -> Vec<Value> {
         self.script.embed_requests.lock().expect("not poisoned").clone()
@@ -161,30 +202,39 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
     }
     let full_usage = max_usage(&request);
     let passages = passages(&request);
-    let last_message = request["messages"].as_array().and_then(|all| all.last()).map(|last| last["content"].clone());
-    script.requests.lock().expect("not poisoned").push(request);
+    script.requests.lock().expect("not poisoned").push(request.clone());
     let reply = script.replies.lock().expect("not poisoned").pop_front();
-    let chosen =
-        || script.choose_reply.map(|choose| choose(last_message.as_ref().and_then(Value::as_str).unwrap_or("")));
+    let chosen = || script.choose_reply.as_ref().map(|choose| choose(&request));
     let reply = reply.or_else(chosen).or_else(|| script.default_reply.clone());
     let (mut delay, usage) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
     let (pieces, waits_before_last_piece, final_lines) = match reply.expect("a reply for each request") {
         Reply::Echo(length) => {
-            let text = last_message.as_ref().and_then(Value::as_str).unwrap_or_default();
-            return echo_response(text, length, usage);
+            let pieces = text_lines(last_message(&request), length);
+            return sse_response(pieces.chain(final_sse_lines(usage)).collect());
         }
-        Reply::Citing(template) => return echo_response(&with_markers(&template, &passages), 7, usage),
+        Reply::Citing(template) => {
+            let pieces = text_lines(&with_markers(&template, &passages), 7);
+            return sse_response(pieces.chain(final_sse_lines(usage)).collect());
+        }
         Reply::Text(pieces) => (pieces, false, final_sse_lines(usage)),
         Reply::Pause(first, second) => (vec![first, second], true, final_sse_lines(usage)),
         Reply::UseWholeBudget(piece) => (vec![piece], true, final_sse_lines(full_usage)),
         Reply::Interrupt(piece) => (vec![piece], false, Vec::new()),
-        Reply::ToolCall(name, arguments) => return tool_call_response(name, arguments),
+        Reply::ToolCall(name, arguments) => {
+            let call = RequestedCall { name: name.to_owned(), arguments: arguments.to_owned() };
+            return sse_response(tool_call_lines(&[call]));
+        }
+        Reply::Message { text, calls } => {
+            let end = if calls.is_empty() { final_sse_lines(usage).concat() } else { tool_call_lines(&calls) };
+            return sse_response(text_lines(&text, 5).chain([end]).collect());
+        }
         Reply::Status(status) => return error_response(status),
         Reply::Delayed(reply_delay, pieces) => {
             delay = reply_delay;
             (pieces, false, final_sse_lines(usage))
         }
     };
+    let open_reply = OpenReply::new(Arc::clone(&script));
     let last_index = pieces.len().saturating_sub(1);
     let pieces = futures::stream::iter(pieces.into_iter().enumerate()).then(move |(index, piece)| {
         let script = Arc::clone(&script);
@@ -194,13 +244,13 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
             }
             // Simulates a slow model.
             tokio::time::sleep(delay).await;
-            sse_line(&json!({
-                "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
-                "choices": [{ "index": 0, "delta": { "content": piece }, "finish_reason": null }],
-            }))
+            delta_line(&json!({ "content": piece }), &Value::Null)
         }
     });
-    let body = pieces.chain(futures::stream::iter(final_lines)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
+    let body = pieces.chain(futures::stream::iter(final_lines)).map(move |line| {
+        let _open = &open_reply;
+        Ok::<_, Infallible>(Bytes::from(line))
+    });
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
 }
 
@@ -248,38 +298,47 @@ fn is_task(request: &Value, task: &str) -> bool {
 }
 
 fn text_response(text: &str) -> Response {
-    let chunk = json!({
-        "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
-        "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": null }],
-    });
-    let body = sse_line(&chunk) + &final_sse_lines(Usage { prompt_tokens: 1, completion_tokens: 1 }).concat();
+    let usage = Usage { prompt_tokens: 1, completion_tokens: 1 };
+    sse_response(delta_line(&json!({ "content": text }), &Value::Null) + &final_sse_lines(usage).concat())
+}
+
+/// The content of the last message.
+fn last_message(request: &Value) -> &str {
+    let messages = request["messages"].as_array();
+    messages.and_then(|messages| messages.last()).and_then(|last| last["content"].as_str()).unwrap_or_default()
+}
+
+fn sse_response(body: String) -> Response {
     ([("content-type", "text/event-stream")], body).into_response()
 }
 
-/// Streams `text` in pieces of `length` characters.
-fn echo_response(text: &str, length: usize, usage: Usage) -> Response {
+/// `text` in pieces of `length` characters.
+fn text_lines(text: &str, length: usize) -> impl Iterator<Item = String> {
     let characters: Vec<char> = text.chars().collect();
-    let pieces = characters.chunks(length).map(|piece| {
-        sse_line(&json!({
-            "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
-            "choices": [{ "index": 0, "delta": { "content": String::from_iter(piece) }, "finish_reason": null }],
-        }))
-    });
-    let body: String = pieces.chain(final_sse_lines(usage)).collect();
-    ([("content-type", "text/event-stream")], body).into_response()
+    let pieces: Vec<String> = characters
+        .chunks(length)
+        .map(|piece| delta_line(&json!({ "content": String::from_iter(piece) }), &Value::Null))
+        .collect();
+    pieces.into_iter()
 }
 
-fn tool_call_response(name: &str, arguments: &str) -> Response {
-    let tool_call =
-        json!({ "index": 0, "id": "call_1", "type": "function", "function": { "name": name, "arguments": arguments } });
-    let delta = |delta: Value, reason: Value| {
-        sse_line(&json!({
-            "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
-            "choices": [{ "index": 0, "delta": delta, "finish_reason": reason }],
-        }))
-    };
-    let body = delta(json!({ "tool_calls": [tool_call] }), Value::Null) + &delta(json!({}), json!("tool_calls"));
-    ([("content-type", "text/event-stream")], body + "data: [DONE]\n\n").into_response()
+/// The calls, and the end of the reply.
+fn tool_call_lines(calls: &[RequestedCall]) -> String {
+    let calls = calls.iter().enumerate().map(|(index, RequestedCall { name, arguments })| {
+        let function = json!({ "name": name, "arguments": arguments });
+        json!({ "index": index, "id": format!("call_{}", index + 1), "type": "function", "function": function })
+    });
+    let calls: Vec<Value> = calls.collect();
+    delta_line(&json!({ "tool_calls": calls }), &Value::Null)
+        + &delta_line(&json!({}), &json!("tool_calls"))
+        + "data: [DONE]\n\n"
+}
+
+fn delta_line(delta: &Value, finish_reason: &Value) -> String {
+    sse_line(&json!({
+        "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
+        "choices": [{ "index": 0, "delta": delta, "finish_reason": finish_reason }],
+    }))
 }
 
 /// Returns the same two-dimensional vector for every text.

@@ -137,7 +137,6 @@ fn assert_minimum_scores(scores: &Scores, min_recall: f64, min_precision: f64) {
         assert!(score.recall() >= min_recall, "{pattern}: recall {:.3}\n{misses}", score.recall());
         assert!(score.precision() >= min_precision, "{pattern}: precision {:.3}\n{misses}", score.precision());
     }
-    assert_eq!(scores.by_pattern.len(), PATTERNS.len());
 }
 
 #[test]
@@ -145,7 +144,18 @@ fn recall_and_precision_are_high_on_the_tuning_lines() {
     let scores = score(include_str!("../../testdata/privacy/tuning.txt"));
     assert!(scores.by_pattern.values().map(|score| score.labeled).sum::<usize>() >= 600);
     assert!(scores.negatives >= 600, "{}", scores.negatives);
+    assert_eq!(scores.by_pattern.len(), PATTERNS.len());
     assert_minimum_scores(&scores, 0.99, 0.95);
+}
+
+/// Spellings of phone numbers in four countries, beside numbers that look like them. Written before the patterns knew
+/// most of these spellings, which were not tuned on them.
+#[test]
+fn phone_numbers_are_found_on_held_out_lines_in_the_spellings_of_four_countries() {
+    let scores = score(include_str!("../../testdata/privacy/held-out-phone.txt"));
+    assert!(scores.by_pattern["phone"].labeled >= 40 && scores.negatives >= 40);
+    let phones = BTreeMap::from_iter(scores.by_pattern.into_iter().filter(|(pattern, _)| pattern == "phone"));
+    assert_minimum_scores(&Scores { by_pattern: phones, ..scores }, 0.99, 0.95);
 }
 
 /// The held-out lines were written before the patterns, which were not tuned on them.
@@ -153,5 +163,6 @@ fn recall_and_precision_are_high_on_the_tuning_lines() {
 fn recall_and_precision_are_high_on_the_held_out_lines() {
     let scores = score(include_str!("../../testdata/privacy/held-out.txt"));
     assert!(scores.by_pattern.values().map(|score| score.labeled).sum::<usize>() >= 150);
-    assert_minimum_scores(&scores, 0.95, 0.95);
+    assert_eq!(scores.by_pattern.len(), PATTERNS.len());
+    assert_minimum_scores(&scores, 0.99, 0.95);
 }

@@ -44,8 +44,10 @@ impl AnswerText {
             AnswerFormat::Verbatim => vec![RunEvent::Delta { text: piece }],
             AnswerFormat::Cited => {
                 // PostgreSQL cannot store U+0000, so a single one would make it impossible to store the answer.
-                let text = self.sanitizer.push(&piece.replace('\0', ""));
-                let text = self.markers.push(&text, |n| passages.iter().any(|passage| passage.n == n));
+                let piece = piece.replace('\0', "");
+                // Removing a marker may join what stood around it to markup, so the sanitizer must come last.
+                let text = self.markers.push(&piece, |n| passages.iter().any(|passage| passage.n == n));
+                let text = self.sanitizer.push(&text);
                 self.append(text, passages)
             }
         }
@@ -53,9 +55,8 @@ impl AnswerText {
 
     /// Appends the text that was held back, at the end of a reply.
     pub fn end_reply(&mut self, passages: &[NumberedPassage]) -> Vec<RunEvent> {
-        let text = self.sanitizer.finish();
-        let mut text = self.markers.push(&text, |n| passages.iter().any(|passage| passage.n == n));
-        text.push_str(&self.markers.finish());
+        let mut text = self.sanitizer.push(&self.markers.finish());
+        text.push_str(&self.sanitizer.finish());
         self.append(text, passages)
     }
 
@@ -82,5 +83,40 @@ impl AnswerText {
     /// Returns the text and its citations.
     pub fn into_parts(self) -> (String, Vec<Citation>) {
         (self.scanner.into_text(), self.citations)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text that a reader gets of an answer without passages, written in pieces of `size` characters.
+    fn read(answer: &str, size: usize) -> String {
+        let mut text = AnswerText::new(AnswerFormat::Cited);
+        let characters: Vec<char> = answer.chars().collect();
+        let pieces = characters.chunks(size).map(|piece| piece.iter().collect::<String>());
+        let mut events: Vec<RunEvent> = pieces.flat_map(|piece| text.push(piece, &[])).collect();
+        events.extend(text.end_reply(&[]));
+        let deltas = events.into_iter().filter_map(|event| match event {
+            RunEvent::Delta { text } => Some(text),
+            _ => None,
+        });
+        deltas.collect()
+    }
+
+    #[test]
+    fn a_removed_marker_does_not_complete_active_markup() {
+        for (answer, active_part) in [
+            ("<[9]img src=//evil.example>", "<img"),
+            ("<\0img src=//evil.example>", "<img"),
+            ("htt[9]ps://evil.example", "https:/"),
+            ("![x][9](//evil.example)", "]("),
+            ("[x][9]: //evil.example", "]:"),
+        ] {
+            for size in 1..=answer.len() {
+                let text = read(answer, size);
+                assert!(!text.contains(active_part) && text.contains("evil.example"), "{answer} by {size}: {text}");
+            }
+        }
     }
 }

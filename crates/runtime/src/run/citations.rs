@@ -3,6 +3,7 @@
 use domain::conversation::Citation;
 use domain::model::NumberedPassage;
 use std::collections::HashSet;
+use std::num::IntErrorKind;
 
 /// Maximum length of a quote, in characters.
 const MAX_QUOTE_CHARS: usize = 300;
@@ -56,11 +57,14 @@ impl CitationScanner {
     }
 }
 
-/// Parses the numbers in a marker: `1`, `1, 2` or `1;2`. Returns an empty list for any other text in brackets.
+/// Parses the numbers in a marker: `1`, `1, 2` or `1;2`. A number that is too large becomes `u32::MAX`, which no passage
+/// has. Returns an empty list for any other text in brackets.
 pub(super) fn marker_numbers(marker_text: &str) -> Vec<u32> {
-    let parts: Option<Vec<u32>> =
-        marker_text.split([',', ';']).map(|part| part.trim().trim_start_matches('^').parse().ok()).collect();
-    parts.unwrap_or_default()
+    let number = |part: &str| match part.trim().trim_start_matches('^').parse::<u32>() {
+        Ok(number) => Some(number),
+        Err(error) => (*error.kind() == IntErrorKind::PosOverflow).then_some(u32::MAX),
+    };
+    marker_text.split([',', ';']).map(number).collect::<Option<Vec<u32>>>().unwrap_or_default()
 }
 
 /// Returns the statement before a marker: the quotation directly before it, or otherwise the text after the end of the

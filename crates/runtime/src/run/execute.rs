@@ -17,6 +17,7 @@ use domain::conversation::Sources;
 use domain::model::{ModelToolCall, PromptMessage};
 use domain::role::Classification;
 use domain::run::FinishReason;
+use domain::untrusted::neutralize;
 
 /// Number of replies with malformed tool calls that are tolerated. After one more, no platform tools are offered, since
 /// a model that writes invalid JSON twice will keep doing so.
@@ -80,11 +81,19 @@ async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<Finis
         if tool_calls.is_empty() || wants_client_tools || state.remaining_calls == 0 {
             return Ok(reason);
         }
-        let content = progress.answer.text()[reply_start..].to_owned();
-        let message = PromptMessage::Assistant { content, tool_calls: tool_calls.clone() };
+        // What the model writes may quote what it has read.
+        let content = neutralize(&progress.answer.text()[reply_start..]).into_owned();
+        let message =
+            PromptMessage::Assistant { content, tool_calls: tool_calls.iter().map(neutralize_call).collect() };
         state.transcript.push(Classified::new(message, progress.provenance.classification));
         execute_calls(ctx, progress, &mut state, RequestedCalls { calls: tool_calls, min_prompt_tokens }).await?;
     }
+}
+
+/// The call as the model gets to read it again.
+fn neutralize_call(call: &ModelToolCall) -> ModelToolCall {
+    let (name, arguments) = (neutralize(&call.name).into_owned(), neutralize(&call.arguments).into_owned());
+    ModelToolCall { id: call.id.clone(), name, arguments }
 }
 
 /// The tool calls of a reply.

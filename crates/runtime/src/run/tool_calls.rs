@@ -37,10 +37,9 @@ pub async fn call_tool(
 }
 
 async fn invoke(ctx: RunContext<'_>, requested_call: &ModelToolCall) -> Result<Classified<ToolResult>, ToolError> {
-    let Ok(mut arguments) = serde_json::from_str::<Value>(&requested_call.arguments) else {
-        let detail = "the arguments are not valid JSON; call it again with a JSON object";
-        return Err(ToolError::InvalidArguments { detail: detail.to_owned() });
-    };
+    // The gateway also refuses and records a call whose arguments are not JSON.
+    let text = || Value::String(requested_call.arguments.clone());
+    let mut arguments = serde_json::from_str::<Value>(&requested_call.arguments).unwrap_or_else(|_| text());
     if requested_call.name == ToolName::RagSearch.as_str() {
         include_surroundings(&mut arguments);
     }

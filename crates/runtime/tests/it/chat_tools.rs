@@ -84,16 +84,16 @@ async fn after_eight_calls_tools_are_no_longer_offered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn malformed_arguments_are_reported_to_the_model_and_no_tool_is_called() {
+async fn malformed_arguments_are_refused_by_the_gateway_and_reported_to_the_model() {
     let fixture = Fixture::new().await;
     let model = fixture.model([
         vec![Call { id: "c1", name: "rag_search", arguments: "{query: valve" }, Finish],
         vec![Text("Sorry."), Finish],
     ]);
-    let tools = ScriptedTools::returning_hits(Vec::new());
+    let tools = ScriptedTools::new(|_| Err(ToolError::InvalidArguments { detail: "not a valid JSON object".into() }));
     let events = fixture.ask(&fixture.chat(&model, &tools), "hi", RetrievalMode::Never).await;
-    assert!(tools.calls().is_empty());
-    assert!(last_tool_result(&model).contains("not valid JSON"));
+    assert_eq!(tools.calls()[0].arguments, json!("{query: valve"));
+    assert!(last_tool_result(&model).contains("not a valid JSON object"));
     assert_eq!(tool_status(&events), Some(ToolStatus::Error));
     assert_eq!(fixture.answer().await.status, MessageStatus::Complete);
 }

@@ -42,7 +42,7 @@ impl Phones {
         let number = r"\(?[0-9](?:[ \t]?[-./()]{0,2}[ \t]?[0-9]){2,14}";
         Ok(Self {
             international: Regex::new(
-                r"(?:\(?\+[ \t]?|\b00)[1-9](?:[ \t]?[-./]?[ \t]?\(?[0-9]\)?|\r?\n[ \t]*[0-9]){6,15}",
+                r"(?:\(?\+[ \t]?|\b00[ \t]?)[1-9](?:[ \t]?[-./]?[ \t]?\(?[0-9]\)?|\r?\n[ \t]*[0-9]){6,15}",
             )?,
             national: national_forms()?,
             after_word: Regex::new(&format!(r#"(?i)\b{phone}\b\.?["'|]?{filler}({number})"#))?,
@@ -68,7 +68,7 @@ impl Phones {
 
     fn international_hit(&self, text: &str, range: Range<usize>) -> Option<Hit> {
         let mut range = trim_unmatched_brackets(text, range);
-        let has_plus = text[range.clone()].starts_with('+');
+        let has_plus = text[range.clone()].contains('+');
         let max_digits = if has_plus { 15 } else { 17 };
         range.end = range.start + end_of_digits(&text[range.clone()], max_digits);
         let digits = digits(&text[range.clone()]);
@@ -76,10 +76,14 @@ impl Phones {
         let has_country_code =
             COUNTRY_CODES.iter().any(|code| number.starts_with(code)) || has_three_digit_code(number);
         let min_digits = if has_plus { 8 } else { 9 };
+        // A plus sign begins a number even directly after a letter: `Tel+49 …`, `x+1-281-…`.
+        let is_part_of_word =
+            if has_plus { text[..range.start].ends_with(char::is_numeric) } else { follows_word(text, range.start) };
         if number.len() < min_digits
             || !has_country_code
-            || follows_word(text, range.start)
+            || is_part_of_word
             || !self.may_end_at(text, range.end)
+            || is_counting(&text[range.clone()])
         {
             return None;
         }
@@ -95,6 +99,9 @@ impl Phones {
     fn national_hit(&self, text: &str, range: Range<usize>) -> Option<Hit> {
         let follows_separator = text[..range.start].ends_with(['-', '.', '/', ',', '+', '_']);
         if follows_separator || follows_word(text, range.start) || !self.may_end_at(text, range.end) {
+            return None;
+        }
+        if is_counting(&text[range.clone()]) {
             return None;
         }
         let number = digits(&text[range.clone()]);
@@ -151,10 +158,11 @@ fn national_forms() -> Result<Vec<Regex>, regex::Error> {
             r"[17][0-9]{4}[ -][0-9]{6}|[17][0-9]{4}[ -][0-9]{3}[ -][0-9]{3})",
         )
         .to_owned(),
-        // France.
-        r"0[1-9](?:[ .][0-9]{2}){4}".to_owned(),
+        // France: pairs of digits, and service numbers.
+        r"0[1-9](?:(?: [0-9]{2}){4}|(?:\.[0-9]{2}){4}|(?:-[0-9]{2}){4})".to_owned(),
+        r"0 ?8[0-9]{2}(?:(?: [0-9]{2}){3}|(?: [0-9]{3}){2})".to_owned(),
         // North America.
-        r"(?:\+?1[-. ])?(?:\([2-9][0-9]{2}\)[ ]?|[2-9][0-9]{2}[-.])[2-9][0-9]{2}[-. ][0-9]{4}".to_owned(),
+        r"(?:\+?1[-. ])?(?:\([2-9][0-9]{2}\)[ ]?|[2-9][0-9]{2}[-./])[2-9][0-9]{2}[-. ][0-9]{4}".to_owned(),
         r"1[-. ][2-9][0-9]{2}[-. ][2-9][0-9]{2}[-. ][0-9]{4}".to_owned(),
     ]
     .iter()
@@ -166,6 +174,14 @@ fn national_forms() -> Result<Vec<Regex>, regex::Error> {
 fn has_plausible_length(number: &str) -> bool {
     let longest = if number.starts_with("015") || number.starts_with("01") { 12 } else { 13 };
     (9..=longest).contains(&number.len())
+}
+
+/// Whether the groups of digits count up or down in equal steps, as in a list of positions: `01 02 03 04 05`.
+fn is_counting(text: &str) -> bool {
+    let groups = text.split(|char: char| !char.is_ascii_digit()).filter(|group| !group.is_empty());
+    let numbers: Vec<i64> = groups.map(|group| group.parse().unwrap_or_default()).collect();
+    let steps: Vec<i64> = numbers.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    steps.len() >= 3 && steps[0] != 0 && steps.iter().all(|step| *step == steps[0])
 }
 
 fn has_three_digit_code(number: &str) -> bool {

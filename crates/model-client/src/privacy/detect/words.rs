@@ -1,5 +1,5 @@
-//! English and German words near a number that show what kind of number it is. Each entry is a fragment of a regular
-//! expression.
+//! English, German and French words near a number that show what kind of number it is. Each entry is a fragment of a
+//! regular expression.
 
 /// Words before a phone number.
 pub(super) const PHONE_WORDS: &[&str] = &[
@@ -8,6 +8,11 @@ pub(super) const PHONE_WORDS: &[&str] = &[
     "cell(?:phone)?",
     "tele?fon",
     "tel",
+    "tél(?:éphone)?",
+    "télécopie",
+    r"numéro[ \t]+vert",
+    "poste",
+    "astreinte",
     "fon",
     "mobil(?:telefon|nummer)?",
     "handy(?:nummer)?",
@@ -82,7 +87,12 @@ pub(super) const NON_PHONE_WORDS: &[&str] = &[
     "batch",
     r"charge\p{L}*",
     "los",
+    "(?:los|kunden|zähler|geräte|anlagen|prüf|inventar|chargen)(?:-?nr|-?nummer)",
     "lot",
+    "facture",
+    "commande",
+    "pièce",
+    r"réf\p{L}*",
     "invoice",
     r"rechnung\p{L}*",
     "contract",
