@@ -313,7 +313,7 @@ fn sse_response(body: String) -> Response {
 }
 
 /// `text` in pieces of `length` characters.
-fn text_lines(text: &str, length: usize) -> impl Iterator<Item = String> {
+fn text_lines(text: &str, length: usize) -> impl Iterator<Item = String> + use<> {
     let characters: Vec<char> = text.chars().collect();
     let pieces: Vec<String> = characters
         .chunks(length)
