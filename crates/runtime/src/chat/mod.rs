@@ -16,8 +16,8 @@ pub use settings::ChatSettings;
 
 use crate::error::RuntimeError;
 use crate::run::Replay;
+use crate::run::budget_reservation::BudgetReserver;
 use crate::run::ports::RunPorts;
-use crate::run::reserve::BudgetReserver;
 use crate::run::runner::Runner;
 use crate::run::shared::SharedRuns;
 use crate::use_case::UseCase;

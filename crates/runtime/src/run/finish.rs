@@ -1,12 +1,12 @@
 //! Stores the end of a run in one transaction: the record of its use case, the outcome of its automatic search, its
 //! model calls, and one audit outcome.
 
+use super::budget_reservation::BudgetReserver;
 use super::call_recorder::CompletedCall;
 use super::definition::Run;
 use super::end::RunEnd;
 use super::ports::RunPorts;
 use super::progress::RunProgress;
-use super::reserve::BudgetReserver;
 use crate::error::RuntimeError;
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, Outcome, ResultStatus};

@@ -3,7 +3,7 @@
 use super::context::RunContext;
 use super::input::DocumentSearch;
 use super::progress::{RunProgress, SearchOutcome};
-use super::rewrite;
+use super::question_rewrite;
 use super::tool_calls::{include_surroundings, tool_status};
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::TokenBudget;
@@ -49,8 +49,11 @@ async fn call_search(
     search: &DocumentSearch,
 ) -> Result<Retrieval, ToolError> {
     let (call_id, name) = (CALL_ID.to_owned(), ToolName::RagSearch.as_str().to_owned());
-    let rewritten =
-        if ctx.run.search_admission.is_none() { rewrite::rewrite_follow_up(ctx, progress).await } else { None };
+    let rewritten = if ctx.run.search_admission.is_none() {
+        question_rewrite::rewrite_follow_up(ctx, progress).await
+    } else {
+        None
+    };
     let query = rewritten.unwrap_or_else(|| search.query.clone());
     ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone(), query: Some(query.clone()) });
     let found = match &ctx.run.search_admission {

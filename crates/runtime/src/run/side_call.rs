@@ -4,12 +4,12 @@
 //! like the calls of the run. It is made only if the classification of the text allows it.
 
 use super::budget::TokenEstimate;
+use super::budget_reservation::{BudgetRequest, BudgetReserver};
 use super::call_recorder::{CallRecorder, ReportedUsage};
 use super::definition::Run;
 use super::finish::ledger_entries;
 use super::model_access;
 use super::ports::RunPorts;
-use super::reserve::{BudgetRequest, BudgetReserver};
 use crate::error::RuntimeError;
 use crate::prompt::tokens::TokenCounter;
 use domain::budget::BudgetAmount;
