@@ -53,7 +53,7 @@ impl ChatModel for ScriptedBackend {
         Ok(ChatStream { served_by, deltas: stream::iter(deltas.collect::<Vec<_>>()).boxed() })
     }
 
-    fn is_generative(&self) -> bool {
+    fn is_language_model(&self) -> bool {
         true
     }
 }

@@ -11,8 +11,8 @@ use crate::error::SetupError;
 use async_trait::async_trait;
 use domain::backend_health::BackendHealth;
 use domain::model::{
-    ChatDelta, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier,
-    PromptMessage, RerankRequest, RerankScores,
+    ChatDelta, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ExtractiveInput, ModelError,
+    ModelTier, PromptMessage, RerankRequest, RerankScores,
 };
 use domain::model_call::{ModelCaller, Price};
 use domain::ports::{ChatModel, Embedder, PrivacyFilter, Reranker, Tokenizer};
@@ -128,8 +128,8 @@ impl ChatModel for RedactingModel<dyn ChatModel> {
         Ok(ChatStream { served_by, deltas: restore_deltas(deltas, redaction.placeholders) })
     }
 
-    fn is_generative(&self) -> bool {
-        self.model.is_generative()
+    fn is_language_model(&self) -> bool {
+        self.model.is_language_model()
     }
 
     fn highest_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
@@ -200,7 +200,7 @@ impl Reranker for RedactingModel<dyn Reranker> {
 
 /// Every text of a request that a model may see.
 fn chat_parts(request: &mut ChatRequest) -> Vec<Part<'_>> {
-    let ChatRequest { prompt, tools, question, passages, options, .. } = request;
+    let ChatRequest { prompt, tools, extractive: ExtractiveInput { question, passages, .. }, options, .. } = request;
     let mut parts = vec![Part::Text(question)];
     for message in prompt.content_mut() {
         match message {

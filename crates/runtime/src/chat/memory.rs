@@ -95,7 +95,7 @@ impl MemorySuggestion {
             };
             return Self::Explicit(ExplicitMemory { memory, command });
         }
-        let may_infer = ports.model.is_generative() && is_about_user(&question.text);
+        let may_infer = ports.model.is_language_model() && is_about_user(&question.text);
         if may_infer { Self::Inferred(inference) } else { Self::Nothing }
     }
 

@@ -112,7 +112,7 @@ impl DirectPreparer {
 /// Returns whether a backend serves direct requests to this tier. The extractive answerer cannot, since it reads no
 /// prompt.
 pub(super) fn serves_directly(model: &dyn ChatModel, tier: ModelTier) -> bool {
-    model.is_configured(tier) && model.is_generative()
+    model.is_configured(tier) && model.is_language_model()
 }
 
 /// Returns the classification of a client's messages: that of user input, or the user's clearance if there are

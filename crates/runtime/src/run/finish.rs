@@ -183,7 +183,7 @@ pub fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) ->
         origin: run.origin,
         tier: Some(tier),
         // The extractive answerer costs nothing.
-        counts_towards_budget: ports.model.is_generative(),
+        counts_towards_budget: ports.model.is_language_model(),
         call,
     };
     calls.into_iter().map(entry).collect()

@@ -82,10 +82,10 @@ pub fn automatic_search(search: &DocumentSearch, query: &str, origin: CallOrigin
 /// Adds the passages that the model may see and that fit into the prompt. The extractive answerer has no prompt, so all
 /// of them fit.
 fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieval) {
-    let generative = ctx.ports.model.is_generative();
-    let mut hits = if found.answerable { found.hits } else { usable_weak_hits(found, generative) };
+    let is_language_model = ctx.ports.model.is_language_model();
+    let mut hits = if found.answerable { found.hits } else { usable_weak_hits(found, is_language_model) };
     progress.visibility.retain_visible(&mut hits);
-    let budget = if generative {
+    let budget = if is_language_model {
         let agent = &ctx.run.agent;
         let spent = progress.model.calls.total_spent();
         let max_tokens = progress.budget.max_prompt_tokens(agent.limits.max_prompt_tokens(), spent);
@@ -99,8 +99,8 @@ fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieva
 /// Selects from hits that are not good enough to answer from. A language model can tell what they contain and what is
 /// missing. The extractive answerer cannot: it gets the nearest ones, or none if the documents most likely hold no
 /// answer.
-fn usable_weak_hits(found: Retrieval, generative: bool) -> Vec<Hit> {
-    let are_usable = generative || found.confidence >= MIN_NEAREST_CONFIDENCE;
+fn usable_weak_hits(found: Retrieval, is_language_model: bool) -> Vec<Hit> {
+    let are_usable = is_language_model || found.confidence >= MIN_NEAREST_CONFIDENCE;
     let mut hits = found.hits;
     hits.truncate(if are_usable { MAX_WEAK_PASSAGES } else { 0 });
     hits

@@ -321,7 +321,7 @@ mod tests {
         let permit = access::authorized(ada, granted, receipt, ReadQuotaUsage).into_parts().0;
 
         let mut model = MockChatModel::new();
-        model.expect_is_generative().return_const(true);
+        model.expect_is_language_model().return_const(true);
         model.expect_stream().returning(move |_| {
             let served_by = ServedBy::embedded("scripted", "script-1");
             let deltas = stream::iter(deltas.clone()).map(Ok).chain(stream::pending());
