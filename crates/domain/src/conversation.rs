@@ -246,7 +246,8 @@ pub struct Citation {
     /// Document that contains the passage.
     pub document_id: DocumentId,
     /// File name of the document.
-    pub doc: String,
+    #[serde(rename = "doc")]
+    pub file_name: String,
     /// Title of the document.
     pub title: String,
     /// Page in the file, from 1; `None` for formats without pages.

@@ -58,7 +58,7 @@ fn passage(n: u32, content: &str) -> NumberedPassage {
         chunk_id: ChunkId::from_uuid(Uuid::from_u128(u128::from(n))),
         document_id: DocumentId::from_uuid(Uuid::from_u128(1)),
         chunk_index: 0,
-        doc: "pump-manual.pdf".to_owned(),
+        file_name: "pump-manual.pdf".to_owned(),
         title: "Boiler feedwater pumps P-101A/B".to_owned(),
         page: Some(n),
         section: None,

@@ -58,7 +58,7 @@ fn numbered_passage(n: usize, passage: &DemoPassage, score: f32) -> NumberedPass
             chunk_id: ChunkId::from_uuid(Uuid::from_u128(n as u128)),
             document_id: DocumentId::from_uuid(Uuid::from_u128(1)),
             chunk_index: 0,
-            doc: passage.doc.clone(),
+            file_name: passage.doc.clone(),
             title: passage.title.clone(),
             page: passage.page,
             section: passage.section.clone(),

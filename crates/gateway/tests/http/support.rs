@@ -212,7 +212,7 @@ pub fn citation() -> Citation {
     Citation {
         n: 1,
         document_id: DocumentId::from_uuid(uuid(4)),
-        doc: "sop-12.pdf".into(),
+        file_name: "sop-12.pdf".into(),
         title: "SOP-12".into(),
         page: Some(3),
         section: None,

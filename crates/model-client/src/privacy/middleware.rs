@@ -216,7 +216,7 @@ fn chat_parts(request: &mut ChatRequest) -> Vec<Part<'_>> {
         parts.extend([Part::Text(&mut tool.description), Part::Value(&mut tool.parameters)]);
     }
     for passage in passages {
-        let texts = [&mut passage.passage.doc, &mut passage.passage.title, &mut passage.passage.content];
+        let texts = [&mut passage.passage.file_name, &mut passage.passage.title, &mut passage.passage.content];
         let optional_texts =
             [&mut passage.passage.section, &mut passage.surrounding_text.before, &mut passage.surrounding_text.after];
         parts.extend(texts.into_iter().chain(optional_texts.into_iter().flatten()).map(Part::Text));

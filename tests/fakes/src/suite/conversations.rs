@@ -217,7 +217,7 @@ pub(super) fn finished_answer(content: &str) -> FinishedAnswer {
         citations: vec![Citation {
             n: 1,
             document_id: DocumentId::from_uuid(Uuid::nil()),
-            doc: "sop.pdf".to_owned(),
+            file_name: "sop.pdf".to_owned(),
             title: "SOP".to_owned(),
             page: Some(3),
             section: None,

@@ -206,7 +206,7 @@ mod tests {
             chunk_id: ChunkId::from_uuid(uuid::Uuid::from_u128(1)),
             document_id: DocumentId::from_uuid(uuid::Uuid::from_u128(2)),
             chunk_index: 0,
-            doc: "seals.txt".to_owned(),
+            file_name: "seals.txt".to_owned(),
             title: "Seals".to_owned(),
             page: None,
             section: None,

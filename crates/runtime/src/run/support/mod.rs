@@ -50,7 +50,7 @@ struct NumberedEvidence {
 fn numbered_evidence(comparer: &TextAnalyzer, numbered: &NumberedPassage) -> NumberedEvidence {
     let (passage, surroundings) = (&numbered.passage, &numbered.surrounding_text);
     let parts = [
-        Some(passage.doc.as_str()),
+        Some(passage.file_name.as_str()),
         Some(passage.title.as_str()),
         passage.section.as_deref(),
         surroundings.before.as_deref(),
