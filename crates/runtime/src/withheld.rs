@@ -32,7 +32,7 @@ pub(crate) async fn withhold(
         if message.classification > clearance {
             message.content.clear();
             message.citations.clear();
-            message.unsupported.clear();
+            message.unsupported_statements.clear();
             message.withheld = true;
         }
     }

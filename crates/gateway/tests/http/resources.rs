@@ -69,7 +69,7 @@ async fn a_conversation_is_created_read_updated_and_deleted() {
             withheld: false,
             degraded: false,
             summary: None,
-            unsupported: vec![TextRange { start: 0, end: 4 }],
+            unsupported_statements: vec![TextRange { start: 0, end: 4 }],
             created_at: fixed_time(),
         };
         Ok(Transcript { conversation: conversation(), messages: vec![message] })

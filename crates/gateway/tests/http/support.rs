@@ -241,7 +241,7 @@ pub fn finished_event() -> RunEvent {
         degraded: false,
         omitted_count: 0,
         message_id: MessageId::from_uuid(uuid(7)),
-        unsupported: Vec::new(),
+        unsupported_statements: Vec::new(),
     })
 }
 

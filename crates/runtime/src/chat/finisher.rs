@@ -57,7 +57,7 @@ impl Finisher for ConversationFinisher {
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
             "cited_documents": cited, "classification": progress.provenance.classification,
-            "left_out": summary.omitted_count, "unsupported": summary.unsupported.len(),
+            "left_out": summary.omitted_count, "unsupported": summary.unsupported_statements.len(),
         });
         if let Some(privacy) = finished.privacy_metadata() {
             metadata["privacy"] = privacy;
@@ -97,7 +97,8 @@ impl Finisher for ConversationFinisher {
             metadata: json!({
                 "run_id": run.id, "finish_reason": summary.finish_reason, "degraded": summary.degraded,
                 "tier": tier.tier, "escalated": tier.escalation, "fallback": summary.fallback,
-                "left_out": summary.omitted_count, "usage": summary.usage, "unsupported": summary.unsupported,
+                "left_out": summary.omitted_count, "usage": summary.usage,
+                "unsupported": summary.unsupported_statements,
             }),
         };
         TurnRecord { answer, suggestion }

@@ -170,7 +170,7 @@ fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
         fallback: model.used_fallback,
         omitted_count,
         message_id: run.answer_id,
-        unsupported: progress.unsupported_statements(),
+        unsupported_statements: progress.unsupported_statements(),
     }
 }
 

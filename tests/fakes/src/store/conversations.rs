@@ -141,7 +141,7 @@ impl MessageRepo for InMemoryTx {
         let FinishedAnswer { content, status, token_count, citations, model, classification, sources, metadata } =
             answer.clone();
         let degraded = metadata["degraded"] == true;
-        let unsupported = serde_json::from_value(metadata["unsupported"].clone()).unwrap_or_default();
+        let unsupported_statements = serde_json::from_value(metadata["unsupported"].clone()).unwrap_or_default();
         row.value = Message {
             content,
             status,
@@ -151,7 +151,7 @@ impl MessageRepo for InMemoryTx {
             classification,
             sources,
             degraded,
-            unsupported,
+            unsupported_statements,
             ..row.value.clone()
         };
         let conversation_id = row.value.conversation_id;
@@ -277,7 +277,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         withheld: false,
         degraded: false,
         summary: None,
-        unsupported: Vec::new(),
+        unsupported_statements: Vec::new(),
         created_at: now,
     }
 }

@@ -195,7 +195,7 @@ pub async fn an_answer_is_finished_once(context: &TestContext) -> CaseResult {
     assert_eq!((stored_answer.citations, stored_answer.model), (answer.citations, answer.model));
     assert_eq!(stored_answer.sources, answer.sources);
     assert!(stored_answer.degraded, "read from the metadata");
-    assert_eq!(stored_answer.unsupported, [TextRange { start: 3, end: 9 }]);
+    assert_eq!(stored_answer.unsupported_statements, [TextRange { start: 3, end: 9 }]);
     Ok(())
 }
 
