@@ -293,7 +293,11 @@ async fn a_new_classification_applies_at_once_in_search_lists_and_downloads() {
 
 #[tokio::test]
 async fn a_running_stream_ends_when_its_tenant_is_deactivated() {
-    let model = ModelServer::start([Reply::Pause("Every ", "14 days."), Reply::Pause("Every ", "14 days.")]).await;
+    let model = ModelServer::start([
+        Reply::PauseUntilResumed("Every ", "14 days."),
+        Reply::PauseUntilResumed("Every ", "14 days."),
+    ])
+    .await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (user, platform_admin) = (app.as_user(TENANT_B), app.as_platform_admin());
     let conversation = user.create_conversation().await;

@@ -31,7 +31,7 @@ pub enum Reply {
     /// Streams back the last message, in pieces of this many characters.
     Echo(usize),
     /// Streams the first piece, waits for [`ModelServer::resume_replies`], streams the second and finishes.
-    Pause(&'static str, &'static str),
+    PauseUntilResumed(&'static str, &'static str),
     /// Waits for [`ModelServer::resume_replies`], streams this piece and finishes; the reported usage is the whole
     /// prompt and the full output limit.
     UseWholeBudget(&'static str),
@@ -170,7 +170,7 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
             return echo_response(text, length, usage);
         }
         Reply::Text(pieces) => (pieces, false, final_sse_lines(usage)),
-        Reply::Pause(first, second) => (vec![first, second], true, final_sse_lines(usage)),
+        Reply::PauseUntilResumed(first, second) => (vec![first, second], true, final_sse_lines(usage)),
         Reply::UseWholeBudget(piece) => (vec![piece], true, final_sse_lines(full_usage)),
         Reply::Interrupt(piece) => (vec![piece], false, Vec::new()),
         Reply::ToolCall(name, arguments) => return tool_call_response(name, arguments),

@@ -207,9 +207,9 @@ fn chat_parts(request: &mut ChatRequest) -> Vec<Part<'_>> {
             PromptMessage::System(text) | PromptMessage::User(text) => parts.push(Part::Text(text)),
             PromptMessage::Assistant { content, tool_calls } => {
                 parts.push(Part::Text(content));
-                parts.extend(tool_calls.iter_mut().map(|call| Part::Json(&mut call.arguments)));
+                parts.extend(tool_calls.iter_mut().map(|call| Part::JsonOrText(&mut call.arguments)));
             }
-            PromptMessage::Tool { content, .. } => parts.push(Part::Json(content)),
+            PromptMessage::Tool { content, .. } => parts.push(Part::JsonOrText(content)),
         }
     }
     for tool in tools {

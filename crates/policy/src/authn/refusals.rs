@@ -100,10 +100,10 @@ impl Authenticator {
 
     async fn record_counts(&self, minutes: CountedMinutes) {
         for count in self.refusals.unrecorded_counts(self.clock.now(), minutes) {
-            let RefusalCount { key, total, unrecorded, is_overflow, first_row_id: first, .. } = &count;
+            let RefusalCount { key, total, unrecorded, counted_by_reason_only, first_row_id: first, .. } = &count;
             let metadata = json!({
                 "reason": key.reason, "peer": key.peer, "count": unrecorded, "total": total,
-                "minute": count.started_at(), "first": first, "overflow": is_overflow,
+                "minute": count.started_at(), "first": first, "overflow": counted_by_reason_only,
             });
             let scope = scope_for(key, RequestId::from_uuid(self.ids.uuid()));
             match self.record_refusals(&scope, metadata).await {
