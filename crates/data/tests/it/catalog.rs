@@ -104,6 +104,7 @@ const VIOLATION_QUERIES: &[&str] = &[
            ('run_events', 'recovery'), ('run_events', 'sweep'),
            ('idempotency_keys', 'expired_read'), ('idempotency_keys', 'expired_sweep'))",
     // Each tenant has a partition of passages with its own policies, which can only be accessed through the parent.
+    // `document_chunks_nobody` is the default partition, which is always empty.
     "SELECT format('%s: no partition of passages', t.slug) FROM tenants t
      WHERE to_regclass('public.' || passage_partition(t.id)) IS NULL",
     "SELECT format('%s: a partition without a policy that asks for the tenant', c.relname) FROM pg_class c
@@ -180,7 +181,9 @@ const VIOLATION_QUERIES: &[&str] = &[
        AND c.relname NOT IN ('tenants', '_sqlx_migrations')
        AND NOT EXISTS (SELECT FROM pg_attribute a
                        WHERE a.attrelid = c.oid AND a.attnum = ANY(i.indkey) AND a.attname = 'tenant_id')",
-    // Each SECURITY DEFINER function pins its search path and is executable by only one login role.
+    // Each SECURITY DEFINER function pins its search path and is executable by only one login role. `audit_streams`
+    // lists the tenants that have audit rows; `directory_…` looks up and manages tenants before there is a tenant
+    // scope.
     "SELECT format('%s: search_path is not pinned', p.oid::regprocedure) FROM pg_proc p
      WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace
        AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting

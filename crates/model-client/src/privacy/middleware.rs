@@ -90,7 +90,7 @@ impl PrivacyMiddleware {
     }
 
     /// The placeholders of a chat are the same throughout its conversation. Without a conversation, they are the same
-    /// in all requests of its user.
+    /// in all requests of its user. Without either, they are the same throughout the tenant.
     fn chat_key(&self, caller: &ModelCaller) -> PlaceholderKey {
         let scope = caller.conversation.map(|id| id.as_uuid()).or(caller.user.map(|id| id.as_uuid()));
         self.keys.key_for_scope(caller.tenant.as_uuid(), scope.unwrap_or_default())

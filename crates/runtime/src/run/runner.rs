@@ -187,9 +187,9 @@ mod tests {
     use crate::prompt::tokens::TokenCounter;
     use crate::run::Replay;
     use crate::run::agent::{Agent, RunLimits, ToolSet};
-    use crate::run::budget_reservation::BudgetReserver;
     use crate::run::answer::AnswerFormat;
     use crate::run::budget::BudgetReservation;
+    use crate::run::budget_reservation::BudgetReserver;
     use crate::run::definition::Run;
     use crate::run::finish::{FinishedRun, Finisher};
     use crate::run::input::{QuestionInput, RunInput};

@@ -133,6 +133,7 @@ impl MessageRepo for InMemoryTx {
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
         let is_owned = self.owner_filter();
         let state = self.write().await?;
+        // An answer that was taken for abandoned may still be finished by its process.
         let is_abandoned = state.abandoned_answers.remove(&id);
         let is_open = |r: &Row<Message>| is_abandoned || r.value.status == MessageStatus::Streaming;
         let mut messages = state.messages.iter_mut();
