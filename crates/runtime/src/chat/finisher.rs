@@ -1,6 +1,6 @@
 //! Completes the run of a chat turn: stores the answer in its conversation, and gives an untitled conversation a title.
 
-use super::memory::{self, MemoryInference, MemorySuggestion};
+use super::memory_suggestion::{self, MemoryInference, MemorySuggestion};
 use super::summary;
 use super::title::{self, FirstTitle};
 use crate::run::RunEnd;
@@ -122,7 +122,7 @@ impl Finisher for ConversationFinisher {
             title::write(ports, budgets, run, self.conversation).await;
         }
         if let Some(inference) = self.inference.get() {
-            memory::conclude(ports, budgets, run, *inference).await;
+            memory_suggestion::conclude(ports, budgets, run, *inference).await;
         }
         summary::write(ports, budgets, run).await;
     }

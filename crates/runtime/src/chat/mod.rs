@@ -3,9 +3,9 @@
 pub mod auto_search;
 mod client_tools;
 mod finisher;
-mod memory;
+mod memory_suggestion;
 mod question;
-mod remember;
+mod remember_command;
 mod request;
 mod settings;
 mod summary;

@@ -3,7 +3,7 @@
 
 use super::auto_search;
 use super::client_tools::ClientTools;
-use super::memory::{MemoryInference, MemorySuggestion};
+use super::memory_suggestion::{MemoryInference, MemorySuggestion};
 use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;

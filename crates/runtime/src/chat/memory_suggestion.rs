@@ -3,7 +3,7 @@
 //! (`docs/adr/0055-memories-are-suggested.md`).
 
 use super::question::PlacedQuestion;
-use super::remember::RememberCommand;
+use super::remember_command::RememberCommand;
 use super::request::TurnRequest;
 use crate::error::RuntimeError;
 use crate::run::RunEnd;
