@@ -11,8 +11,8 @@ use std::borrow::Cow;
 pub enum Part<'a> {
     /// Text that may hold personal data anywhere.
     Text(&'a mut String),
-    /// A string that may be JSON, such as the arguments of a tool call. JSON stays valid; what does not parse is treated
-    /// as text.
+    /// A string that may be JSON, such as the arguments of a tool call. JSON stays valid; what does not parse is
+    /// treated as text.
     JsonOrText(&'a mut String),
     /// JSON that is already parsed.
     Value(&'a mut Value),
