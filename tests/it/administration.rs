@@ -197,7 +197,8 @@ async fn the_daily_token_budget_is_counted_and_enforced() {
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (platform_admin, user) = (app.as_platform_admin(), app.as_user(TENANT_A));
     let tenant = as_text(&user.get("/v1/me").await.expect_json(200)["tenant"]["id"]).to_owned();
-    // Enough for one short answer.
+    // A turn is refused if its estimated prompt and minimum output do not fit into what is left: they fit into 590
+    // tokens, but no longer into the 562 that the first turn leaves.
     let patch = json!({ "quotas": { "tokens_per_day": 590 } });
     platform_admin.patch(&format!("/v1/admin/tenants/{tenant}/settings"), &patch).await.expect_json(200);
     let conversation = user.create_conversation().await;
@@ -293,7 +294,11 @@ async fn a_new_classification_applies_at_once_in_search_lists_and_downloads() {
 
 #[tokio::test]
 async fn a_running_stream_ends_when_its_tenant_is_deactivated() {
-    let model = ModelServer::start([Reply::Pause("Every ", "14 days."), Reply::Pause("Every ", "14 days.")]).await;
+    let model = ModelServer::start([
+        Reply::PauseUntilResumed("Every ", "14 days."),
+        Reply::PauseUntilResumed("Every ", "14 days."),
+    ])
+    .await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (user, platform_admin) = (app.as_user(TENANT_B), app.as_platform_admin());
     let conversation = user.create_conversation().await;

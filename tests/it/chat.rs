@@ -166,7 +166,7 @@ async fn a_models_text_citations_and_name_are_forwarded_and_stored() {
 
 #[tokio::test]
 async fn a_cancelled_answer_keeps_its_text_and_ends_as_cancelled() {
-    let model = ModelServer::start([Reply::Pause("First open ", "never said")]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("First open ", "never said")]).await;
     let app = start_app(&model).await;
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
@@ -211,7 +211,7 @@ async fn an_answer_that_the_model_refuses_or_interrupts_ends_with_an_error_and_i
 
 #[tokio::test]
 async fn only_its_owner_resumes_a_run_after_a_lost_connection() {
-    let model = ModelServer::start([Reply::Pause("Before the line broke, ", "and after it.")]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("Before the line broke, ", "and after it.")]).await;
     let app = start_app(&model).await;
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;

@@ -80,7 +80,7 @@ async fn note_document_id(user: &Caller<'_>) -> String {
 
 #[tokio::test]
 async fn ctrl_c_cancels_the_run_at_the_server() {
-    let model = ModelServer::start_with_default(Reply::Pause("The strainer is ", "cleaned.")).await;
+    let model = ModelServer::start_with_default(Reply::PauseUntilResumed("The strainer is ", "cleaned.")).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (cli, user) = Cli::signed_in(&app, TENANT_A, "lena", Role::User);
     for format in ["text", "json"] {
@@ -120,7 +120,7 @@ async fn wait_until_streaming(user: &Caller<'_>) {
 
 #[tokio::test]
 async fn a_closed_output_pipe_ends_the_run_without_an_error() {
-    let model = ModelServer::start_with_default(Reply::Pause("first ", "second")).await;
+    let model = ModelServer::start_with_default(Reply::PauseUntilResumed("first ", "second")).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (cli, user) = Cli::signed_in(&app, TENANT_A, "lena", Role::User);
     let script = "{ platform chat \"$0\"; echo \"code $?\" >&2; } | { head -c 5; exec <&-; echo; echo gone; }";

@@ -123,7 +123,7 @@ async fn a_turn_with_an_invalid_parent_is_refused() {
 
 #[tokio::test]
 async fn a_second_turn_is_refused_at_every_server_while_an_answer_is_written() {
-    let model = ModelServer::start([Reply::Pause("First ", "second."), Reply::Text(vec!["Next."])]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("First ", "second."), Reply::Text(vec!["Next."])]).await;
     let app = start_app(&model).await;
     let replica = app.start_replica(&[("LITELLM_BASE_URL", &model.url), ("SERVICE_TYPE", "api")]).await;
     let user = app.as_user(TENANT_A);
@@ -152,7 +152,7 @@ async fn a_second_turn_is_refused_at_every_server_while_an_answer_is_written() {
 
 #[tokio::test]
 async fn only_one_of_several_concurrent_turns_is_answered() {
-    let model = ModelServer::start_with_default(Reply::Pause("Once", ".")).await;
+    let model = ModelServer::start_with_default(Reply::PauseUntilResumed("Once", ".")).await;
     let app = start_app(&model).await;
     let replica = app.start_replica(&[("LITELLM_BASE_URL", &model.url), ("SERVICE_TYPE", "api")]).await;
     let (user, replica_user) = (app.as_user(TENANT_A), replica.as_user(TENANT_A));

@@ -199,7 +199,7 @@ async fn a_repeated_turn_that_failed_after_its_start_is_not_stored_again() {
 
 #[tokio::test]
 async fn a_client_that_timed_out_gets_the_answer_by_repeating_the_request() {
-    let model = ModelServer::start([Reply::Pause("Slowly ", "said.")]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("Slowly ", "said.")]).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;

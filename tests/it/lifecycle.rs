@@ -20,7 +20,7 @@ async fn an_idle_platform_stops_at_once() {
 
 #[tokio::test]
 async fn an_answer_interrupted_by_the_shutdown_is_stored_as_cancelled_with_its_text() {
-    let model = ModelServer::start([Reply::Pause("As far as ", "it never got")]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("As far as ", "it never got")]).await;
     let mut app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;

@@ -120,7 +120,7 @@ async fn a_direct_model_call_stores_only_audit_rows_and_usage() {
 
 #[tokio::test]
 async fn a_client_that_disconnects_cancels_the_run_at_once() {
-    let model = ModelServer::start([Reply::Pause("First ", "never said")]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("First ", "never said")]).await;
     let app = start_app(&model).await;
     let user = app.as_user(TENANT_A);
     let mut request = chat_body("fast-direct", "Go on.");

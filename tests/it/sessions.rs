@@ -87,7 +87,7 @@ async fn a_user_lists_and_ends_a_session_of_two_tokens_in_every_process() {
 
 #[tokio::test]
 async fn an_admin_ends_a_session_and_its_running_answer() {
-    let model = ModelServer::start_with_default(Reply::Pause("First open ", "never said")).await;
+    let model = ModelServer::start_with_default(Reply::PauseUntilResumed("First open ", "never said")).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (user, admin) = (app.as_user(TENANT_A), app.as_admin(TENANT_A));
     let (user_id, session) = (id_of(&user).await, current_session(&user).await);

@@ -35,7 +35,7 @@ async fn answer(user: &Caller<'_>, conversation: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_is_followed_and_resumed_at_another_process() {
-    let model = ModelServer::start([Reply::Pause("Every 30 days, ", "says the manual.")]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("Every 30 days, ", "says the manual.")]).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let other = app.start_process(&[]).await;
     let user = app.as_user(TENANT_A);
@@ -63,7 +63,7 @@ async fn a_run_is_followed_and_resumed_at_another_process() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_is_cancelled_at_another_process_by_its_owner_only() {
-    let model = ModelServer::start([Reply::Pause("As far as ", "it never got")]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("As far as ", "it never got")]).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let other = app.start_process(&[]).await;
     let user = app.as_user(TENANT_A);
@@ -89,7 +89,7 @@ async fn a_run_is_cancelled_at_another_process_by_its_owner_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_run_of_a_killed_process_ends_with_an_error_and_keeps_its_text() {
-    let model = ModelServer::start([Reply::Pause("As far as ", "it never got")]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("As far as ", "it never got")]).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let mut killed_process = app.start_process(&[]).await;
     let user = app.as_user(TENANT_A);
@@ -109,7 +109,7 @@ async fn the_run_of_a_killed_process_ends_with_an_error_and_keeps_its_text() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_at_another_process_keeps_a_run_going() {
-    let model = ModelServer::start([Reply::Pause("Still ", "here.")]).await;
+    let model = ModelServer::start([Reply::PauseUntilResumed("Still ", "here.")]).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url), ("PLATFORM__CHAT__GRACE_S", "2")]).await;
     let other = app.start_process(&[]).await;
     let user = app.as_user(TENANT_A);

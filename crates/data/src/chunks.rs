@@ -295,7 +295,7 @@ impl From<PassageRow> for Passage {
             chunk_id: row.id.into(),
             document_id: row.document_id.into(),
             chunk_index: row.chunk_index,
-            doc: row.filename,
+            file_name: row.filename,
             title: row.title,
             page: row.page.and_then(|page| u32::try_from(page).ok()),
             section: row.section,

@@ -157,7 +157,7 @@ impl JobRepo for PgTenantTx {
     }
 
     async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError> {
-        enqueue(self, Some(id), JobPayload::BuildVectorIndex, now).await
+        enqueue(self, Some(id), JobPayload::UpdateVectorIndexes, now).await
     }
 
     async fn holds_lease(&mut self, lease: Lease) -> Result<bool, StoreError> {
@@ -269,7 +269,7 @@ impl JobQueue for PgJobQueue {
             .await
     }
 
-    async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
+    async fn update_vector_indexes(&self, lease: Lease) -> Result<bool, StoreError> {
         let to_store_error = store_error("building a vector index");
         // No tenant is set, because the function reads it from the job.
         let mut transaction = self.database.begin(RowScope::default()).await?;
@@ -340,7 +340,7 @@ impl LeasedJobRow {
                 let source = "the ingestion job names no document".into();
                 return Err(StoreError::Failed { activity: "claiming a job", source });
             }
-            (JobKind::VectorIndex, _) => JobPayload::BuildVectorIndex,
+            (JobKind::VectorIndex, _) => JobPayload::UpdateVectorIndexes,
             (JobKind::Reindex, _) => JobPayload::Reindex,
         };
         Ok(LeasedJob {

@@ -1,4 +1,5 @@
-//! Users of the current tenant: sign-in, roles and grants, and the tokens that they signed in with.
+//! Users of the current tenant: sign-in, roles and grants, and hashes of the tokens already seen, so that each token is
+//! recorded as a login only once.
 
 use crate::rows::{KeysetParams, TextEnum};
 use crate::statement::{Joined, Scalar, Statement, row, statements};
@@ -6,7 +7,7 @@ use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::assigned_role::AssignedRole;
 use domain::ids::UserId;
-use domain::login::Login;
+use domain::login::LoginClaims;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{StoreError, UserRepo};
 use domain::role::{Grant, Role};
@@ -67,7 +68,7 @@ statements! {
         "looking up a token",
         "SELECT user_id FROM sign_in_tokens WHERE tenant_id = app_tenant() AND token_hash = $1",
     );
-    RECORD_TOKEN: () = Statement::insert(
+    MARK_TOKEN_SEEN: () = Statement::insert(
         "sign_in_tokens",
         "recording a token",
         "INSERT INTO sign_in_tokens (tenant_id, token_hash, user_id, expires_at)
@@ -185,7 +186,7 @@ impl UserRepo for PgTenantTx {
         }
     }
 
-    async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
+    async fn record_login(&mut self, user: UserId, login: &LoginClaims) -> Result<(), StoreError> {
         let current_login = LOCK_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
         if current_login.flatten().and_then(decode_login).is_some_and(|known| login.is_older_than(&known)) {
             return Ok(());
@@ -193,7 +194,7 @@ impl UserRepo for PgTenantTx {
         RECORD_LOGIN.query().bind(user.as_uuid()).bind(Json(login)).execute(self.connection()).await
     }
 
-    async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError> {
+    async fn last_login_claims(&mut self, user: UserId) -> Result<Option<LoginClaims>, StoreError> {
         let stored_login = GET_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
         Ok(stored_login.flatten().and_then(decode_login))
     }
@@ -203,14 +204,14 @@ impl UserRepo for PgTenantTx {
         Ok(id.map(UserId::from_uuid))
     }
 
-    async fn record_token(
+    async fn mark_token_seen(
         &mut self,
         user: UserId,
         token_hash: &str,
         expires_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let record = RECORD_TOKEN.query().bind(token_hash).bind(user.as_uuid()).bind(expires_at);
-        let is_new = record.rows_affected(self.connection()).await? > 0;
+        let insert = MARK_TOKEN_SEEN.query().bind(token_hash).bind(user.as_uuid()).bind(expires_at);
+        let is_new = insert.rows_affected(self.connection()).await? > 0;
         if is_new {
             let delete = DELETE_EXPIRED_TOKENS.query().bind(user.as_uuid()).bind(token_hash);
             delete.execute(self.connection()).await?;
@@ -317,7 +318,7 @@ async fn update_from_token(tx: &mut PgTenantTx, identity: &Identity, now: Timest
 }
 
 /// Decodes the stored data of a login; `None` if it was stored in a form that this version cannot read.
-fn decode_login(Json(stored_login): Json<Value>) -> Option<Login> {
+fn decode_login(Json(stored_login): Json<Value>) -> Option<LoginClaims> {
     serde_json::from_value(stored_login).ok()
 }
 

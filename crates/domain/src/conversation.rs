@@ -93,8 +93,8 @@ pub struct Message {
     /// Documents whose text was in the prompts of the answer, whether cited or not.
     pub sources: Sources,
     /// Statements of the answer that no passage supports; `unsupported` in the metadata of [`FinishedAnswer`].
-    pub unsupported: Vec<TextRange>,
-    /// Content and citations are omitted, because they are now above the reader's clearance.
+    pub unsupported_statements: Vec<TextRange>,
+    /// The content is now above the reader's clearance, and is omitted with its citations and unsupported statements.
     pub withheld: bool,
     /// A fallback backend wrote the answer, or part of the input was unavailable; `degraded` in the metadata of
     /// [`FinishedAnswer`].
@@ -246,7 +246,8 @@ pub struct Citation {
     /// Document that contains the passage.
     pub document_id: DocumentId,
     /// File name of the document.
-    pub doc: String,
+    #[serde(rename = "doc")]
+    pub file_name: String,
     /// Title of the document.
     pub title: String,
     /// Page in the file, from 1; `None` for formats without pages.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The claims of a login that decide whether the user may use the platform.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Login {
+pub struct LoginClaims {
     /// Value of the tenant claim.
     pub tenant_claim: Option<String>,
     /// Home directory of a guest user; empty if the token does not contain it; `None` for users who are not guests.
@@ -32,7 +32,7 @@ pub struct Login {
     pub seen_at: Timestamp,
 }
 
-impl Login {
+impl LoginClaims {
     /// Best known time of the login: when the user authenticated, else when the token was issued, else when it was
     /// first seen. Never later than `seen_at`.
     #[must_use]

@@ -92,15 +92,23 @@ pub struct ChatRequest {
     pub tools: Vec<OfferedTool>,
     /// Maximum number of output tokens.
     pub max_output_tokens: u32,
-    /// The user's question alone, for the extractive answerer; it is also part of the prompt.
-    pub question: String,
-    /// The passages alone, for the extractive answerer; they are also part of the prompt.
-    pub passages: Vec<NumberedPassage>,
-    /// Whether none of the passages matches the question well. The extractive answerer then shows the nearest ones
-    /// without claiming that they answer.
-    pub is_weak_match: bool,
+    /// Question and passages once more, for the extractive answerer, which does not read the prompt.
+    pub extractive: ExtractiveInput,
     /// Sampling and output options.
     pub options: ChatOptions,
+}
+
+/// The input of the extractive answerer. Language models read the prompt instead, which contains the same question and
+/// passages.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ExtractiveInput {
+    /// The user's question alone.
+    pub question: String,
+    /// The passages to quote from.
+    pub passages: Vec<NumberedPassage>,
+    /// Whether none of the passages matches the question well. The nearest ones are then shown without the claim that
+    /// they answer.
+    pub is_weak_match: bool,
 }
 
 /// An item of a streamed answer.

@@ -120,7 +120,8 @@ pub struct RunSummary {
     /// Id of the answer's message.
     pub message_id: MessageId,
     /// Statements of the answer that no passage supports, in order; empty if the documents were not searched.
-    pub unsupported: Vec<TextRange>,
+    #[serde(rename = "unsupported")]
+    pub unsupported_statements: Vec<TextRange>,
 }
 
 /// An event with its sequence number in the run.

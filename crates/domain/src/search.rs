@@ -39,7 +39,7 @@ pub struct Passage {
     /// Index of the passage within the document, from 0.
     pub chunk_index: i32,
     /// The document's file name.
-    pub doc: String,
+    pub file_name: String,
     /// The document's title.
     pub title: String,
     /// Page in the file, from 1.

@@ -1,4 +1,4 @@
-//! Token usage of an answer, and why generation ended.
+//! Token usage of one model call, or the sum of several, and why generation ended.
 
 use crate::role::string_enum;
 use serde::{Deserialize, Serialize};
@@ -14,14 +14,15 @@ string_enum! {
         ToolCalls = "tool_calls",
         /// The server's content filter stopped the answer.
         ContentFilter = "content_filter",
-        /// The user or the client cancelled the answer.
+        /// It was cancelled: by the user or client, by a shutdown, because nobody read it, or because the user may no
+        /// longer see it.
         Cancelled = "cancelled",
-        /// The stream from the model server was interrupted.
+        /// The answer failed, for example because the stream from the model server was interrupted.
         Error = "error",
     }
 }
 
-/// Input and output tokens of a call.
+/// Token usage of one model call, or the sum of several.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TokenUsage {
     /// Tokens of the prompt.

@@ -27,7 +27,8 @@ pub struct User {
     pub role_from_token: bool,
     /// An admin pinned the role: a token may lower it but never raise it.
     pub role_pinned: bool,
-    /// When the role was set; `None` if it has not been set since the user was created.
+    /// When the role was set: the time of the admin's change, or the `iat` of the last token that was applied. `None`
+    /// if the role has not been set since the user was created.
     pub role_set_at: Option<Timestamp>,
     /// Privileges in addition to the role.
     pub grants: Vec<Grant>,

@@ -101,7 +101,7 @@ fn canned_answer() -> EventStream {
             degraded: false,
             omitted_count: 0,
             message_id,
-            unsupported: Vec::new(),
+            unsupported_statements: Vec::new(),
         }),
     ];
     let numbered = (1..).zip(events).map(|(seq, event)| NumberedEvent { seq, event });

@@ -136,7 +136,7 @@ impl RunReference {
             omitted_count: end.left_out,
             fallback: end.fallback,
             message_id: message.id,
-            unsupported: message.unsupported.clone(),
+            unsupported_statements: message.unsupported_statements.clone(),
         }
     }
 }

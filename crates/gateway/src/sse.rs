@@ -243,7 +243,7 @@ pub(crate) async fn collect_answer(mut events: EventStream) -> Result<(Answer, R
                     degraded: summary.degraded,
                     fallback: summary.fallback,
                     left_out: summary.omitted_count,
-                    unsupported: summary.unsupported.iter().copied().map(Into::into).collect(),
+                    unsupported: summary.unsupported_statements.iter().copied().map(Into::into).collect(),
                 };
                 return Ok((answer, summary));
             }
@@ -292,7 +292,7 @@ fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Er
             fallback: summary.fallback,
             left_out: summary.omitted_count,
             message_id: summary.message_id.as_uuid(),
-            unsupported: summary.unsupported.into_iter().map(Into::into).collect(),
+            unsupported: summary.unsupported_statements.into_iter().map(Into::into).collect(),
         }),
         RunEvent::Failed(problem) => {
             event.event("error").json_data(RunFailed { problem: ProblemDocument::new(&problem.into(), info) })

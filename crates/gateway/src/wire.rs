@@ -138,7 +138,7 @@ impl From<Citation> for CitationBody {
             n: citation.n,
             kind: DOCUMENT_KIND,
             document_id: citation.document_id.as_uuid(),
-            doc: citation.doc,
+            doc: citation.file_name,
             title: citation.title,
             page: citation.page,
             section: citation.section,

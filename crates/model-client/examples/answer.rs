@@ -11,7 +11,7 @@ use std::error::Error;
 use domain::classified::Classified;
 use domain::{
     ids::{ChunkId, DocumentId, TenantId},
-    model::{ChatDelta, ChatOptions, ChatRequest, ModelTier, NumberedPassage},
+    model::{ChatDelta, ChatOptions, ChatRequest, ExtractiveInput, ModelTier, NumberedPassage},
     model_call::ModelCaller,
     role::Classification,
     search::{Passage, SurroundingText},
@@ -31,12 +31,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         prompt: Classified::new(Vec::new(), Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 512,
-        question,
-        is_weak_match: false,
-        passages: vec![
-            passage(1, "Joint | Torque, N·m\nTie bolts of the casing | 480\nPump feet | 280"),
-            passage(2, "Warm the pump up before the start. The bearings of P-101A trip the motor at 95 °C."),
-        ],
+        extractive: ExtractiveInput {
+            question,
+            passages: vec![
+                passage(1, "Joint | Torque, N·m\nTie bolts of the casing | 480\nPump feet | 280"),
+                passage(2, "Warm the pump up before the start. The bearings of P-101A trip the motor at 95 °C."),
+            ],
+            is_weak_match: false,
+        },
     };
     let settings = ModelSettings::default();
     let chat = models::chat_model(&Router::new(&settings, ModelMetrics::unregistered()?)?, &settings)?;
@@ -56,7 +58,7 @@ fn passage(n: u32, content: &str) -> NumberedPassage {
         chunk_id: ChunkId::from_uuid(Uuid::from_u128(u128::from(n))),
         document_id: DocumentId::from_uuid(Uuid::from_u128(1)),
         chunk_index: 0,
-        doc: "pump-manual.pdf".to_owned(),
+        file_name: "pump-manual.pdf".to_owned(),
         title: "Boiler feedwater pumps P-101A/B".to_owned(),
         page: Some(n),
         section: None,

@@ -6,7 +6,7 @@
 use domain::classified::Classified;
 use domain::{
     ids::{ChunkId, DocumentId, TenantId},
-    model::{ChatDelta, ChatOptions, ChatRequest, ModelTier, NumberedPassage},
+    model::{ChatDelta, ChatOptions, ChatRequest, ExtractiveInput, ModelTier, NumberedPassage},
     model_call::ModelCaller,
     ports::ChatModel,
     role::Classification,
@@ -58,7 +58,7 @@ fn numbered_passage(n: usize, passage: &DemoPassage, score: f32) -> NumberedPass
             chunk_id: ChunkId::from_uuid(Uuid::from_u128(n as u128)),
             document_id: DocumentId::from_uuid(Uuid::from_u128(1)),
             chunk_index: 0,
-            doc: passage.doc.clone(),
+            file_name: passage.doc.clone(),
             title: passage.title.clone(),
             page: passage.page,
             section: passage.section.clone(),
@@ -82,9 +82,7 @@ fn request(question: &str, passages: Vec<NumberedPassage>) -> ChatRequest {
         prompt: Classified::new(Vec::new(), Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 512,
-        question: question.to_owned(),
-        passages,
-        is_weak_match: false,
+        extractive: ExtractiveInput { question: question.to_owned(), passages, is_weak_match: false },
     }
 }
 

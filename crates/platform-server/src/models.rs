@@ -94,7 +94,7 @@ impl ChatModel for UnconfiguredModel {
         Err(not_configured_error())
     }
 
-    fn is_generative(&self) -> bool {
+    fn is_language_model(&self) -> bool {
         false
     }
 }

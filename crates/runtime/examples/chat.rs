@@ -53,7 +53,7 @@ impl ChatModel for ScriptedBackend {
         Ok(ChatStream { served_by, deltas: stream::iter(deltas.collect::<Vec<_>>()).boxed() })
     }
 
-    fn is_generative(&self) -> bool {
+    fn is_language_model(&self) -> bool {
         true
     }
 }
@@ -80,7 +80,7 @@ impl AdmittedCall for ScriptedBackend {
             chunk_id: Uuid::from_u128(101).into(),
             document_id: Uuid::from_u128(100).into(),
             chunk_index: 0,
-            doc: "SOP-12.pdf".to_owned(),
+            file_name: "SOP-12.pdf".to_owned(),
             title: "Pump shutdown".to_owned(),
             page: Some(4),
             section: Some("3 Sequence".to_owned()),

@@ -8,8 +8,8 @@ use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Raises the classification of each answer and summary to the current one of its sources, or to the last one of deleted sources.
-/// Clears answers and summaries above `clearance`. The user's own messages are not changed.
+/// Raises the classification of each answer and summary to the current one of its sources, or to the last one of
+/// deleted sources. Clears answers and summaries above `clearance`. The user's own messages are not changed.
 ///
 /// # Errors
 /// If the database fails.
@@ -32,7 +32,7 @@ pub(crate) async fn withhold(
         if message.classification > clearance {
             message.content.clear();
             message.citations.clear();
-            message.unsupported.clear();
+            message.unsupported_statements.clear();
             message.withheld = true;
         }
     }

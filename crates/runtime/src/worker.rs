@@ -147,9 +147,9 @@ impl Worker {
                 counts_as_attempt: true,
             }),
             JobPayload::Reindex => self.ingest.process(job).await,
-            JobPayload::BuildVectorIndex => {
-                let was_built = self.queue.build_vector_index(job.lease).await?;
-                Ok(if was_built { JobOutcome::Done } else { JobOutcome::Stale })
+            JobPayload::UpdateVectorIndexes => {
+                let is_done = self.queue.update_vector_indexes(job.lease).await?;
+                Ok(if is_done { JobOutcome::Done } else { JobOutcome::Stale })
             }
         }
     }

@@ -141,7 +141,7 @@ async fn ask(platform: &Services, permit: &Permit, question: &str) -> ExampleRes
         let passage = hit.passage;
         println!(
             "{:.2}  {}, page {:?}, {:?}\n{}\n",
-            hit.score, passage.doc, passage.page, passage.section, passage.content
+            hit.score, passage.file_name, passage.page, passage.section, passage.content
         );
     }
     Ok(())

@@ -49,7 +49,7 @@ fn hit_json(hit: &Hit) -> Value {
 fn passage_json(passage: &Passage) -> Value {
     json!({
         "document_id": passage.document_id,
-        "doc": passage.doc,
+        "doc": passage.file_name,
         "title": passage.title,
         "page": passage.page,
         "section": passage.section,

@@ -35,7 +35,7 @@ pub enum Reply {
     /// words, and `[{!words}]` one of a passage that does not.
     Citing(String),
     /// Streams the first piece, waits for [`ModelServer::resume_replies`], streams the second and finishes.
-    Pause(&'static str, &'static str),
+    PauseUntilResumed(&'static str, &'static str),
     /// Waits for [`ModelServer::resume_replies`], streams this piece and finishes; the reported usage is the whole
     /// prompt and the full output limit.
     UseWholeBudget(&'static str),
@@ -187,18 +187,26 @@ impl ModelServer {
     }
 }
 
+impl Script {
+    /// Records a side call and returns its reply; `None` for other requests.
+    fn side_call_reply(&self, request: &Value) -> Option<&'static str> {
+        let (requests, reply) = if is_task(request, "title") {
+            (&self.title_requests, TITLE)
+        } else if is_task(request, "summary") {
+            (&self.summary_requests, SUMMARY)
+        } else if is_task(request, "memory") {
+            (&self.memory_requests, self.memory_reply.lock().expect("not poisoned").unwrap_or("none"))
+        } else {
+            return None;
+        };
+        requests.lock().expect("not poisoned").push(request.clone());
+        Some(reply)
+    }
+}
+
 async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
-    if is_task(&request, "title") {
-        script.title_requests.lock().expect("not poisoned").push(request);
-        return text_response(TITLE);
-    }
-    if is_task(&request, "summary") {
-        script.summary_requests.lock().expect("not poisoned").push(request);
-        return text_response(SUMMARY);
-    }
-    if is_task(&request, "memory") {
-        script.memory_requests.lock().expect("not poisoned").push(request);
-        return text_response(script.memory_reply.lock().expect("not poisoned").unwrap_or("none"));
+    if let Some(reply) = script.side_call_reply(&request) {
+        return text_response(reply);
     }
     let full_usage = max_usage(&request);
     let passages = passages(&request);
@@ -217,7 +225,7 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
             return sse_response(pieces.chain(final_sse_lines(usage)).collect());
         }
         Reply::Text(pieces) => (pieces, false, final_sse_lines(usage)),
-        Reply::Pause(first, second) => (vec![first, second], true, final_sse_lines(usage)),
+        Reply::PauseUntilResumed(first, second) => (vec![first, second], true, final_sse_lines(usage)),
         Reply::UseWholeBudget(piece) => (vec![piece], true, final_sse_lines(full_usage)),
         Reply::Interrupt(piece) => (vec![piece], false, Vec::new()),
         Reply::ToolCall(name, arguments) => {

@@ -1,6 +1,7 @@
-//! Checks that no doc comment has only one or two words, because it then only repeats the name of its item. The check
-//! reads lines rather than syntax trees, so that it covers items inside macros. Comments that consist of one code span
-//! (a protocol value) are exempt, and so are the gateway's wire types, whose comments are OpenAPI descriptions.
+//! Checks that no single-line `///` comment has only one or two words, because it then only repeats the name of its
+//! item. The check reads lines rather than syntax trees, so that it covers items inside macros. Comments that consist
+//! of one code span (a protocol value) are exempt, and so are the gateway's wire types, whose comments are OpenAPI
+//! descriptions.
 
 use super::workspace::TextFile;
 

@@ -136,10 +136,10 @@ pub(super) async fn switch_to(tx: &mut PgTenantTx, model: &str, now: Timestamp) 
     for statement in [DELETE_OLD_PASSAGES, DELETE_OLD_TERMS, SET_MODEL] {
         statement.query().bind(tx.tenant()).bind(model).execute(tx.custom_plan_connection().await?).await?;
     }
-    // Only the owner of the tables may drop the index over the old vectors. A worker job calls a function that runs as
-    // the owner.
+    // The index over the old vectors must be dropped, which only the owner of the tables may do. The job also drops
+    // indexes of models that are no longer used.
     if HAS_VECTOR_INDEX.query().scalar(tx.custom_plan_connection().await?).await? {
-        enqueue(tx, None, JobPayload::BuildVectorIndex, now).await?;
+        enqueue(tx, None, JobPayload::UpdateVectorIndexes, now).await?;
     }
     Ok(0)
 }

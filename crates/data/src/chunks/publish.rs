@@ -224,5 +224,5 @@ async fn enqueue_index_build(
     let dimensions = i32::try_from(first_chunk.embedding.len()).unwrap_or(i32::MAX);
     let is_due =
         VECTOR_INDEX_DUE.query().bind(model).bind(dimensions).scalar(tx.custom_plan_connection().await?).await?;
-    if is_due { enqueue(tx, None, JobPayload::BuildVectorIndex, now).await } else { Ok(()) }
+    if is_due { enqueue(tx, None, JobPayload::UpdateVectorIndexes, now).await } else { Ok(()) }
 }

@@ -3,21 +3,37 @@
 
 use super::{TextKind, scan_while, skip_separator, to_lowercase};
 
+/// The form of a part of a plant code: letters, then digits.
+#[derive(Clone, Copy)]
+struct PartForm {
+    letters: usize,
+    digits: usize,
+}
+
+/// Maximum number of digits of a unit.
+const MAX_UNIT_DIGITS: usize = 2;
+/// A system: `LAB20`.
+const SYSTEM: PartForm = PartForm { letters: 3, digits: 2 };
+/// A piece of equipment: `AA001`.
+const EQUIPMENT: PartForm = PartForm { letters: 2, digits: 3 };
+/// A component: `KP01`.
+const COMPONENT: PartForm = PartForm { letters: 2, digits: 2 };
+
 /// Returns the search terms of the plant code that begins at `start`, and the index after it. A passage is indexed
 /// under the code with and without the unit, without the component, and under the system alone. A query searches for
 /// the code with and without the unit.
 pub(super) fn plant_code(chars: &[char], start: usize, kind: TextKind) -> Option<(Vec<String>, usize)> {
-    let unit_end = scan_while(chars, start, 2, |c| c.is_ascii_digit()).unwrap_or(start);
+    let unit_end = scan_while(chars, start, MAX_UNIT_DIGITS, |c| c.is_ascii_digit()).unwrap_or(start);
     let (unit, system_start) =
         (to_lowercase(&chars[start..unit_end]), if unit_end > start { skip_separator(chars, unit_end) } else { start });
-    let (system, system_end) = letters_and_digits(chars, system_start, 3, 2)?;
-    let equipment = letters_and_digits(chars, skip_separator(chars, system_end), 2, 3);
+    let (system, system_end) = part(chars, system_start, SYSTEM)?;
+    let equipment = part(chars, skip_separator(chars, system_end), EQUIPMENT);
     if unit.is_empty() && equipment.is_none() {
         return None;
     }
     let (equipment, equipment_end) = equipment.unwrap_or((String::new(), system_end));
     let component =
-        if equipment.is_empty() { None } else { letters_and_digits(chars, skip_separator(chars, equipment_end), 2, 2) };
+        if equipment.is_empty() { None } else { part(chars, skip_separator(chars, equipment_end), COMPONENT) };
     let (component, end) = component.unwrap_or((String::new(), equipment_end));
     let text = &chars[start..end];
     // In passages, parts separated by spaces are only a code if they are in upper case: `10 min 20` is prose.
@@ -34,10 +50,11 @@ pub(super) fn plant_code(chars: &[char], start: usize, kind: TextKind) -> Option
     Some((terms, end))
 }
 
-/// Parses exactly `letters` letters and exactly `digits` digits, with or without a separator; returns them in lower
-/// case, with the end index. If a space separates them, the letters must be upper case: `AA001 in 20 bar` contains no
-/// component.
-fn letters_and_digits(chars: &[char], start: usize, letters: usize, digits: usize) -> Option<(String, usize)> {
+/// Parses a part with exactly as many letters and digits as `form` states, with or without a separator; returns them in
+/// lower case, with the end index. If a space separates them, the letters must be upper case: `AA001 in 20 bar`
+/// contains no component.
+fn part(chars: &[char], start: usize, form: PartForm) -> Option<(String, usize)> {
+    let PartForm { letters, digits } = form;
     let letters_end =
         scan_while(chars, start, letters, |c| c.is_ascii_alphabetic()).filter(|end| end - start == letters)?;
     let digits_start = skip_separator(chars, letters_end);

@@ -140,7 +140,7 @@ mod tests {
             fallback: false,
             omitted_count: 1,
             message_id,
-            unsupported: vec![TextRange { start: 4, end: 9 }],
+            unsupported_statements: vec![TextRange { start: 4, end: 9 }],
         };
         let problem = Problem {
             kind: ErrorKind::Unavailable,

@@ -84,7 +84,15 @@ const VIOLATION_QUERIES: &[&str] = &[
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
             OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%app_user()%')",
     // The owner of the functions may see all rows only in the tables of the queue, the directory and the usage totals.
-    // In other tables, a named policy gives it the rows that a function needs.
+    // (`job_turns` states when the fair queue last served each tenant.) In other tables, a named policy gives it the
+    // rows that a function needs:
+    // - `queue_models`: for finding documents by their embedding model, to requeue them
+    // - `index_build`: for building the vector index of one tenant
+    // - `directory_token`: for looking up an access token before there is a tenant scope
+    // - `ended_…`, `expired_…`, `sweep` and `retirement`: for deleting rows that are no longer needed
+    // - `recovery`: for ending the runs and intents of processes that died
+    // - `streams`: for listing the tenants that have audit rows
+    // - `keeping`: for keeping the audit chain; `audit_open` holds the intents without an outcome
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN
            ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage', 'usage_days', 'tenant_mappings')
@@ -96,6 +104,7 @@ const VIOLATION_QUERIES: &[&str] = &[
            ('run_events', 'recovery'), ('run_events', 'sweep'),
            ('idempotency_keys', 'expired_read'), ('idempotency_keys', 'expired_sweep'))",
     // Each tenant has a partition of passages with its own policies, which can only be accessed through the parent.
+    // `document_chunks_nobody` is the default partition, which is always empty.
     "SELECT format('%s: no partition of passages', t.slug) FROM tenants t
      WHERE to_regclass('public.' || passage_partition(t.id)) IS NULL",
     "SELECT format('%s: a partition without a policy that asks for the tenant', c.relname) FROM pg_class c
@@ -172,7 +181,9 @@ const VIOLATION_QUERIES: &[&str] = &[
        AND c.relname NOT IN ('tenants', '_sqlx_migrations')
        AND NOT EXISTS (SELECT FROM pg_attribute a
                        WHERE a.attrelid = c.oid AND a.attnum = ANY(i.indkey) AND a.attname = 'tenant_id')",
-    // Each SECURITY DEFINER function pins its search path and is executable by only one login role.
+    // Each SECURITY DEFINER function pins its search path and is executable by only one login role. `audit_streams`
+    // lists the tenants that have audit rows; `directory_…` looks up and manages tenants before there is a tenant
+    // scope.
     "SELECT format('%s: search_path is not pinned', p.oid::regprocedure) FROM pg_proc p
      WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace
        AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting

@@ -54,7 +54,7 @@ async fn list_users(store: &PgStore, tenant: TenantId, fails: bool) -> Result<Ve
     if fails {
         // This user does not exist, so the foreign key is violated and the transaction is aborted.
         let missing = UserId::from_uuid(Uuid::from_u128(99));
-        tx.users().record_token(missing, "hash", Default::default()).await?;
+        tx.users().mark_token_seen(missing, "hash", Default::default()).await?;
     }
     let users = tx.users().list(&PageRequest::default()).await?;
     tx.commit().await?;

@@ -124,8 +124,8 @@ async fn publish(
 async fn build_indexes(ctx: &TestContext) -> Result<usize, TestError> {
     let mut built_count = 0;
     while let Some(job) = ctx.queue.claim(&JobFilter::any(), Duration::from_secs(600)).await? {
-        assert_eq!(job.payload, JobPayload::BuildVectorIndex);
-        assert!(ctx.queue.build_vector_index(job.lease).await?);
+        assert_eq!(job.payload, JobPayload::UpdateVectorIndexes);
+        assert!(ctx.queue.update_vector_indexes(job.lease).await?);
         built_count += 1;
     }
     Ok(built_count)

@@ -20,8 +20,8 @@ pub trait ChatModel: Send + Sync {
     /// If no backend starts to answer within its time limit.
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError>;
 
-    /// Whether a language model generates the answers; `false` for the extractive answerer.
-    fn is_generative(&self) -> bool;
+    /// Whether a language model writes the answers; `false` for the extractive answerer.
+    fn is_language_model(&self) -> bool;
 
     /// The highest classification that any backend of this tier may process for this caller; requests above it are
     /// rejected.

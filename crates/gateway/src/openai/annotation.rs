@@ -52,7 +52,7 @@ pub(crate) fn source_event(citation: &Citation) -> Value {
             "source": { "id": citation.document_id, "name": name, "url": url },
             "document": [citation.quote],
             "metadata": [{
-                "source": url, "name": name, "file_name": citation.doc, "page": citation.page,
+                "source": url, "name": name, "file_name": citation.file_name, "page": citation.page,
                 "section": citation.section, "n": citation.n,
             }],
             "distances": [citation.score],

@@ -143,7 +143,7 @@ mod tests {
         Citation {
             n,
             document_id: DocumentId::from_uuid(Uuid::nil()),
-            doc: "m.pdf".to_owned(),
+            file_name: "m.pdf".to_owned(),
             title: "Manual".to_owned(),
             page: None,
             section: None,

@@ -120,9 +120,9 @@ fn status_note(message: &Message) -> &'static str {
 }
 
 fn citation_line(citation: &Citation) -> String {
-    let Citation { n, doc, page, section, quote, .. } = citation;
+    let Citation { n, file_name, page, section, quote, .. } = citation;
     let page = page.map(|page| format!(", page {page}")).unwrap_or_default();
     let section = section.as_ref().map(|section| format!(", {section}")).unwrap_or_default();
     let quote = quote.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("- [{n}] {doc}{page}{section}: “{quote}”\n")
+    format!("- [{n}] {file_name}{page}{section}: “{quote}”\n")
 }

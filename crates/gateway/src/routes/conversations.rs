@@ -189,7 +189,7 @@ impl From<Message> for MessageBody {
             citations: message.citations.into_iter().map(Into::into).collect(),
             model: message.model,
             classification: message.classification.as_str(),
-            unsupported: message.unsupported.into_iter().map(Into::into).collect(),
+            unsupported: message.unsupported_statements.into_iter().map(Into::into).collect(),
             withheld: message.withheld,
             degraded: message.degraded,
             created_at: message.created_at,

@@ -125,7 +125,7 @@ impl From<Hit> for SearchResult {
         Self {
             chunk_id: hit.passage.chunk_id.as_uuid(),
             document_id: hit.passage.document_id.as_uuid(),
-            doc: hit.passage.doc,
+            doc: hit.passage.file_name,
             title: hit.passage.title,
             page: hit.passage.page,
             section: hit.passage.section,

@@ -60,7 +60,7 @@ fn tool_calling_run() -> Vec<RunEvent> {
         degraded: false,
         omitted_count: 0,
         message_id: MessageId::from_uuid(uuid(6)),
-        unsupported: Vec::new(),
+        unsupported_statements: Vec::new(),
     };
     vec![
         started_event(),

@@ -69,7 +69,7 @@ async fn a_conversation_is_created_read_updated_and_deleted() {
             withheld: false,
             degraded: false,
             summary: None,
-            unsupported: vec![TextRange { start: 0, end: 4 }],
+            unsupported_statements: vec![TextRange { start: 0, end: 4 }],
             created_at: fixed_time(),
         };
         Ok(Transcript { conversation: conversation(), messages: vec![message] })
@@ -144,7 +144,7 @@ async fn a_search_returns_passages() {
                 chunk_id: ChunkId::from_uuid(uuid(5)),
                 document_id: DocumentId::from_uuid(uuid(4)),
                 chunk_index: 0,
-                doc: "sop-12.pdf".into(),
+                file_name: "sop-12.pdf".into(),
                 title: "SOP-12".into(),
                 page: None,
                 section: Some("4.2".into()),

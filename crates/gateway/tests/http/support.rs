@@ -212,7 +212,7 @@ pub fn citation() -> Citation {
     Citation {
         n: 1,
         document_id: DocumentId::from_uuid(uuid(4)),
-        doc: "sop-12.pdf".into(),
+        file_name: "sop-12.pdf".into(),
         title: "SOP-12".into(),
         page: Some(3),
         section: None,
@@ -241,7 +241,7 @@ pub fn finished_event() -> RunEvent {
         degraded: false,
         omitted_count: 0,
         message_id: MessageId::from_uuid(uuid(7)),
-        unsupported: Vec::new(),
+        unsupported_statements: Vec::new(),
     })
 }
 

@@ -129,7 +129,7 @@ impl ChatModel for OpenAiChat {
         Ok(ChatStream { served_by, deltas: deltas.boxed() })
     }
 
-    fn is_generative(&self) -> bool {
+    fn is_language_model(&self) -> bool {
         true
     }
 

@@ -55,7 +55,7 @@ impl FileTokenizer {
     fn load(path: &Path) -> Result<Self, SetupError> {
         let failed = |source| SetupError::Tokenizer { path: path.to_owned(), source };
         let mut tokenizer = tokenizers::Tokenizer::from_file(path).map_err(failed)?;
-        // Files often contain the limits of one use, which would cap the count.
+        // Files often set a truncation length or padding, which would falsify the count.
         tokenizer.with_truncation(None).map_err(failed)?.with_padding(None);
         Ok(Self(tokenizer))
     }
@@ -68,7 +68,8 @@ impl Tokenizer for FileTokenizer {
     }
 }
 
-/// Counts with each of several tokenizers, for a tier whose routes have different ones, and returns the highest count.
+/// Counts with each of several tokenizers and returns the highest count, for a model tier that several backends with
+/// different tokenizers serve.
 pub struct HighestCount(pub Vec<Arc<dyn Tokenizer>>);
 
 impl Tokenizer for HighestCount {

@@ -11,8 +11,8 @@ use crate::error::SetupError;
 use async_trait::async_trait;
 use domain::backend_health::BackendHealth;
 use domain::model::{
-    ChatDelta, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier,
-    PromptMessage, RerankRequest, RerankScores,
+    ChatDelta, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ExtractiveInput, ModelError,
+    ModelTier, PromptMessage, RerankRequest, RerankScores,
 };
 use domain::model_call::{ModelCaller, Price};
 use domain::ports::{ChatModel, Embedder, PrivacyFilter, Reranker, Tokenizer};
@@ -90,7 +90,7 @@ impl PrivacyMiddleware {
     }
 
     /// The placeholders of a chat are the same throughout its conversation. Without a conversation, they are the same
-    /// in all requests of its user.
+    /// in all requests of its user. Without either, they are the same throughout the tenant.
     fn chat_key(&self, caller: &ModelCaller) -> PlaceholderKey {
         let scope = caller.conversation.map(|id| id.as_uuid()).or(caller.user.map(|id| id.as_uuid()));
         self.keys.key_for_scope(caller.tenant.as_uuid(), scope.unwrap_or_default())
@@ -128,8 +128,8 @@ impl ChatModel for RedactingModel<dyn ChatModel> {
         Ok(ChatStream { served_by, deltas: restore_deltas(deltas, redaction.placeholders) })
     }
 
-    fn is_generative(&self) -> bool {
-        self.model.is_generative()
+    fn is_language_model(&self) -> bool {
+        self.model.is_language_model()
     }
 
     fn highest_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
@@ -200,23 +200,23 @@ impl Reranker for RedactingModel<dyn Reranker> {
 
 /// Every text of a request that a model may see.
 fn chat_parts(request: &mut ChatRequest) -> Vec<Part<'_>> {
-    let ChatRequest { prompt, tools, question, passages, options, .. } = request;
+    let ChatRequest { prompt, tools, extractive: ExtractiveInput { question, passages, .. }, options, .. } = request;
     let mut parts = vec![Part::Text(question)];
     for message in prompt.content_mut() {
         match message {
             PromptMessage::System(text) | PromptMessage::User(text) => parts.push(Part::Text(text)),
             PromptMessage::Assistant { content, tool_calls } => {
                 parts.push(Part::Text(content));
-                parts.extend(tool_calls.iter_mut().map(|call| Part::Json(&mut call.arguments)));
+                parts.extend(tool_calls.iter_mut().map(|call| Part::JsonOrText(&mut call.arguments)));
             }
-            PromptMessage::Tool { content, .. } => parts.push(Part::Json(content)),
+            PromptMessage::Tool { content, .. } => parts.push(Part::JsonOrText(content)),
         }
     }
     for tool in tools {
         parts.extend([Part::Text(&mut tool.description), Part::Value(&mut tool.parameters)]);
     }
     for passage in passages {
-        let texts = [&mut passage.passage.doc, &mut passage.passage.title, &mut passage.passage.content];
+        let texts = [&mut passage.passage.file_name, &mut passage.passage.title, &mut passage.passage.content];
         let optional_texts =
             [&mut passage.passage.section, &mut passage.surrounding_text.before, &mut passage.surrounding_text.after];
         parts.extend(texts.into_iter().chain(optional_texts.into_iter().flatten()).map(Part::Text));

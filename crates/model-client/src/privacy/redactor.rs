@@ -11,8 +11,9 @@ use std::borrow::Cow;
 pub enum Part<'a> {
     /// Text that may hold personal data anywhere.
     Text(&'a mut String),
-    /// JSON that must stay valid, such as the arguments of a tool call; treated as text if it does not parse.
-    Json(&'a mut String),
+    /// A string that may be JSON, such as the arguments of a tool call. JSON stays valid; what does not parse is
+    /// treated as text.
+    JsonOrText(&'a mut String),
     /// JSON that is already parsed.
     Value(&'a mut Value),
 }
@@ -31,7 +32,7 @@ pub struct Redaction {
 pub fn redact<'a>(detector: &Detector, key: &PlaceholderKey, parts: impl IntoIterator<Item = Part<'a>>) -> Redaction {
     let mut parts: Vec<_> = parts.into_iter().collect();
     let texts = parts.iter().map(|part| match part {
-        Part::Text(text) | Part::Json(text) => Cow::Borrowed(text.as_str()),
+        Part::Text(text) | Part::JsonOrText(text) => Cow::Borrowed(text.as_str()),
         Part::Value(value) => Cow::Owned(value.to_string()),
     });
     let placeholders = Placeholders::for_texts(texts);
@@ -39,7 +40,7 @@ pub fn redact<'a>(detector: &Detector, key: &PlaceholderKey, parts: impl IntoIte
         RequestRedactor { detector, key, redaction: Redaction { placeholders, counts: PatternCounts::default() } };
     for part in &mut parts {
         match part {
-            Part::Json(text) => redactor.redact_json(text),
+            Part::JsonOrText(text) => redactor.redact_json(text),
             Part::Text(text) => redactor.redact_text(text),
             Part::Value(value) => redactor.redact_value(value, ""),
         }

@@ -12,8 +12,8 @@ use crate::router::Router;
 use domain::classified::Classified;
 use domain::ids::TenantId;
 use domain::model::{
-    ChatDelta, ChatOptions, ChatRequest, EmbedPurpose, EmbedRequest, ModelError, ModelTier, ModelToolCall, OfferedTool,
-    PromptMessage, RerankRequest,
+    ChatDelta, ChatOptions, ChatRequest, EmbedPurpose, EmbedRequest, ExtractiveInput, ModelError, ModelTier,
+    ModelToolCall, OfferedTool, PromptMessage, RerankRequest,
 };
 use domain::model_call::ModelCaller;
 use domain::ports::{ChatModel as _, Embedder as _, Reranker as _};
@@ -380,9 +380,7 @@ fn chat_request(question: &str, tools: Vec<OfferedTool>, tool_choice: Option<Val
         prompt: Classified::new(vec![PromptMessage::User(question.to_owned())], Classification::Public),
         tools,
         max_output_tokens: OUTPUT_TOKENS,
-        question: question.to_owned(),
-        passages: Vec::new(),
-        is_weak_match: false,
+        extractive: ExtractiveInput::default(),
         options: ChatOptions { tool_choice, ..ChatOptions::default() },
     }
 }

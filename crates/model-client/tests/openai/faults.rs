@@ -281,7 +281,7 @@ async fn texts_are_sent_in_batches_with_prefixes_and_truncated() {
 async fn without_backends_answers_are_extractive_and_remote_embeddings_are_an_error() {
     let mut settings = ModelSettings::default();
     let chat = models::chat_model(&router(&settings), &settings).unwrap();
-    assert!(!chat.is_generative());
+    assert!(!chat.is_language_model());
     let stream = chat.stream(request()).await.unwrap();
     assert_eq!(stream.served_by.model, "extractive");
     assert!(stream.deltas.try_collect::<Vec<_>>().await.is_ok());

@@ -2,7 +2,7 @@
 
 use domain::classified::Classified;
 use domain::ids::TenantId;
-use domain::model::{ChatOptions, ChatRequest, EmbedPurpose, EmbedRequest, ModelTier, PromptMessage};
+use domain::model::{ChatOptions, ChatRequest, EmbedPurpose, EmbedRequest, ExtractiveInput, ModelTier, PromptMessage};
 use domain::model_call::ModelCaller;
 use domain::role::Classification;
 use model_client::config::{BackendSettings, ModelSettings, RouteSettings, Timeouts};
@@ -214,8 +214,6 @@ pub fn request() -> ChatRequest {
         ),
         tools: Vec::new(),
         max_output_tokens: 256,
-        question: "Which valve?".to_owned(),
-        passages: Vec::new(),
-        is_weak_match: false,
+        extractive: ExtractiveInput::default(),
     }
 }

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use domain::classified::Classified;
 use domain::ids::TenantId;
 use domain::model::{
-    ChatDelta, ChatOptions, ChatRequest, ChatStream, ModelError, ModelTier, ModelToolCall, PromptMessage,
+    ChatDelta, ChatOptions, ChatRequest, ChatStream, ExtractiveInput, ModelError, ModelTier, ModelToolCall,
+    PromptMessage,
 };
 use domain::model_call::{ModelCaller, ServedBy};
 use domain::ports::{ChatModel, PrivacyFilter as _};
@@ -36,7 +37,7 @@ impl ChatModel for Echo {
         Ok(ChatStream { served_by: ServedBy::default(), deltas })
     }
 
-    fn is_generative(&self) -> bool {
+    fn is_language_model(&self) -> bool {
         true
     }
 }
@@ -54,9 +55,7 @@ fn request(privacy: Option<Arc<PrivacyRules>>, messages: Vec<PromptMessage>) -> 
         prompt: Classified::new(messages, Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 100,
-        question: format!("ask {EMAIL}"),
-        passages: Vec::new(),
-        is_weak_match: false,
+        extractive: ExtractiveInput { question: format!("ask {EMAIL}"), ..ExtractiveInput::default() },
         options: ChatOptions { stop: vec![EMAIL.to_owned()], ..ChatOptions::default() },
     }
 }

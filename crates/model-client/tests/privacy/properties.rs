@@ -106,7 +106,7 @@ proptest! {
         let fields = keys.iter().zip(&values).map(|(name, value)| (name.clone(), serde_json::json!([value])));
         let json = serde_json::Value::Object(fields.collect());
         let mut copy = json.to_string();
-        let redaction = redact(&DETECTOR, &key(), [Part::Json(&mut copy)]);
+        let redaction = redact(&DETECTOR, &key(), [Part::JsonOrText(&mut copy)]);
         prop_assert!(serde_json::from_str::<serde_json::Value>(&copy).is_ok());
         let restored = restore(&Arc::new(redaction.placeholders), &copy, Encoding::Json);
         prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&restored).expect("JSON"), json);
@@ -183,7 +183,7 @@ fn placeholders_without_brackets_or_spelling_are_restored_too() {
 #[test]
 fn json_is_searched_with_the_names_of_its_fields() {
     let mut json = r#"{"serialNumber":"KX44120","phone":49621601234,"to":"max\u0040plant.example","n":12}"#.to_owned();
-    let redaction = redact(&detector(), &key(), [Part::Json(&mut json)]);
+    let redaction = redact(&detector(), &key(), [Part::JsonOrText(&mut json)]);
     let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     for (field, label) in [("serialNumber", "[EQUIPMENT_SERIAL_"), ("phone", "[PHONE_"), ("to", "[EMAIL_")] {
         assert!(value[field].as_str().is_some_and(|text| text.starts_with(label)), "{json}");

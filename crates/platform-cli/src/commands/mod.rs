@@ -14,7 +14,7 @@ mod upload;
 use crate::api::{Address, Client, TokenSource, http};
 use crate::args::{Cli, Command, DocsCommand, GlobalOptions};
 use crate::error::CliError;
-use crate::login::{CredentialStore, FixedToken, NoToken, StoredSession};
+use crate::login::{CredentialStore, FixedTokenSource, NoTokenSource, RefreshingTokenSource};
 use crate::settings::{self, SystemClock};
 use crate::terminal::Console;
 
@@ -48,16 +48,16 @@ fn connect(options: &GlobalOptions) -> Result<Client, CliError> {
     let address = address(options, &store)?;
     let http = http::client(options)?;
     let token_source: Box<dyn TokenSource> = match settings::token()? {
-        Some(token) => Box::new(FixedToken(token)),
+        Some(token) => Box::new(FixedTokenSource(token)),
         None => match store.login(&address)? {
-            Some(login) => Box::new(StoredSession {
+            Some(login) => Box::new(RefreshingTokenSource {
                 store,
                 address: address.clone(),
                 http: http.clone(),
                 clock: Box::new(SystemClock),
                 login: login.into(),
             }),
-            None => Box::new(NoToken),
+            None => Box::new(NoTokenSource),
         },
     };
     Ok(Client::new(http, address, token_source))

@@ -4,7 +4,7 @@ use super::address;
 use crate::api::{Address, Client, Query, http};
 use crate::args::{GlobalOptions, LoginArgs};
 use crate::error::CliError;
-use crate::login::{CredentialStore, FixedToken, Issuer, Login, LoopbackListener};
+use crate::login::{CredentialStore, FixedTokenSource, Issuer, LoopbackListener, StoredTokens};
 use crate::settings::{self, SystemClock, TOKEN_VARIABLE};
 use crate::terminal::{Console, spinner};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -33,7 +33,7 @@ pub async fn login(options: &GlobalOptions, args: &LoginArgs, console: &mut Cons
             sign_in_in_browser(&issuer, args, console).await?
         }
     };
-    let token = FixedToken(SecretString::from(login.access_token.as_str()));
+    let token = FixedTokenSource(SecretString::from(login.access_token.as_str()));
     let client = Client::new(http, address.clone(), Box::new(token));
     let me = client.get("v1/me", &Query::default()).await?;
     store.lock()?.save_login(&address, login)?;
@@ -93,12 +93,12 @@ fn describe_user(me: &Value) -> String {
     format!("{name} ({role}) of the tenant {}", me["tenant"]["slug"].as_str().unwrap_or("?"))
 }
 
-fn token_from_stdin() -> Result<Login, CliError> {
+fn token_from_stdin() -> Result<StoredTokens, CliError> {
     let mut text = String::new();
     let read = std::io::stdin().read_to_string(&mut text);
     read.map_err(|error| CliError::local("standard input cannot be read", error))?;
     let access_token = settings::parse_token(&text)?.expose_secret().to_owned();
-    Ok(Login { access_token, expires_at: None, refresh_token: None, client: None })
+    Ok(StoredTokens { access_token, expires_at: None, refresh_token: None, client: None })
 }
 
 async fn issuer(options: &GlobalOptions, args: &LoginArgs, http: reqwest::Client) -> Result<Issuer, CliError> {
@@ -111,7 +111,7 @@ async fn issuer(options: &GlobalOptions, args: &LoginArgs, http: reqwest::Client
     Issuer::discover(http, &address, client_id, options.allow_http).await
 }
 
-async fn sign_in_in_browser(issuer: &Issuer, args: &LoginArgs, console: &Console) -> Result<Login, CliError> {
+async fn sign_in_in_browser(issuer: &Issuer, args: &LoginArgs, console: &Console) -> Result<StoredTokens, CliError> {
     let loopback = LoopbackListener::open().await?;
     let pending_sign_in = issuer.begin_authorization_code_flow(&args.scope, loopback.redirect_uri())?;
     let browser_opened = !args.no_browser && open::that_detached(pending_sign_in.url.as_str()).is_ok();
@@ -123,7 +123,7 @@ async fn sign_in_in_browser(issuer: &Issuer, args: &LoginArgs, console: &Console
     issuer.finish_authorization_code_flow(pending_sign_in, response, &SystemClock).await
 }
 
-async fn sign_in_on_device(issuer: &Issuer, args: &LoginArgs, console: &Console) -> Result<Login, CliError> {
+async fn sign_in_on_device(issuer: &Issuer, args: &LoginArgs, console: &Console) -> Result<StoredTokens, CliError> {
     let code = issuer.begin_device_flow(&args.scope).await?;
     console.note(&format!(
         "To sign in, open {} on any device, and enter the code {}",
@@ -136,7 +136,7 @@ async fn sign_in_on_device(issuer: &Issuer, args: &LoginArgs, console: &Console)
     login
 }
 
-async fn revoke(options: &GlobalOptions, login: &Login, console: &Console) {
+async fn revoke(options: &GlobalOptions, login: &StoredTokens, console: &Console) {
     let (Some(client), Some(token)) = (&login.client, &login.refresh_token) else { return };
     let revoked = match http::client(options) {
         Ok(http) => client.revoke(&http, token).await,

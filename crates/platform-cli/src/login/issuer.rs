@@ -1,6 +1,6 @@
 //! The OAuth issuer: discovery, sign-in flows, refreshing and revoking tokens.
 
-use super::store::Login;
+use super::store::StoredTokens;
 use crate::api::{Address, connection_error, may_carry_tokens};
 use crate::error::CliError;
 use chrono::{DateTime, Utc};
@@ -148,7 +148,7 @@ impl Issuer {
         sign_in: BrowserSignIn,
         response: AuthorizationResponse,
         clock: &dyn Clock,
-    ) -> Result<Login, CliError> {
+    ) -> Result<StoredTokens, CliError> {
         if response.state.as_deref() != Some(sign_in.state.secret()) {
             return Err(CliError::NotSignedIn("the redirect belongs to another sign-in; try again".to_owned()));
         }
@@ -185,7 +185,11 @@ impl Issuer {
     ///
     /// # Errors
     /// If the user refuses, or the code expires.
-    pub async fn finish_device_flow(&self, code: &DeviceAuthorization, clock: &dyn Clock) -> Result<Login, CliError> {
+    pub async fn finish_device_flow(
+        &self,
+        code: &DeviceAuthorization,
+        clock: &dyn Clock,
+    ) -> Result<StoredTokens, CliError> {
         let client = self.client.oauth();
         let request = client.exchange_device_access_token::<EmptyExtraDeviceAuthorizationFields>(&code.0);
         let request = request.set_time_fn(|| clock.now());
@@ -240,7 +244,7 @@ impl OAuthClient {
         http: &reqwest::Client,
         refresh_token: &str,
         clock: &dyn Clock,
-    ) -> Result<Login, CliError> {
+    ) -> Result<StoredTokens, CliError> {
         let token = RefreshToken::new(refresh_token.to_owned());
         let answer = self.oauth().exchange_refresh_token(&token).request_async(&sender(http)).await;
         Ok(self.login(&answer.map_err(|error| self.token_error(error))?, Some(refresh_token), clock.now()))
@@ -269,8 +273,8 @@ impl OAuthClient {
     }
 
     /// Converts a token response to a login. Without a new refresh token, the login keeps the old one.
-    fn login(&self, tokens: &BasicTokenResponse, refresh_token: Option<&str>, now: DateTime<Utc>) -> Login {
-        Login {
+    fn login(&self, tokens: &BasicTokenResponse, refresh_token: Option<&str>, now: DateTime<Utc>) -> StoredTokens {
+        StoredTokens {
             access_token: tokens.access_token().secret().clone(),
             expires_at: tokens
                 .expires_in()

@@ -10,5 +10,5 @@ mod store;
 
 pub use issuer::Issuer;
 pub use loopback::LoopbackListener;
-pub use session::{FixedToken, NoToken, StoredSession};
-pub use store::{CredentialStore, Login};
+pub use session::{FixedTokenSource, NoTokenSource, RefreshingTokenSource};
+pub use store::{CredentialStore, StoredTokens};

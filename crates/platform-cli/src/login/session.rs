@@ -1,6 +1,6 @@
 //! Token sources for requests: the token from the environment, or a stored login that is refreshed when it expires.
 
-use super::store::{CredentialStore, Login};
+use super::store::{CredentialStore, StoredTokens};
 use crate::api::{Address, TokenSource};
 use crate::error::CliError;
 use chrono::TimeDelta;
@@ -13,13 +13,13 @@ use tokio::sync::Mutex;
 const EXPIRY_MARGIN: TimeDelta = TimeDelta::seconds(30);
 
 /// A token source with a token that is not refreshed.
-pub struct FixedToken(pub SecretString);
+pub struct FixedTokenSource(pub SecretString);
 
 /// A token source without a token, for a user who is not signed in.
-pub struct NoToken;
+pub struct NoTokenSource;
 
 /// A token source with a stored login, which it refreshes.
-pub struct StoredSession {
+pub struct RefreshingTokenSource {
     /// Stores refreshed tokens.
     pub store: CredentialStore,
     /// The platform that the login is for.
@@ -29,10 +29,10 @@ pub struct StoredSession {
     /// Tells when a token expires.
     pub clock: Box<dyn Clock>,
     /// The current tokens.
-    pub login: Mutex<Login>,
+    pub login: Mutex<StoredTokens>,
 }
 
-impl TokenSource for FixedToken {
+impl TokenSource for FixedTokenSource {
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>> {
         std::future::ready(Ok(self.0.clone())).boxed()
     }
@@ -45,7 +45,7 @@ impl TokenSource for FixedToken {
     }
 }
 
-impl TokenSource for NoToken {
+impl TokenSource for NoTokenSource {
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>> {
         let text = "not signed in: run `platform login`, or set PLATFORM_TOKEN";
         std::future::ready(Err(CliError::NotSignedIn(text.to_owned()))).boxed()
@@ -59,7 +59,7 @@ impl TokenSource for NoToken {
     }
 }
 
-impl TokenSource for StoredSession {
+impl TokenSource for RefreshingTokenSource {
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>> {
         async move {
             let mut login = self.login.lock().await;
@@ -88,10 +88,10 @@ impl TokenSource for StoredSession {
     }
 }
 
-impl StoredSession {
+impl RefreshingTokenSource {
     /// Gets new tokens with the refresh token; `None` if there is none. Issuers that rotate refresh tokens accept each
     /// only once, so if another process has already refreshed, its stored tokens are returned.
-    async fn refresh(&self, old: &Login) -> Result<Option<Login>, CliError> {
+    async fn refresh(&self, old: &StoredTokens) -> Result<Option<StoredTokens>, CliError> {
         let locked_store = self.store.lock()?;
         if let Some(login) = locked_store.login(&self.address)?
             && login.access_token != old.access_token

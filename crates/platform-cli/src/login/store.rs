@@ -24,7 +24,7 @@ pub struct CredentialStore {
 
 /// The tokens for one platform. Deliberately not `Debug`, so that no message can contain them.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Login {
+pub struct StoredTokens {
     /// The access token for requests.
     pub access_token: String,
     /// When the access token expires, if the issuer returned its lifetime.
@@ -40,7 +40,7 @@ struct Contents {
     /// URL of the platform that the user signed in to last.
     current: Option<String>,
     #[serde(default)]
-    logins: BTreeMap<String, Login>,
+    logins: BTreeMap<String, StoredTokens>,
 }
 
 /// The file, locked against changes by other processes.
@@ -59,7 +59,7 @@ impl CredentialStore {
     ///
     /// # Errors
     /// If the file cannot be read, or others can read it as well.
-    pub fn login(&self, address: &Address) -> Result<Option<Login>, CliError> {
+    pub fn login(&self, address: &Address) -> Result<Option<StoredTokens>, CliError> {
         Ok(self.read()?.logins.remove(&address.to_string()))
     }
 
@@ -110,7 +110,7 @@ impl LockedStore<'_> {
     ///
     /// # Errors
     /// If the file cannot be read, or others can read it as well.
-    pub fn login(&self, address: &Address) -> Result<Option<Login>, CliError> {
+    pub fn login(&self, address: &Address) -> Result<Option<StoredTokens>, CliError> {
         self.store.login(address)
     }
 
@@ -118,7 +118,7 @@ impl LockedStore<'_> {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save_login(&self, address: &Address, login: Login) -> Result<(), CliError> {
+    pub fn save_login(&self, address: &Address, login: StoredTokens) -> Result<(), CliError> {
         let mut contents = self.store.read()?;
         contents.current = Some(address.to_string());
         contents.logins.insert(address.to_string(), login);
@@ -129,7 +129,7 @@ impl LockedStore<'_> {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn remove_login(&self, address: &Address) -> Result<Option<Login>, CliError> {
+    pub fn remove_login(&self, address: &Address) -> Result<Option<StoredTokens>, CliError> {
         let mut contents = self.store.read()?;
         let removed = contents.logins.remove(&address.to_string());
         if removed.is_some() {
@@ -162,8 +162,8 @@ mod tests {
         Address::parse("https://plant.example", false).unwrap()
     }
 
-    fn login(token: &str) -> Login {
-        Login { access_token: token.to_owned(), expires_at: None, refresh_token: None, client: None }
+    fn login(token: &str) -> StoredTokens {
+        StoredTokens { access_token: token.to_owned(), expires_at: None, refresh_token: None, client: None }
     }
 
     #[test]

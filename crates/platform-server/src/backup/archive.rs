@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
+/// Begins the first line of a backup.
 const MAGIC: &str = "plant-agent-platform backup 1";
 /// Name of the manifest, which is always the last entry.
 const MANIFEST: &str = "manifest.json";
@@ -35,10 +36,12 @@ struct Manifest {
     sha256: BTreeMap<String, String>,
 }
 
-/// Totals of the entries in a backup, without the manifest in `entries`.
+/// Totals of a backup that was written.
 pub(super) struct Summary {
-    pub(super) entries: usize,
-    pub(super) bytes: u64,
+    /// Number of entries, without the manifest.
+    pub(super) entry_count: usize,
+    /// Size of the contents of all entries, including the manifest.
+    pub(super) byte_count: u64,
 }
 
 enum Output {
@@ -59,7 +62,8 @@ impl Output {
 pub(super) struct ArchiveWriter {
     output: Output,
     manifest: Manifest,
-    bytes: u64,
+    /// Size of the contents of the entries so far.
+    byte_count: u64,
 }
 
 impl ArchiveWriter {
@@ -78,7 +82,7 @@ impl ArchiveWriter {
             }
         };
         let manifest = Manifest { version: env!("CARGO_PKG_VERSION").to_owned(), ..Manifest::default() };
-        Ok(Self { output, manifest, bytes: 0 })
+        Ok(Self { output, manifest, byte_count: 0 })
     }
 
     pub(super) fn add_bytes(&mut self, name: &str, content: &[u8]) -> Result<()> {
@@ -97,7 +101,7 @@ impl ArchiveWriter {
         writer.write_all(b"\n")?;
         let sha256 = copy(content, writer, size).with_context(|| format!("cannot copy {name}"))?;
         self.manifest.sha256.insert(name.to_owned(), sha256);
-        self.bytes += size;
+        self.byte_count += size;
         Ok(())
     }
 
@@ -110,7 +114,7 @@ impl ArchiveWriter {
         };
         file.flush()?;
         file.get_ref().sync_all()?;
-        Ok(Summary { entries: self.manifest.sha256.len() - 1, bytes: self.bytes })
+        Ok(Summary { entry_count: self.manifest.sha256.len() - 1, byte_count: self.byte_count })
     }
 }
 
@@ -198,7 +202,7 @@ mod tests {
         let mut archive = ArchiveWriter::create(path, None).expect("a file");
         archive.add_bytes("a", b"first\n{\"name\":\"b\"}").expect("written");
         archive.add_bytes("b", b"").expect("written");
-        assert_eq!(archive.finish().expect("written").entries, 2);
+        assert_eq!(archive.finish().expect("written").entry_count, 2);
     }
 
     fn names(path: &Path) -> Result<Vec<String>> {

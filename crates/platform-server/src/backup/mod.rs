@@ -75,7 +75,7 @@ pub async fn backup(settings: &Settings, path: &Path) -> Result<()> {
     let summary = archive.finish()?;
     fs::rename(&scratch.partial, path).with_context(|| format!("cannot write {}", path.display()))?;
     let encrypted = if settings.backup.key.is_some() { ", encrypted" } else { "" };
-    crate::print(&format!("{}: {} files, {} bytes{encrypted}", path.display(), summary.entries, summary.bytes))
+    crate::print(&format!("{}: {} files, {} bytes{encrypted}", path.display(), summary.entry_count, summary.byte_count))
         .context("cannot print")
 }
 

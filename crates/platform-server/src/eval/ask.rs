@@ -141,7 +141,11 @@ fn to_ranking(session: &Session, question: &Question, retrieval: Retrieval) -> R
 
 /// The location of a passage, with the name that the set gives its document.
 pub fn location(session: &Session, passage: &Passage) -> Location {
-    Location::new(&document_name(session, passage.document_id, &passage.doc), passage.page, passage.section.as_deref())
+    Location::new(
+        &document_name(session, passage.document_id, &passage.file_name),
+        passage.page,
+        passage.section.as_deref(),
+    )
 }
 
 fn document_name(session: &Session, document: DocumentId, name: &str) -> String {
@@ -171,7 +175,7 @@ async fn answer(session: &Session, question: &Question) -> Result<Answer> {
             RunEvent::Delta { text: delta } => text.push_str(&delta),
             RunEvent::Cited(citation) => {
                 cited_locations.push(Location::new(
-                    &document_name(session, citation.document_id, &citation.doc),
+                    &document_name(session, citation.document_id, &citation.file_name),
                     citation.page,
                     citation.section.as_deref(),
                 ));

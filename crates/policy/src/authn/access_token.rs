@@ -15,7 +15,7 @@ use domain::audit::{EventType, ResultStatus};
 use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
 use domain::ids::{AccessTokenId, SessionId};
-use domain::login::Login;
+use domain::login::LoginClaims;
 use domain::ports::{RandomSourceError, StoreError, TokenSecret, TokenSecrets};
 use domain::role::Role;
 use domain::tenant::Tenant;
@@ -133,11 +133,11 @@ impl Authenticator {
         let mut tx = self.store.begin(&scope).await?;
         let membership = tx.users().membership(user).await?;
         if let Some(member) = membership.as_ref().filter(|member| member.refusal().is_none()) {
-            let login = tx.users().last_login(user).await?;
+            let login = tx.users().last_login_claims(user).await?;
             if let Some(error) = self.last_login_error(login.as_ref(), member, tenant).await? {
                 return Ok(Err(error));
             }
-            if tx.users().record_token(user, token_hash, token.expires_at).await? {
+            if tx.users().mark_token_seen(user, token_hash, token.expires_at).await? {
                 let metadata = json!({ "access_token": token.id });
                 self.record_event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
             }
@@ -151,7 +151,7 @@ impl Authenticator {
     /// login rules would refuse it or give a weaker role.
     async fn last_login_error(
         &self,
-        login: Option<&Login>,
+        login: Option<&LoginClaims>,
         member: &Membership,
         tenant: &Tenant,
     ) -> Result<Option<TokenError>, StoreError> {
@@ -179,7 +179,7 @@ fn session_of(token: AccessTokenId) -> SessionId {
 
 /// Applies the current login rules to a login that was accepted earlier.
 fn login_error(
-    login: &Login,
+    login: &LoginClaims,
     issuer: &IssuerSettings,
     user: &User,
     tenant_role_mappings: &RoleMappings,

@@ -4,7 +4,7 @@
 use super::claims;
 use super::settings::{GroupsOverage, IssuerSettings};
 use domain::decision::RefusalCode;
-use domain::login::Login;
+use domain::login::LoginClaims;
 use domain::role::Role;
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
@@ -14,7 +14,11 @@ pub type RoleMappings = BTreeMap<String, Role>;
 
 /// Returns the code of the first rule that refuses the login, or `None` if the login is admitted. The code may be shown
 /// to the caller.
-pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> Option<RefusalCode> {
+pub fn refusal(
+    login: &LoginClaims,
+    issuer: &IssuerSettings,
+    tenant_role_mappings: &RoleMappings,
+) -> Option<RefusalCode> {
     if login.groups_left_out && issuer.groups_overage == GroupsOverage::Refuse {
         return Some(RefusalCode::GroupsOverage);
     }
@@ -39,7 +43,7 @@ pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_role_mappings: &Ro
 ///
 /// A login whose values are all unmapped gets the lowest role, so that a user who loses a role at the issuer loses it
 /// here too. Returns `None` if the login has no role claim and no groups, or groups that no mapping uses.
-pub fn mapped_role(login: &Login, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> Option<Role> {
+pub fn mapped_role(login: &LoginClaims, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> Option<Role> {
     let mappings = [&issuer.roles, tenant_role_mappings];
     let groups_are_mapped = mappings.iter().any(|mapping| mapping.keys().any(|value| value.starts_with("g:")));
     let has_values = login.roles.is_some() || (groups_are_mapped && login.groups.is_some());
@@ -49,33 +53,37 @@ pub fn mapped_role(login: &Login, issuer: &IssuerSettings, tenant_role_mappings:
 }
 
 /// Whether at least one role value or group is mapped.
-fn has_mapped_role(login: &Login, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> bool {
+fn has_mapped_role(login: &LoginClaims, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> bool {
     mapping_keys(login).any(|value| issuer.roles.contains_key(&value) || tenant_role_mappings.contains_key(&value))
 }
 
 /// The keys to look up in a role mapping: role values as they are, groups as `g:<group>`. A role value that looks like
 /// a group key is ignored.
-fn mapping_keys(login: &Login) -> impl Iterator<Item = String> {
+fn mapping_keys(login: &LoginClaims) -> impl Iterator<Item = String> {
     let roles = login.roles.iter().flatten().filter(|value| !value.starts_with("g:")).cloned();
     roles.chain(login.groups.iter().flatten().map(|group| format!("g:{group}")))
 }
 
 /// Removes the groups that no mapping uses, before the login is stored. A user may have hundreds of groups.
-pub fn without_unmapped_groups(login: &Login, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> Login {
+pub fn without_unmapped_groups(
+    login: &LoginClaims,
+    issuer: &IssuerSettings,
+    tenant_role_mappings: &RoleMappings,
+) -> LoginClaims {
     let is_mapped = |group: &&String| {
         let value = format!("g:{group}");
         issuer.roles.contains_key(&value) || tenant_role_mappings.contains_key(&value)
     };
     let groups = login.groups.as_ref().map(|groups| groups.iter().filter(is_mapped).cloned().collect());
-    Login { groups, ..login.clone() }
+    LoginClaims { groups, ..login.clone() }
 }
 
 /// Whether the user's authentication is recent enough for the issuer's `max_age_s`.
-pub fn is_recent(login: &Login, issuer: &IssuerSettings, now: Timestamp) -> bool {
+pub fn is_recent(login: &LoginClaims, issuer: &IssuerSettings, now: Timestamp) -> bool {
     claims::check_auth_age(login.authenticated_at, issuer.max_age_s, now).is_ok()
 }
 
 /// Whether the login has the claim value that the issuer's settings require.
-pub fn has_required_claim(login: &Login, issuer: &IssuerSettings) -> bool {
+pub fn has_required_claim(login: &LoginClaims, issuer: &IssuerSettings) -> bool {
     issuer.required_claim.as_ref().is_none_or(|(_, value)| login.required_claim.as_ref() == Some(value))
 }

@@ -2,7 +2,7 @@
 
 use super::settings::{ClaimNames, IssuerSettings};
 use super::token_error::{TokenError, loggable_text};
-use domain::login::Login;
+use domain::login::LoginClaims;
 use domain::time::Timestamp;
 use domain::user::Identity;
 use serde_json::{Map, Value};
@@ -160,10 +160,10 @@ fn timestamp(value: &Value) -> Option<Timestamp> {
 }
 
 /// Extracts the properties of the login that decide whether the user is admitted.
-pub fn login(claims: &Claims, issuer: &IssuerSettings, now: Timestamp) -> Login {
+pub fn login(claims: &Claims, issuer: &IssuerSettings, now: Timestamp) -> LoginClaims {
     let names = &issuer.claims;
     let required = issuer.required_claim.as_ref().and_then(|(name, _)| claims.get(name)).and_then(Value::as_str);
-    Login {
+    LoginClaims {
         tenant_claim: text_claim(claims, &names.tenant).map(str::to_owned),
         guest_of: guest_home_directory(claims)
             .map(|home| if is_storable(home) { home.to_owned() } else { String::new() }),

@@ -35,7 +35,7 @@ pub struct RefusalCount {
     /// The minute, as the number of minutes since 1970-01-01 UTC.
     pub minute: i64,
     /// Whether these refusals are counted by reason only, because there were more than [`MAX_KEYS`] keys.
-    pub is_overflow: bool,
+    pub counted_by_reason_only: bool,
     /// Number of refusals with this key in this minute.
     pub total: u64,
     /// Number of refusals that no audit row includes yet.
@@ -82,12 +82,12 @@ impl RefusalCounter {
         let minute = now.timestamp().div_euclid(SECONDS_PER_MINUTE);
         let mut counts = self.lock();
         let key = (key, minute);
-        let is_overflow = !counts.contains_key(&key) && counts.len() >= MAX_KEYS;
-        let key = if is_overflow { (overflow_key(&key.0), minute) } else { key };
+        let counted_by_reason_only = !counts.contains_key(&key) && counts.len() >= MAX_KEYS;
+        let key = if counted_by_reason_only { (overflow_key(&key.0), minute) } else { key };
         let count = counts.entry(key.clone()).or_insert_with(|| RefusalCount {
             key: key.0.clone(),
             minute,
-            is_overflow,
+            counted_by_reason_only,
             total: 0,
             unrecorded: 0,
             first_row_id: None,
@@ -183,7 +183,7 @@ mod tests {
         let overflow = counter
             .unrecorded_counts(at(120), CountedMinutes::Ended)
             .into_iter()
-            .find(|count| count.is_overflow)
+            .find(|count| count.counted_by_reason_only)
             .expect("an overflow count");
         assert_eq!((overflow.key.peer, overflow.total), (None, 10_000 - 256));
     }

@@ -1,5 +1,5 @@
-//! Records refusals. Each one is logged. The audit log gets one row for the first refusal with a key in a minute, and
-//! one row with the number of further ones.
+//! Records refusals. Each one is logged. Per minute and [`RefusalKey`] (tenant, user, reason and address), the audit
+//! log gets one row for the first refusal and one with the number of the others.
 
 use super::refusal_counter::{CountedMinutes, RefusalCount, RefusalKey};
 use super::token_error::{RefusedToken, TokenError};
@@ -45,6 +45,7 @@ impl Authenticator {
         origin: &RequestOrigin,
     ) -> GateError {
         let metadata = decision::audit_metadata(&DecisionTrace::refused_at_authentication(code));
+        // Refusals of a known user are counted together, whatever address they come from.
         let key = RefusalKey { tenant, user, reason: code.as_str(), peer: user.map_or(origin.peer, |_| None) };
         let CountedRefusal { decision_id: decision, total } = self.count_refusal(key, metadata, origin).await;
         let decision_id = decision.map(tracing::field::display);
@@ -100,10 +101,10 @@ impl Authenticator {
 
     async fn record_counts(&self, minutes: CountedMinutes) {
         for count in self.refusals.unrecorded_counts(self.clock.now(), minutes) {
-            let RefusalCount { key, total, unrecorded, is_overflow, first_row_id: first, .. } = &count;
+            let RefusalCount { key, total, unrecorded, counted_by_reason_only, first_row_id: first, .. } = &count;
             let metadata = json!({
                 "reason": key.reason, "peer": key.peer, "count": unrecorded, "total": total,
-                "minute": count.started_at(), "first": first, "overflow": is_overflow,
+                "minute": count.started_at(), "first": first, "overflow": counted_by_reason_only,
             });
             let scope = scope_for(key, RequestId::from_uuid(self.ids.uuid()));
             match self.record_refusals(&scope, metadata).await {

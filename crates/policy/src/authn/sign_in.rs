@@ -11,7 +11,7 @@ use domain::assigned_role::RoleClaimRejection;
 use domain::audit::{EventType, ResultStatus};
 use domain::decision::RefusalCode;
 use domain::ids::{SessionId, TenantId, UserId};
-use domain::login::Login;
+use domain::login::LoginClaims;
 use domain::ports::{StoreError, TenantDirectory, TenantTx};
 use domain::session::NewSessionToken;
 use domain::tenant::Tenant;
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 /// A verified token with the role that the tenant's mapping gives.
 struct NewToken<'a> {
     identity: Identity,
-    login: Login,
+    login: LoginClaims,
     verified: &'a VerifiedToken,
     /// Session that the token belongs to.
     session: SessionId,
@@ -115,7 +115,7 @@ impl Authenticator {
         let (user, expires_at, client) = (member.user.id, token.verified.valid_until, token.verified.client());
         let session_token = NewSessionToken { id: token.session, user_id: user, client, expires_at };
         tx.sessions().record(&session_token, self.clock.now()).await?;
-        if tx.users().record_token(user, &token.signing_input_hash, expires_at).await? {
+        if tx.users().mark_token_seen(user, &token.signing_input_hash, expires_at).await? {
             let rejection = member.user.assigned_role().rejection_of(token.identity.role_claim());
             let metadata = json!({
                 "issuer": token.identity.issuer, "token_id": token.verified.token_id, "client": token.verified.client(),
@@ -161,7 +161,7 @@ pub async fn resolve_tenant(
 
 /// Like [`resolve_tenant`], for a login that may come from an earlier token.
 pub(super) async fn resolve_login_tenant(
-    login: &Login,
+    login: &LoginClaims,
     settings: &IssuerSettings,
     directory: &dyn TenantDirectory,
 ) -> Result<Option<(Tenant, TenantSource)>, StoreError> {

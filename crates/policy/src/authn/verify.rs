@@ -11,7 +11,7 @@ use super::token_error::{RefusedToken, TokenError, loggable_text};
 use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
 use domain::ids::SessionId;
-use domain::login::Login;
+use domain::login::LoginClaims;
 use domain::role::Role;
 use domain::time::Timestamp;
 use domain::user::Identity;
@@ -46,7 +46,7 @@ pub struct VerifiedToken {
     /// The token's identifier, if it can be logged.
     pub token_id: Option<String>,
     /// Properties of the login that decide whether the user is admitted.
-    pub login: Login,
+    pub login: LoginClaims,
     claims: Claims,
 }
 
@@ -125,7 +125,7 @@ pub async fn verify(token: &str, issuers: &[Issuer], now: Timestamp) -> Result<V
 
 fn check_claims(
     claims: &Claims,
-    login: &Login,
+    login: &LoginClaims,
     issuer: &IssuerSettings,
     now: Timestamp,
 ) -> Result<(Identity, Timestamp), TokenError> {

@@ -1,13 +1,13 @@
 //! Completes the run of a chat turn: stores the answer in its conversation, and gives an untitled conversation a title.
 
-use super::memory::{self, MemoryInference, MemorySuggestion};
+use super::memory_suggestion::{self, MemoryInference, MemorySuggestion};
 use super::summary;
 use super::title::{self, FirstTitle};
 use crate::run::RunEnd;
+use crate::run::budget_reservation::BudgetReserver;
 use crate::run::definition::Run;
 use crate::run::finish::{FinishedRun, Finisher};
 use crate::run::ports::RunPorts;
-use crate::run::reserve::BudgetReserver;
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, EventType};
 use domain::conversation::{FinishedAnswer, MessageStatus};
@@ -57,7 +57,7 @@ impl Finisher for ConversationFinisher {
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
             "cited_documents": cited, "classification": progress.provenance.classification,
-            "left_out": summary.omitted_count, "unsupported": summary.unsupported.len(),
+            "left_out": summary.omitted_count, "unsupported": summary.unsupported_statements.len(),
         });
         if let Some(privacy) = finished.privacy_metadata() {
             metadata["privacy"] = privacy;
@@ -97,7 +97,8 @@ impl Finisher for ConversationFinisher {
             metadata: json!({
                 "run_id": run.id, "finish_reason": summary.finish_reason, "degraded": summary.degraded,
                 "tier": tier.tier, "escalated": tier.escalation, "fallback": summary.fallback,
-                "left_out": summary.omitted_count, "usage": summary.usage, "unsupported": summary.unsupported,
+                "left_out": summary.omitted_count, "usage": summary.usage,
+                "unsupported": summary.unsupported_statements,
             }),
         };
         TurnRecord { answer, suggestion }
@@ -121,7 +122,7 @@ impl Finisher for ConversationFinisher {
             title::write(ports, budgets, run, self.conversation).await;
         }
         if let Some(inference) = self.inference.get() {
-            memory::conclude(ports, budgets, run, *inference).await;
+            memory_suggestion::conclude(ports, budgets, run, *inference).await;
         }
         summary::write(ports, budgets, run).await;
     }

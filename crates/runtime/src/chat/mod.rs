@@ -3,9 +3,9 @@
 pub mod auto_search;
 mod client_tools;
 mod finisher;
-mod memory;
+mod memory_suggestion;
 mod question;
-mod remember;
+mod remember_command;
 mod request;
 mod settings;
 mod summary;
@@ -16,8 +16,8 @@ pub use settings::ChatSettings;
 
 use crate::error::RuntimeError;
 use crate::run::Replay;
+use crate::run::budget_reservation::BudgetReserver;
 use crate::run::ports::RunPorts;
-use crate::run::reserve::BudgetReserver;
 use crate::run::runner::Runner;
 use crate::run::shared::SharedRuns;
 use crate::use_case::UseCase;

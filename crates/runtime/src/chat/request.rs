@@ -123,7 +123,7 @@ impl TurnRequest {
             withheld: false,
             degraded: false,
             summary: None,
-            unsupported: Vec::new(),
+            unsupported_statements: Vec::new(),
             created_at: now,
         };
         history.iter().zip(1..).map(message).collect()

@@ -7,10 +7,10 @@
 use crate::error::RuntimeError;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::tokens::{TokenBudget, TokenCounter, is_included_in_prompt};
+use crate::run::budget_reservation::BudgetReserver;
 use crate::run::definition::Run;
 use crate::run::input::{QuestionInput, RunInput};
 use crate::run::ports::RunPorts;
-use crate::run::reserve::BudgetReserver;
 use crate::run::side_call::{self, SideCall};
 use domain::classified::Classified;
 use domain::conversation::{BranchSummary, Message, MessageRole, Sources};

@@ -2,10 +2,10 @@
 //!
 //! The answer is not used: lists show titles regardless of the reader's clearance, and the answer may be above it.
 
+use crate::run::budget_reservation::BudgetReserver;
 use crate::run::definition::Run;
 use crate::run::input::RunInput;
 use crate::run::ports::RunPorts;
-use crate::run::reserve::BudgetReserver;
 use crate::run::sanitize::MarkupSanitizer;
 use crate::run::side_call::{self, SideCall};
 use domain::classified::Classified;

@@ -3,7 +3,7 @@
 
 use super::auto_search;
 use super::client_tools::ClientTools;
-use super::memory::{MemoryInference, MemorySuggestion};
+use super::memory_suggestion::{MemoryInference, MemorySuggestion};
 use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
@@ -17,11 +17,11 @@ use crate::prompt::tokens::{TokenBudget, TokenCounter};
 use crate::prompt::tool_rounds;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
+use crate::run::budget_reservation::{BudgetRequest, BudgetReserver};
 use crate::run::definition::Run;
 use crate::run::input::{Acknowledgement, DocumentSearch, QuestionInput, RunInput};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
-use crate::run::reserve::{BudgetRequest, BudgetReserver};
 use crate::run::retrieve::automatic_search;
 use crate::run::tier::{self, ChosenTier, TierCriteria};
 use crate::withheld::withhold;
@@ -134,7 +134,7 @@ impl TurnPreparer {
         let first_title = self.first_title(&request, &conversation);
         let mut context = VisibleContext::new(history, memories, model_limit);
         let client_classification = request.client_answer_classification(&permit, &conversation);
-        let can_use_client_tools = model.is_generative() && client_classification <= model_limit;
+        let can_use_client_tools = model.is_language_model() && client_classification <= model_limit;
         let removed = request.remove_client_tools_unless(can_use_client_tools);
         context.omitted_count = context.omitted_count.saturating_add(removed.results);
         let PreparedAgent { agent, omitted_tools } = self.agent(&permit, &mut request, tier, &caller);
@@ -199,9 +199,9 @@ impl TurnPreparer {
         input: &RunInput,
         origin: CallOrigin,
     ) -> Result<Option<CallAdmission>, StoreError> {
-        // A generative model rewrites a follow-up after the run has started. The query of its search is not known
+        // A language model rewrites a follow-up after the run has started. The query of its search is not known
         // before that, so the intent cannot be recorded here.
-        let has_final_query = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
+        let has_final_query = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_language_model());
         let Some(search) = input.search().filter(has_final_query) else { return Ok(None) };
         let call = automatic_search(search, &search.query, origin);
         self.ports.tools.admit(tx, permit, call).await.map(Some)
@@ -247,7 +247,7 @@ impl TurnPreparer {
     fn first_title(&self, request: &TurnRequest, conversation: &Conversation) -> FirstTitle {
         if conversation.title.is_some() {
             FirstTitle::NotNeeded
-        } else if request.history.is_none() && self.ports.model.is_generative() {
+        } else if request.history.is_none() && self.ports.model.is_language_model() {
             FirstTitle::ByModel
         } else {
             FirstTitle::FromQuestion
@@ -264,8 +264,8 @@ impl TurnPreparer {
         caller: &ModelCaller,
     ) -> PreparedAgent {
         let counter = TokenCounter::new(self.ports.model.tokenizer(tier.tier, caller));
-        let generative = self.ports.model.is_generative();
-        let platform = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
+        let is_language_model = self.ports.model.is_language_model();
+        let platform = if is_language_model { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
         let mut limits = self.settings.limits(request.max_output_tokens, request.grace);
         let mut options = std::mem::take(&mut request.options);
         // The other half is for the question and its passages.

@@ -12,12 +12,12 @@ use crate::prompt::nonce::TagNonce;
 use crate::prompt::tokens::TokenCounter;
 use crate::run::agent::{Agent, RunLimits, ToolSet};
 use crate::run::answer::AnswerFormat;
+use crate::run::budget_reservation::{BudgetRequest, BudgetReserver};
 use crate::run::definition::Run;
 use crate::run::finish::{FinishedRun, Finisher};
 use crate::run::input::RunInput;
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
-use crate::run::reserve::{BudgetRequest, BudgetReserver};
 use crate::run::tier::{self, TierCriteria};
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, EventType};
@@ -112,7 +112,7 @@ impl DirectPreparer {
 /// Returns whether a backend serves direct requests to this tier. The extractive answerer cannot, since it reads no
 /// prompt.
 pub(super) fn serves_directly(model: &dyn ChatModel, tier: ModelTier) -> bool {
-    model.is_configured(tier) && model.is_generative()
+    model.is_configured(tier) && model.is_language_model()
 }
 
 /// Returns the classification of a client's messages: that of user input, or the user's clearance if there are

@@ -44,7 +44,7 @@ impl ModelService {
         match id.tier() {
             Some(tier) if id.is_direct() => serves_directly(model, tier),
             Some(tier) => model.is_configured(tier),
-            None => !id.is_direct() || model.is_generative(),
+            None => !id.is_direct() || model.is_language_model(),
         }
     }
 

@@ -86,7 +86,7 @@ pub(super) mod tests {
                 chunk_id: ChunkId::from_uuid(Uuid::from_u128(n.into())),
                 document_id: DocumentId::from_uuid(Uuid::nil()),
                 chunk_index: 0,
-                doc: "SOP.pdf".to_owned(),
+                file_name: "SOP.pdf".to_owned(),
                 title: "Valve \"SOP\"".to_owned(),
                 page: Some(3),
                 section: Some("4 > 4.2 Reassembly".to_owned()),

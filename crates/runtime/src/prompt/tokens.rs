@@ -185,7 +185,7 @@ mod tests {
             withheld: false,
             degraded: false,
             summary: None,
-            unsupported: Vec::new(),
+            unsupported_statements: Vec::new(),
             created_at: domain::time::Timestamp::UNIX_EPOCH,
         }
     }

@@ -1,7 +1,7 @@
 //! Processing of an answer's text while it is streamed.
 
+use super::citation_markers::MarkerFilter;
 use super::citations::CitationScanner;
-use super::markers::MarkerFilter;
 use super::sanitize::MarkupSanitizer;
 use domain::conversation::Citation;
 use domain::model::NumberedPassage;

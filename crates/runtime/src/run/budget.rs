@@ -1,5 +1,5 @@
-//! Arithmetic of the tokens and cost that are reserved for a run. Pure functions; [`super::reserve`] makes the
-//! reservations.
+//! Arithmetic of the tokens and cost that are reserved for a run. Pure functions; [`super::budget_reservation`] makes
+//! the reservations.
 
 use crate::error::RuntimeError;
 use domain::budget::{BudgetAmount, BudgetLimit, Budgets};

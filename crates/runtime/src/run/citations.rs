@@ -90,7 +90,7 @@ fn citation(numbered_passage: &NumberedPassage, statement: &str) -> Citation {
     Citation {
         n: numbered_passage.n,
         document_id: passage.document_id,
-        doc: passage.doc.clone(),
+        file_name: passage.file_name.clone(),
         title: passage.title.clone(),
         page: passage.page,
         section: passage.section.clone(),
@@ -161,7 +161,7 @@ mod tests {
                 chunk_id: ChunkId::from_uuid(Uuid::from_u128(n.into())),
                 document_id: DocumentId::from_uuid(Uuid::nil()),
                 chunk_index: 0,
-                doc: "m.pdf".to_owned(),
+                file_name: "m.pdf".to_owned(),
                 title: "Manual".to_owned(),
                 page: Some(n),
                 section: None,

@@ -1,9 +1,9 @@
 //! The context that every step of a run receives.
 
+use super::budget_reservation::BudgetReserver;
 use super::definition::Run;
-use super::log::RunLog;
+use super::event_log::RunLog;
 use super::ports::RunPorts;
-use super::reserve::BudgetReserver;
 
 /// A run in progress: its definition, its event log, and the ports that its steps use.
 #[derive(Clone, Copy)]

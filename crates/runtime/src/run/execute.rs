@@ -3,9 +3,9 @@
 
 use super::context::RunContext;
 use super::input::Acknowledgement;
+use super::model_reply::{self, Reply, ReplyRequest};
 use super::progress::{RunProgress, SearchOutcome};
 use super::provenance::Provenance;
-use super::reply::{self, Reply, ReplyRequest};
 use super::retrieve::search_documents;
 use super::tool_calls::{call_tool, has_malformed_arguments};
 use crate::error::RuntimeError;
@@ -73,9 +73,9 @@ async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<Finis
     loop {
         let tools = run.agent.tools.offered_tools(state.remaining_calls);
         let request = ReplyRequest { prompt: &prompt, transcript: &state.transcript, tools };
-        let fitted_request = reply::fit_to_budget(ctx, progress, request).await?;
+        let fitted_request = model_reply::fit_to_budget(ctx, progress, request).await?;
         let reply_start = progress.answer.text().len();
-        let reply = reply::stream_reply(ctx, progress, fitted_request).await?;
+        let reply = model_reply::stream_reply(ctx, progress, fitted_request).await?;
         let Reply { reason, tool_calls, wants_client_tools } = reply;
         // Once the client has executed its tools, the model is asked again and may repeat the other calls.
         if tool_calls.is_empty() || wants_client_tools || state.remaining_calls == 0 {

@@ -1,12 +1,12 @@
 //! Stores the end of a run in one transaction: the record of its use case, the outcome of its automatic search, its
 //! model calls, and one audit outcome.
 
+use super::budget_reservation::BudgetReserver;
 use super::call_recorder::CompletedCall;
 use super::definition::Run;
 use super::end::RunEnd;
 use super::ports::RunPorts;
 use super::progress::RunProgress;
-use super::reserve::BudgetReserver;
 use crate::error::RuntimeError;
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, Outcome, ResultStatus};
@@ -170,7 +170,7 @@ fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
         fallback: model.used_fallback,
         omitted_count,
         message_id: run.answer_id,
-        unsupported: progress.unsupported_statements(),
+        unsupported_statements: progress.unsupported_statements(),
     }
 }
 
@@ -183,7 +183,7 @@ pub fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) ->
         origin: run.origin,
         tier: Some(tier),
         // The extractive answerer costs nothing.
-        counts_towards_budget: ports.model.is_generative(),
+        counts_towards_budget: ports.model.is_language_model(),
         call,
     };
     calls.into_iter().map(entry).collect()

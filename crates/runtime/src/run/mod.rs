@@ -1,39 +1,52 @@
-//! Runs: an agent works on classified input in the loop model → tools → model, writes events, and is completed by the
-//! finisher of its use case.
+//! Runs: an agent works on input that carries a classification (confidentiality) in the loop model → tools → model,
+//! writes events, and is completed by the finisher of its use case.
 //!
 //! [`runner::Runner`] starts a run as a separate task. [`execute`] is the loop; it does not depend on conversations.
-//! Whatever happens to the loop or its readers, [`finish`] stores the ledger entries and one audit outcome, in the same
-//! transaction as the record of the use case's [`finish::Finisher`]. A chat turn is a run; so is a direct request, with
-//! the client's own messages and tools.
+//! Whatever happens to the loop or its readers, [`finish`] records the run's model calls in the ledger and writes one
+//! audit outcome, in the same transaction as the record of the use case's [`finish::Finisher`]. A chat turn is a run;
+//! so is a direct request, with the client's own messages and tools.
 //!
-//! With [`shared`], other processes read and cancel the runs of this one.
+//! With [`shared`], other processes read and cancel the runs of this one. A [`side_call`] is a small model call in
+//! addition to those of a run, such as for a title.
 //!
-//! Modules import only from modules further down: `runner`, then `shared`, then `execute`, `supervise` and `finish`,
-//! then `retrieve`, `rewrite`, `reply` and `tool_calls`, then `context`, then the data of a run (`definition`,
-//! `progress` and what they hold).
+//! A module imports only from lines further down:
+//!
+//! 1. `runner`, `side_call`
+//! 2. `concurrency`, `execute`, `finish`, `shared`, `supervise`
+//! 3. `model_reply`, `retrieve`
+//! 4. `question_rewrite`, `tool_calls`
+//! 5. `context`, `tool_results`
+//! 6. `budget_reservation`, `event_log`, `progress`
+//! 7. `definition`
+//! 8. `input`
+//! 9. `agent`
+//! 10. `answer`
+//! 11. `citation_markers`, `support`
+//! 12. `budget`, `call_recorder`, `citations`, `end`, `model_access`, `ports`, `provenance`, `sanitize`, `soft_limits`,
+//!     `tier`
 
 pub mod agent;
 pub mod answer;
 pub mod budget;
+pub mod budget_reservation;
 mod call_recorder;
+mod citation_markers;
 pub mod citations;
 mod concurrency;
 mod context;
 pub mod definition;
 mod end;
+mod event_log;
 mod execute;
 pub mod finish;
 pub mod input;
-mod log;
-mod markers;
 pub mod model_access;
+mod model_reply;
 pub mod ports;
 pub mod progress;
 pub mod provenance;
-mod reply;
-pub mod reserve;
+mod question_rewrite;
 pub mod retrieve;
-mod rewrite;
 pub mod runner;
 pub mod sanitize;
 pub mod shared;
@@ -46,4 +59,4 @@ pub mod tool_calls;
 mod tool_results;
 
 pub use end::RunEnd;
-pub use log::Replay;
+pub use event_log::Replay;

@@ -34,7 +34,7 @@ pub struct RunProgress {
     pub acknowledgement_start: Option<usize>,
     /// Outcome of the search before the model was called.
     pub search: SearchOutcome,
-    /// Budget reserved for the run; [`super::reserve::BudgetReserver::extend`] can increase it.
+    /// Budget reserved for the run; [`super::budget_reservation::BudgetReserver::extend`] can increase it.
     pub budget: BudgetReservation,
     /// Counts the tokens of what is added.
     pub counter: TokenCounter,

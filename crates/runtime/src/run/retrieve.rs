@@ -3,7 +3,7 @@
 use super::context::RunContext;
 use super::input::DocumentSearch;
 use super::progress::{RunProgress, SearchOutcome};
-use super::rewrite;
+use super::question_rewrite;
 use super::tool_calls::{include_surroundings, tool_status};
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::TokenBudget;
@@ -49,8 +49,11 @@ async fn call_search(
     search: &DocumentSearch,
 ) -> Result<Retrieval, ToolError> {
     let (call_id, name) = (CALL_ID.to_owned(), ToolName::RagSearch.as_str().to_owned());
-    let rewritten =
-        if ctx.run.search_admission.is_none() { rewrite::rewrite_follow_up(ctx, progress).await } else { None };
+    let rewritten = if ctx.run.search_admission.is_none() {
+        question_rewrite::rewrite_follow_up(ctx, progress).await
+    } else {
+        None
+    };
     let query = rewritten.unwrap_or_else(|| search.query.clone());
     ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone(), query: Some(query.clone()) });
     let found = match &ctx.run.search_admission {
@@ -79,10 +82,10 @@ pub fn automatic_search(search: &DocumentSearch, query: &str, origin: CallOrigin
 /// Adds the passages that the model may see and that fit into the prompt. The extractive answerer has no prompt, so all
 /// of them fit.
 fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieval) {
-    let generative = ctx.ports.model.is_generative();
-    let mut hits = if found.answerable { found.hits } else { usable_weak_hits(found, generative) };
+    let is_language_model = ctx.ports.model.is_language_model();
+    let mut hits = if found.answerable { found.hits } else { usable_weak_hits(found, is_language_model) };
     progress.visibility.retain_visible(&mut hits);
-    let budget = if generative {
+    let budget = if is_language_model {
         let agent = &ctx.run.agent;
         let spent = progress.model.calls.total_spent();
         let max_tokens = progress.budget.max_prompt_tokens(agent.limits.max_prompt_tokens(), spent);
@@ -96,8 +99,8 @@ fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieva
 /// Selects from hits that are not good enough to answer from. A language model can tell what they contain and what is
 /// missing. The extractive answerer cannot: it gets the nearest ones, or none if the documents most likely hold no
 /// answer.
-fn usable_weak_hits(found: Retrieval, generative: bool) -> Vec<Hit> {
-    let are_usable = generative || found.confidence >= MIN_NEAREST_CONFIDENCE;
+fn usable_weak_hits(found: Retrieval, is_language_model: bool) -> Vec<Hit> {
+    let are_usable = is_language_model || found.confidence >= MIN_NEAREST_CONFIDENCE;
     let mut hits = found.hits;
     hits.truncate(if are_usable { MAX_WEAK_PASSAGES } else { 0 });
     hits

@@ -1,15 +1,15 @@
 //! Starts runs, and finds and cancels runs in progress.
 
+use super::budget_reservation::BudgetReserver;
 use super::concurrency::{RunLimiter, RunSlot};
 use super::context::RunContext;
 use super::definition::Run;
+use super::event_log::{Replay, RunLog, RunLogs, RunOwner};
 use super::execute::execute;
 use super::finish::{Finisher, finish};
-use super::log::{Replay, RunLog, RunLogs, RunOwner};
 use super::ports::RunPorts;
 use super::progress::RunProgress;
 use super::provenance::Provenance;
-use super::reserve::BudgetReserver;
 use super::shared::{SharedRuns, write_events};
 use super::supervise::{current_classification, supervise};
 use crate::error::RuntimeError;
@@ -189,12 +189,12 @@ mod tests {
     use crate::run::agent::{Agent, RunLimits, ToolSet};
     use crate::run::answer::AnswerFormat;
     use crate::run::budget::BudgetReservation;
+    use crate::run::budget_reservation::BudgetReserver;
     use crate::run::definition::Run;
     use crate::run::finish::{FinishedRun, Finisher};
     use crate::run::input::{QuestionInput, RunInput};
     use crate::run::model_access;
     use crate::run::ports::RunPorts;
-    use crate::run::reserve::BudgetReserver;
     use crate::run::runner::{ConcurrencyLimits, Runner};
     use crate::run::tier::ChosenTier;
     use async_trait::async_trait;
@@ -321,7 +321,7 @@ mod tests {
         let permit = access::authorized(ada, granted, receipt, ReadQuotaUsage).into_parts().0;
 
         let mut model = MockChatModel::new();
-        model.expect_is_generative().return_const(true);
+        model.expect_is_language_model().return_const(true);
         model.expect_stream().returning(move |_| {
             let served_by = ServedBy::embedded("scripted", "script-1");
             let deltas = stream::iter(deltas.clone()).map(Ok).chain(stream::pending());

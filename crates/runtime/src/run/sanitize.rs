@@ -2,9 +2,9 @@
 //!
 //! Answers quote documents verbatim, and a document may contain `![](https://example.com/?q=…)`. A client that renders
 //! it would send data about the user's question to that server. So images, links, HTML tags and URLs are changed so
-//! that Markdown and HTML renderers do not recognize them, unless they point to a path on the platform itself. The
-//! change is a zero-width space within the markup, so the visible text stays the same. Code blocks are treated in the
-//! same way, because only the renderer knows where one ends.
+//! that Markdown and HTML renderers do not recognize them. Only images and links to an absolute path on the platform
+//! itself stay as they are. The change is a zero-width space within the markup, so the visible text stays the same.
+//! Code blocks are treated in the same way, because only the renderer knows where one ends.
 
 /// Zero-width space; breaks markup without changing the visible text.
 const ZERO_WIDTH_SPACE: char = '\u{200b}';
@@ -18,7 +18,7 @@ const LOOKBEHIND: usize = 6;
 pub struct MarkupSanitizer {
     /// The last characters that were emitted, in lower case; U+0000 before the beginning.
     last_emitted: [char; LOOKBEHIND],
-    /// `](` or `](/`, held back until the next character shows where the link leads.
+    /// `(` or `(/` after an emitted `]`, held back until the next character shows where the link leads.
     pending: String,
 }
 
@@ -59,7 +59,7 @@ impl MarkupSanitizer {
         out
     }
 
-    /// Emits the held-back start of a link to another host, with a break in it.
+    /// Emits the held-back start of a link that does not lead to an absolute path on the platform, with a break in it.
     fn flush(&mut self, out: &mut String) {
         let pending = std::mem::take(&mut self.pending);
         if !pending.is_empty() {

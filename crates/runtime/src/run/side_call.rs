@@ -4,18 +4,18 @@
 //! like the calls of the run. It is made only if the classification of the text allows it.
 
 use super::budget::TokenEstimate;
+use super::budget_reservation::{BudgetRequest, BudgetReserver};
 use super::call_recorder::{CallRecorder, ReportedUsage};
 use super::definition::Run;
 use super::finish::ledger_entries;
 use super::model_access;
 use super::ports::RunPorts;
-use super::reserve::{BudgetRequest, BudgetReserver};
 use crate::error::RuntimeError;
 use crate::prompt::tokens::TokenCounter;
 use domain::budget::BudgetAmount;
 use domain::classified::Classified;
 use domain::error::Classify as _;
-use domain::model::{ChatDelta, ChatOptions, ChatRequest, ModelError, ModelTier, PromptMessage};
+use domain::model::{ChatDelta, ChatOptions, ChatRequest, ExtractiveInput, ModelError, ModelTier, PromptMessage};
 use domain::model_call::CallStatus;
 use futures::StreamExt as _;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub async fn ask(
 ) -> Result<Option<String>, RuntimeError> {
     let (model, settings) = (&*ports.model, &run.permit.tenant().settings);
     let model_limit = model_access::classification_limit(model, TIER, &run.caller, settings);
-    if !model.is_generative() || !model.is_configured(TIER) || call.input.classification() > model_limit {
+    if !model.is_language_model() || !model.is_configured(TIER) || call.input.classification() > model_limit {
         return Ok(None);
     }
     let time_limit = call.time_limit;
@@ -98,9 +98,7 @@ impl SideCall {
             prompt,
             tools: Vec::new(),
             max_output_tokens: self.max_output_tokens,
-            question,
-            passages: Vec::new(),
-            is_weak_match: false,
+            extractive: ExtractiveInput { question, ..ExtractiveInput::default() },
             options: ChatOptions::default(),
         }
     }

@@ -108,9 +108,10 @@ fn render_passages(
     let new_passages = &progress.passages[new_indexes];
     if !new_passages.is_empty() {
         let counter = &progress.counter;
-        let without_surroundings = passages::render(new_passages, nonce, counter, TokenBudget(0))?;
-        let remaining = TokenBudget(budget.0.saturating_sub(counter.message(&without_surroundings)));
-        text.push_str(&passages::render(new_passages, nonce, counter, remaining)?);
+        let no_surroundings = TokenBudget(0);
+        let without_surroundings = passages::render(new_passages, nonce, counter, no_surroundings)?;
+        let surroundings_budget = TokenBudget(budget.0.saturating_sub(counter.message(&without_surroundings)));
+        text.push_str(&passages::render(new_passages, nonce, counter, surroundings_budget)?);
     }
     let classification = new_passages.classification();
     Ok(Classified::new(text, classification))

@@ -239,7 +239,7 @@ async fn the_extractive_answerer_costs_nothing_and_reserves_nothing() {
     let fixture = Fixture::new().await;
     fixture.set_quotas(daily_token_quota(0)).await;
     let model = fixture.model([vec![Text("\"Shut.\""), Finish]]);
-    model.is_generative.store(false, Ordering::Relaxed);
+    model.is_language_model.store(false, Ordering::Relaxed);
     fixture.ask(&fixture.chat(&model, &tools_without_hits()), "Which valve?", RetrievalMode::Never).await;
     assert!(fixture.ledger().iter().all(|entry| !entry.counts_towards_budget), "recorded, and not metered");
     assert_eq!(fixture.ledger().len(), 1);

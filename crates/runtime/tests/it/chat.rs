@@ -120,7 +120,7 @@ async fn a_language_model_gets_weak_passages_with_a_warning() {
 async fn the_extractive_answerer_gets_no_weak_passages() {
     let fixture = Fixture::new().await;
     let model = fixture.model([vec![Text("Nothing found."), Finish]]);
-    model.is_generative.store(false, Ordering::Relaxed);
+    model.is_language_model.store(false, Ordering::Relaxed);
     fixture
         .ask(
             &fixture.chat(&model, &tools_with_weak_hits(vec![internal_hit(&fixture).await])),
@@ -128,7 +128,7 @@ async fn the_extractive_answerer_gets_no_weak_passages() {
             RetrievalMode::Auto,
         )
         .await;
-    assert!(model.requests()[0].passages.is_empty());
+    assert!(model.requests()[0].extractive.passages.is_empty());
     let data = context_message(&model);
     assert!(!data.contains("FV-2003") && data.contains("hold nothing that answers"), "{data}");
 }
@@ -148,7 +148,7 @@ async fn a_weak_passage_that_the_model_may_not_see_is_left_out() {
         .await;
     let request = model.requests().remove(0);
     assert_eq!(request.prompt.classification(), Classification::Internal);
-    let shown: Vec<_> = request.passages.iter().map(|p| p.passage.content.as_str()).collect();
+    let shown: Vec<_> = request.extractive.passages.iter().map(|p| p.passage.content.as_str()).collect();
     assert_eq!(shown, ["Close FV-2003 first."]);
 }
 
@@ -185,7 +185,7 @@ async fn passages_take_at_most_half_of_what_the_question_leaves() {
         "{}",
         TokenCounter::default().prompt(request.prompt.content())
     );
-    let shown: Vec<_> = request.passages.iter().map(|p| &p.passage.content[..6]).collect();
+    let shown: Vec<_> = request.extractive.passages.iter().map(|p| &p.passage.content[..6]).collect();
     assert_eq!(shown, ["Step 0", "Step 1"]);
 }
 

@@ -31,7 +31,7 @@ fn sent_text(request: &ChatRequest) -> String {
         PromptMessage::System(text) | PromptMessage::User(text) => text.clone(),
         PromptMessage::Assistant { content, .. } | PromptMessage::Tool { content, .. } => content.clone(),
     };
-    let passages: String = request.passages.iter().map(|passage| passage.passage.content.as_str()).collect();
+    let passages: String = request.extractive.passages.iter().map(|passage| passage.passage.content.as_str()).collect();
     request.prompt.content().iter().map(text).collect::<Vec<_>>().join("\n") + &passages
 }
 

@@ -149,7 +149,7 @@ async fn client_tools_are_left_out_if_named_like_platform_tools_or_with_the_extr
     let turn = Turn::run(&fixture, &chat, request(vec![tool("rag_search"), tool("clock")])).await;
     assert_eq!(turn.omitted_tools, 1);
     assert_eq!(offered_tools(&model, 0).iter().filter(|name| *name == "rag_search").count(), 1, "the platform's");
-    model.is_generative.store(false, Ordering::Relaxed);
+    model.is_language_model.store(false, Ordering::Relaxed);
     let turn = Turn::run(&fixture, &chat, request(vec![tool("clock"), tool("calendar")])).await;
     assert_eq!((turn.omitted_tools, offered_tools(&model, 1)), (2, Vec::new()));
     assert_eq!(Arc::clone(&model).requests()[1].options.tool_choice, None);

@@ -192,10 +192,10 @@ async fn without_budget_or_a_language_model_nothing_is_sent() {
     let fixture = Fixture::new().await;
     let model = fixture.model([vec![Finish]]);
     let chat = chat_service(&fixture, &model);
-    model.is_generative.store(false, Ordering::Relaxed);
+    model.is_language_model.store(false, Ordering::Relaxed);
     let refused = start(&fixture, &chat, hello_command()).await.map(drop).expect_err("no language model");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::NotFound, "model_not_found"));
-    model.is_generative.store(true, Ordering::Relaxed);
+    model.is_language_model.store(true, Ordering::Relaxed);
     fixture.set_quotas(Quotas { tokens_per_day: Some(10), ..Quotas::default() }).await;
     let refused = start(&fixture, &chat, hello_command()).await.map(drop).expect_err("no tokens");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));

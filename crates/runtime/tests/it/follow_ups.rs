@@ -132,11 +132,11 @@ async fn no_answer_above_the_classification_of_the_question_reaches_the_rewritin
 async fn the_extractive_answerer_gets_the_completed_question() {
     let fixture = Fixture::new().await;
     let model = fixture.model([vec![Text("Yearly [1]."), Finish], vec![Text("VG 46 [1]."), Finish]]);
-    model.is_generative.store(false, Ordering::Relaxed);
+    model.is_language_model.store(false, Ordering::Relaxed);
     let tools = tools(&fixture, Classification::Internal).await;
     let events = ask(&fixture, &model, &tools).await;
     assert_eq!(searched_query(&events, &tools), QUERY_BY_RULES);
-    let questions: Vec<_> = model.requests().into_iter().map(|request| request.question).collect();
+    let questions: Vec<_> = model.requests().into_iter().map(|request| request.extractive.question).collect();
     assert_eq!(questions, [OIL, QUERY_BY_RULES]);
 }
 

@@ -1,7 +1,7 @@
 //! Replaces the OCR program in tests and tries what a crafted image could make it do. Used by tests only.
 //!
-//! It takes the arguments of `tesseract`; the language selects the misbehavior. Each output line is reported as a
-//! paragraph.
+//! It takes the arguments of `tesseract`; the language selects the misbehavior. Each line that it prints is a paragraph
+//! of the recognized text, so tests read the results there.
 
 use rustix::process::{Signal, kill_process};
 use std::ffi::OsString;
@@ -40,7 +40,7 @@ fn main() {
         )]),
         _ => {
             print_lines(&probe());
-            // This line only runs if the exec was refused.
+            // `exec_another_program` only returns if the exec was refused.
             print_lines(&[format!("become another program: {}", yes_or_no(exec_another_program()))]);
         }
     }

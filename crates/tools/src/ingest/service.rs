@@ -78,7 +78,7 @@ impl Ingest for DocumentIngest {
             match job.payload {
                 JobPayload::Ingest(document) => inner.ingest(&job, document, &cancellation).await,
                 JobPayload::Reindex => inner.reindex(&job, &cancellation).await,
-                JobPayload::BuildVectorIndex => Err(RetryLater {
+                JobPayload::UpdateVectorIndexes => Err(RetryLater {
                     reason: "vector indexes are built by the job queue itself".to_owned(),
                     counts_as_attempt: true,
                 }),

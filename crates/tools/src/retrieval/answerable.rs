@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_tag_in_the_documents_name_counts_as_named() {
         let mut isolation_hit = hit(1, "Isolate the drive before any work on the casing.", 0.7, 0.4);
-        isolation_hit.passage.doc = "MAN-P101-feedwater-pump.pdf".into();
+        isolation_hit.passage.file_name = "MAN-P101-feedwater-pump.pdf".into();
         assert!(evidence("How do I isolate the drive of P-101?", &[isolation_hit]).tags_found);
     }
 

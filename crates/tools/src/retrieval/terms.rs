@@ -8,8 +8,8 @@ use domain::search::{Passage, PassageTerms};
 
 /// The terms of a passage that is being ingested, from all text that a citation shows.
 #[must_use]
-pub fn passage_terms(doc: &str, title: &str, section: Option<&str>, content: &str) -> PassageTerms {
-    terms_of(&join_texts(doc, title, section, content))
+pub fn passage_terms(file_name: &str, title: &str, section: Option<&str>, content: &str) -> PassageTerms {
+    terms_of(&join_texts(file_name, title, section, content))
 }
 
 /// The terms of a text: the stems of all its words. Stop words are included, because a query word that is not a stop
@@ -20,12 +20,12 @@ pub(super) fn terms_of(text: &str) -> PassageTerms {
 
 /// File name, title, section and content: all text that a citation shows.
 pub(super) fn whole_text(passage: &Passage) -> String {
-    join_texts(&passage.doc, &passage.title, passage.section.as_deref(), &passage.content)
+    join_texts(&passage.file_name, &passage.title, passage.section.as_deref(), &passage.content)
 }
 
-fn join_texts(doc: &str, title: &str, section: Option<&str>, content: &str) -> String {
+fn join_texts(file_name: &str, title: &str, section: Option<&str>, content: &str) -> String {
     let section = section.unwrap_or_default();
-    format!("{doc}\n{title}\n{section}\n{content}")
+    format!("{file_name}\n{title}\n{section}\n{content}")
 }
 
 /// The hash under which a stem is stored: 64-bit FNV-1a, folded to 32 bits. A query of two words collides with one of a

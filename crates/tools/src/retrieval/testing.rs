@@ -12,7 +12,7 @@ pub(super) fn passage(chunk: u128, document: u128, page: Option<u32>, content: &
         chunk_id: ChunkId::from_uuid(Uuid::from_u128(chunk)),
         document_id: DocumentId::from_uuid(Uuid::from_u128(document)),
         chunk_index: 0,
-        doc: "file.pdf".into(),
+        file_name: "file.pdf".into(),
         title: "File".into(),
         page,
         section: None,

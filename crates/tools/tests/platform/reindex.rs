@@ -59,7 +59,7 @@ async fn is_found_by_vector(context: &TestContext, name: &str) -> bool {
     let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
     let scope = context.sign_in(Role::Admin).await.scope().clone();
     let found = context.search().search(&scope, "open the valve", &search_scope, 5).await.expect("a search");
-    found.hits.iter().any(|hit| hit.passage.doc == name && hit.similarity.is_some())
+    found.hits.iter().any(|hit| hit.passage.file_name == name && hit.similarity.is_some())
 }
 
 /// Checks that each intent has one outcome.

@@ -1,7 +1,8 @@
-//! Tests of the readers on real files: the text of each fixture, and robustness against damaged and crafted files.
+//! Tests of the readers on fixtures and generated files: their text, robustness against damaged and crafted files, OCR,
+//! and the isolation of the child process.
 
 #[cfg(test)]
-mod attacks;
+mod damaged_files;
 #[cfg(test)]
 mod docx;
 #[cfg(test)]
@@ -9,14 +10,14 @@ mod fuzz;
 #[cfg(test)]
 mod generated_pdfs;
 #[cfg(test)]
-mod hostile;
-#[cfg(test)]
 mod isolation;
+#[cfg(test)]
+mod known_attacks;
 #[cfg(test)]
 mod mutate;
 #[cfg(test)]
-mod pdf;
+mod ocr;
 #[cfg(test)]
-mod recognize;
+mod pdf;
 #[cfg(test)]
 mod support;

@@ -292,7 +292,7 @@ fn to_passage(document: &Document, chunk: &NewChunk) -> Passage {
         chunk_id: chunk.id,
         document_id: document.id,
         chunk_index: chunk.chunk_index,
-        doc: document.filename.clone(),
+        file_name: document.filename.clone(),
         title: document.title.clone(),
         page: chunk.page.and_then(|page| u32::try_from(page).ok()),
         section: chunk.section.clone(),

@@ -133,6 +133,7 @@ impl MessageRepo for InMemoryTx {
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
         let is_owned = self.owner_filter();
         let state = self.write().await?;
+        // An answer that was taken for abandoned may still be finished by its process.
         let is_abandoned = state.abandoned_answers.remove(&id);
         let is_open = |r: &Row<Message>| is_abandoned || r.value.status == MessageStatus::Streaming;
         let mut messages = state.messages.iter_mut();
@@ -141,7 +142,7 @@ impl MessageRepo for InMemoryTx {
         let FinishedAnswer { content, status, token_count, citations, model, classification, sources, metadata } =
             answer.clone();
         let degraded = metadata["degraded"] == true;
-        let unsupported = serde_json::from_value(metadata["unsupported"].clone()).unwrap_or_default();
+        let unsupported_statements = serde_json::from_value(metadata["unsupported"].clone()).unwrap_or_default();
         row.value = Message {
             content,
             status,
@@ -151,7 +152,7 @@ impl MessageRepo for InMemoryTx {
             classification,
             sources,
             degraded,
-            unsupported,
+            unsupported_statements,
             ..row.value.clone()
         };
         let conversation_id = row.value.conversation_id;
@@ -277,7 +278,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         withheld: false,
         degraded: false,
         summary: None,
-        unsupported: Vec::new(),
+        unsupported_statements: Vec::new(),
         created_at: now,
     }
 }

@@ -82,7 +82,7 @@ impl JobRepo for InMemoryTx {
 
     async fn enqueue_vector_index(&mut self, id: JobId, _now: Timestamp) -> Result<(), StoreError> {
         let (tenant, now) = (self.tenant(), self.store.clock.now());
-        self.write().await?.enqueue(Job::new(id, tenant, JobPayload::BuildVectorIndex, 0, now));
+        self.write().await?.enqueue(Job::new(id, tenant, JobPayload::UpdateVectorIndexes, 0, now));
         Ok(())
     }
 
@@ -204,11 +204,11 @@ impl JobQueue for InMemoryStore {
         Ok(())
     }
 
-    async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
+    async fn update_vector_indexes(&self, lease: Lease) -> Result<bool, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let jobs = &mut self.committed().jobs;
         let count_before = jobs.len();
-        jobs.retain(|job| !(job.payload == JobPayload::BuildVectorIndex && job.lease == lease));
+        jobs.retain(|job| !(job.payload == JobPayload::UpdateVectorIndexes && job.lease == lease));
         Ok(jobs.len() < count_before)
     }
 

@@ -27,7 +27,7 @@ use domain::document::Document;
 use domain::feedback::Feedback;
 use domain::ids::{DocumentId, MessageId, TenantId, UserId};
 use domain::ledger::LedgerEntry;
-use domain::login::Login;
+use domain::login::LoginClaims;
 use domain::mapping::TenantMapping;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{
@@ -64,7 +64,7 @@ struct State {
     users: Vec<Row<User>>,
     token_users: BTreeMap<(TenantId, String), UserId>,
     /// Each user's last login.
-    logins: BTreeMap<UserId, Login>,
+    logins: BTreeMap<UserId, LoginClaims>,
     /// Personal access tokens by the hash of their secret.
     access_tokens: BTreeMap<String, Row<AccessToken>>,
     sessions: Vec<Row<sessions::StoredSession>>,

@@ -4,7 +4,7 @@ use super::{InMemoryTx, Row, page_of};
 use async_trait::async_trait;
 use domain::assigned_role::AssignedRole;
 use domain::ids::UserId;
-use domain::login::Login;
+use domain::login::LoginClaims;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{StoreError, UserRepo};
 use domain::role::Role;
@@ -42,7 +42,7 @@ impl UserRepo for InMemoryTx {
         Ok(value)
     }
 
-    async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
+    async fn record_login(&mut self, user: UserId, login: &LoginClaims) -> Result<(), StoreError> {
         let state = self.write().await?;
         if !state.logins.get(&user).is_some_and(|previous| login.is_older_than(previous)) {
             state.logins.insert(user, login.clone());
@@ -50,7 +50,7 @@ impl UserRepo for InMemoryTx {
         Ok(())
     }
 
-    async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError> {
+    async fn last_login_claims(&mut self, user: UserId) -> Result<Option<LoginClaims>, StoreError> {
         let in_tenant = self.tenant_filter();
         Ok(self.read(|s| {
             let user_exists = s.users.iter().any(|r| in_tenant(r) && r.value.id == user);
@@ -58,7 +58,7 @@ impl UserRepo for InMemoryTx {
         }))
     }
 
-    async fn record_token(
+    async fn mark_token_seen(
         &mut self,
         user: UserId,
         token_hash: &str,

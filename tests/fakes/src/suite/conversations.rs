@@ -195,7 +195,7 @@ pub async fn an_answer_is_finished_once(context: &TestContext) -> CaseResult {
     assert_eq!((stored_answer.citations, stored_answer.model), (answer.citations, answer.model));
     assert_eq!(stored_answer.sources, answer.sources);
     assert!(stored_answer.degraded, "read from the metadata");
-    assert_eq!(stored_answer.unsupported, [TextRange { start: 3, end: 9 }]);
+    assert_eq!(stored_answer.unsupported_statements, [TextRange { start: 3, end: 9 }]);
     Ok(())
 }
 
@@ -217,7 +217,7 @@ pub(super) fn finished_answer(content: &str) -> FinishedAnswer {
         citations: vec![Citation {
             n: 1,
             document_id: DocumentId::from_uuid(Uuid::nil()),
-            doc: "sop.pdf".to_owned(),
+            file_name: "sop.pdf".to_owned(),
             title: "SOP".to_owned(),
             page: Some(3),
             section: None,

@@ -87,7 +87,7 @@ pub async fn passages_are_ranked_by_cosine_similarity(context: &TestContext) -> 
     let passage = &passages[0];
     assert_eq!((passages.len(), passage.document_id, passage.chunk_index, passage.page), (1, id, 1, Some(2)));
     assert_eq!(
-        (passage.doc.as_str(), passage.title.as_str(), passage.section.as_deref()),
+        (passage.file_name.as_str(), passage.title.as_str(), passage.section.as_deref()),
         ("a.pdf", "Document a", Some("Operation"))
     );
     assert_eq!(

@@ -3,7 +3,7 @@
 use super::{CaseResult, TestContext, identity, require, scope, user_id};
 use chrono::{SubsecRound as _, TimeDelta};
 use domain::error::{Classify, ErrorKind};
-use domain::login::Login;
+use domain::login::LoginClaims;
 use domain::page::PageRequest;
 use domain::ports::TenantPatch;
 use domain::role::{Grant, Role};
@@ -54,14 +54,14 @@ pub async fn a_token_is_recorded_once(context: &TestContext) -> CaseResult {
     let expires_at = context.now() + TimeDelta::hours(1);
     let mut tx = context.begin(&tenant_a.ada).await?;
     assert_eq!(tx.users().user_by_token("hash").await?, None);
-    assert!(tx.users().record_token(user_id(&tenant_a.ada)?, "hash", expires_at).await?);
+    assert!(tx.users().mark_token_seen(user_id(&tenant_a.ada)?, "hash", expires_at).await?);
     assert_eq!(tx.users().user_by_token("hash").await?, Some(user_id(&tenant_a.ada)?));
-    assert!(!tx.users().record_token(user_id(&tenant_a.ada)?, "hash", expires_at).await?);
-    assert!(tx.users().record_token(user_id(&tenant_a.ada)?, "other", expires_at).await?);
+    assert!(!tx.users().mark_token_seen(user_id(&tenant_a.ada)?, "hash", expires_at).await?);
+    assert!(tx.users().mark_token_seen(user_id(&tenant_a.ada)?, "other", expires_at).await?);
     tx.commit().await?;
     let mut tx = context.begin(&tenant_b.ada).await?;
     assert_eq!(tx.users().user_by_token("hash").await?, None, "another tenant's");
-    assert!(tx.users().record_token(user_id(&tenant_b.ada)?, "hash", expires_at).await?);
+    assert!(tx.users().mark_token_seen(user_id(&tenant_b.ada)?, "hash", expires_at).await?);
     Ok(())
 }
 
@@ -219,7 +219,7 @@ pub async fn a_login_is_replaced_only_by_a_later_one(context: &TestContext) -> C
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let ada = user_id(&tenant_a.ada)?;
     let issued_at = |minutes| Some(context.now() + TimeDelta::minutes(minutes));
-    let first_login = Login {
+    let first_login = LoginClaims {
         tenant_claim: Some("plant-a".to_owned()),
         guest_of: None,
         groups_left_out: false,
@@ -233,15 +233,19 @@ pub async fn a_login_is_replaced_only_by_a_later_one(context: &TestContext) -> C
         seen_at: context.now(),
     };
     let mut tx = context.begin(&tenant_a.ada).await?;
-    assert_eq!(tx.users().last_login(ada).await?, None);
+    assert_eq!(tx.users().last_login_claims(ada).await?, None);
     tx.users().record_login(ada, &first_login).await?;
-    assert_eq!(tx.users().last_login(ada).await?, Some(first_login.clone()));
-    tx.users().record_login(ada, &Login { issued_at: issued_at(0), roles: None, ..first_login.clone() }).await?;
-    assert_eq!(tx.users().last_login(ada).await?, Some(first_login.clone()), "an older login does not replace it");
-    let later_login = Login { issued_at: issued_at(2), guest_of: Some(String::new()), ..first_login };
+    assert_eq!(tx.users().last_login_claims(ada).await?, Some(first_login.clone()));
+    tx.users().record_login(ada, &LoginClaims { issued_at: issued_at(0), roles: None, ..first_login.clone() }).await?;
+    assert_eq!(
+        tx.users().last_login_claims(ada).await?,
+        Some(first_login.clone()),
+        "an older login does not replace it"
+    );
+    let later_login = LoginClaims { issued_at: issued_at(2), guest_of: Some(String::new()), ..first_login };
     tx.users().record_login(ada, &later_login).await?;
-    assert_eq!(tx.users().last_login(ada).await?, Some(later_login));
+    assert_eq!(tx.users().last_login_claims(ada).await?, Some(later_login));
     tx.commit().await?;
-    assert_eq!(context.begin(&tenant_b.ada).await?.users().last_login(ada).await?, None);
+    assert_eq!(context.begin(&tenant_b.ada).await?.users().last_login_claims(ada).await?, None);
     Ok(())
 }

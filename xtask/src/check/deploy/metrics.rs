@@ -16,7 +16,8 @@ pub struct KnownMetrics {
 }
 
 impl KnownMetrics {
-    /// Collects the names in the sources of the platform's crates, and those of the recording rules.
+    /// Every string literal in the crates' sources that has the form of a metric name counts as one; the recording
+    /// rules add theirs.
     pub fn new(sources: &[TextFile], rules: &str) -> Self {
         let mut names: HashSet<_> = PROMETHEUS_METRICS.iter().map(|name| (*name).to_owned()).collect();
         let is_shipped = |file: &&TextFile| file.path.starts_with("crates/") && !file.path.contains("/tests/");

@@ -26,8 +26,9 @@ string_enum! {
 pub enum JobPayload {
     /// Extracts, embeds and publishes a document.
     Ingest(DocumentId),
-    /// Builds the tenant's vector index.
-    BuildVectorIndex,
+    /// Builds the tenant's vector index if it is missing and the tenant has enough passages, and drops indexes of
+    /// models that are no longer used.
+    UpdateVectorIndexes,
     /// Embeds the tenant's documents again with the next model.
     Reindex,
 }
@@ -38,7 +39,7 @@ impl JobPayload {
     pub const fn kind(self) -> JobKind {
         match self {
             Self::Ingest(_) => JobKind::Ingestion,
-            Self::BuildVectorIndex => JobKind::VectorIndex,
+            Self::UpdateVectorIndexes => JobKind::VectorIndex,
             Self::Reindex => JobKind::Reindex,
         }
     }
@@ -48,7 +49,7 @@ impl JobPayload {
     pub const fn document(self) -> Option<DocumentId> {
         match self {
             Self::Ingest(document) => Some(document),
-            Self::BuildVectorIndex | Self::Reindex => None,
+            Self::UpdateVectorIndexes | Self::Reindex => None,
         }
     }
 }
@@ -198,13 +199,12 @@ pub trait JobQueue: Send + Sync {
     /// If the database is not available.
     async fn requeue(&self, lease: Lease, options: &RequeueOptions) -> Result<(), StoreError>;
 
-    /// Builds the vector index for the tenant of a [`JobPayload::BuildVectorIndex`] job, if it is missing, and removes
-    /// the job; `false` if the lease was lost. For a large tenant this takes minutes and blocks writes to the tenant's
-    /// passages.
+    /// Does the work of a [`JobPayload::UpdateVectorIndexes`] job and removes the job; `false` if the lease was lost.
+    /// For a large tenant this takes minutes and blocks writes to the tenant's passages.
     ///
     /// # Errors
     /// If the database is not available.
-    async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError>;
+    async fn update_vector_indexes(&self, lease: Lease) -> Result<bool, StoreError>;
 
     /// Waits until a job may be available: for a notification, or at most `timeout`.
     async fn wait_for_job(&self, timeout: Duration);

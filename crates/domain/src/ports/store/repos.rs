@@ -15,7 +15,7 @@ use crate::feedback::{Feedback, Rating};
 use crate::idempotency::{IdempotencyRecord, StoredOutcome};
 use crate::ids::{AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MessageId, ReservationId, UserId};
 use crate::ledger::{LedgerAggregates, LedgerEntry, UsageQuery};
-use crate::login::Login;
+use crate::login::LoginClaims;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
 use crate::search::{Passage, RankedCandidate, SearchScope};
@@ -326,14 +326,19 @@ pub trait UserRepo: Send {
     /// requests create only one row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
     /// Stores the claims of the user's login, unless those of a later token are stored.
-    async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
+    async fn record_login(&mut self, user: UserId, login: &LoginClaims) -> Result<(), StoreError>;
     /// The claims of the user's last login; `None` if none are stored.
-    async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError>;
-    /// The user for whom any process recorded the token with this keyed hash; `None` if it was not recorded.
+    async fn last_login_claims(&mut self, user: UserId) -> Result<Option<LoginClaims>, StoreError>;
+    /// The user whose token with this keyed hash any process has seen; `None` if none has.
     async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
-    /// Records that a token with this keyed hash was used; `true` the first time.
-    async fn record_token(&mut self, user: UserId, token_hash: &str, expires_at: Timestamp)
-    -> Result<bool, StoreError>;
+    /// Adds the keyed hash of a token to the hashes of the tokens already seen, so that each token is recorded as a
+    /// login only once; `true` if it had not been seen.
+    async fn mark_token_seen(
+        &mut self,
+        user: UserId,
+        token_hash: &str,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError>;
     /// The tenant's settings, for work without a user.
     async fn tenant_settings(&mut self) -> Result<TenantSettings, StoreError>;
     /// The user with the user's tenant; `None` if the user does not exist.

@@ -12,7 +12,7 @@ mod units;
 use crate::estimate;
 use async_trait::async_trait;
 use domain::{
-    model::{ChatDelta, ChatRequest, ChatStream, ModelError, NumberedPassage},
+    model::{ChatDelta, ChatRequest, ChatStream, ExtractiveInput, ModelError, NumberedPassage},
     model_call::{MicroCost, ServedBy},
     ports::ChatModel,
     run::{FinishReason, TokenUsage},
@@ -45,7 +45,7 @@ const BEFORE_NEAREST: &str = "The documents may not answer this question. The ne
 const AFTER_QUOTES: &str =
     "No language model is configured; these are the passages that match best, quoted word for word.";
 
-/// Answers a question with quotes from [`ChatRequest::passages`]; ignores the assembled prompt.
+/// Answers a question with quotes from the passages in [`ChatRequest::extractive`]; ignores the prompt.
 ///
 /// It needs no server and never fails.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,8 +54,8 @@ pub struct ExtractiveAnswerer;
 #[async_trait]
 impl ChatModel for ExtractiveAnswerer {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
-        let answer = answer(&request.question, &request.passages, request.is_weak_match);
-        let usage = usage(&request, &answer);
+        let answer = answer(&request.extractive);
+        let usage = usage(&request.extractive, &answer);
         let deltas = stream_chunks(&answer).into_iter().map(ChatDelta::Text);
         let finished = ChatDelta::Finished {
             reason: FinishReason::Stop,
@@ -69,26 +69,26 @@ impl ChatModel for ExtractiveAnswerer {
         })
     }
 
-    fn is_generative(&self) -> bool {
+    fn is_language_model(&self) -> bool {
         false
     }
 }
 
 /// The complete answer: quotes with citation markers `[n]`, or a message that the documents contain no answer. If no
 /// sentence covers the question, or the search calls its match weak, the nearest passages are shown as such.
-fn answer(question: &str, passages: &[NumberedPassage], is_weak_match: bool) -> String {
-    let candidates = candidates(question, passages);
-    let answers = if is_weak_match { Vec::new() } else { best_answers(&candidates) };
+fn answer(input: &ExtractiveInput) -> String {
+    let candidates = candidates(&input.question, &input.passages);
+    let answers = if input.is_weak_match { Vec::new() } else { best_answers(&candidates) };
     let (mut text, selected) = match answers.is_empty() {
         true => (BEFORE_NEAREST.to_owned(), nearest(&candidates)),
         false => (BEFORE_ANSWERS.to_owned(), answers),
     };
-    let quotes = quotes(&selected, passages);
+    let quotes = quotes(&selected, &input.passages);
     if quotes.is_empty() {
         return NOTHING_FOUND.to_owned();
     }
     for quote in quotes {
-        let numbered_passage = &passages[quote.passage_index];
+        let numbered_passage = &input.passages[quote.passage_index];
         let lines: Vec<String> =
             quote.spans.iter().map(|span| to_single_line(&numbered_passage.passage.content[span.clone()])).collect();
         text.push_str(&format!("> \"{}\" [{}]\n\n", lines.join("\n> "), numbered_passage.n));
@@ -187,10 +187,9 @@ fn stream_chunks(answer: &str) -> Vec<String> {
     answer.split_inclusive(' ').collect::<Vec<_>>().chunks(WORDS_PER_CHUNK).map(<[&str]>::concat).collect()
 }
 
-fn usage(request: &ChatRequest, answer: &str) -> TokenUsage {
-    let input_tokens =
-        request.passages.iter().map(|numbered| estimate::tokens(&numbered.passage.content)).sum::<usize>()
-            + estimate::tokens(&request.question);
+fn usage(input: &ExtractiveInput, answer: &str) -> TokenUsage {
+    let input_tokens = input.passages.iter().map(|numbered| estimate::tokens(&numbered.passage.content)).sum::<usize>()
+        + estimate::tokens(&input.question);
     let count = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
     TokenUsage { input_tokens: count(input_tokens), output_tokens: count(estimate::tokens(answer)) }
 }
@@ -207,7 +206,7 @@ mod tests {
             chunk_id: ChunkId::from_uuid(uuid::Uuid::from_u128(1)),
             document_id: DocumentId::from_uuid(uuid::Uuid::from_u128(2)),
             chunk_index: 0,
-            doc: "seals.txt".to_owned(),
+            file_name: "seals.txt".to_owned(),
             title: "Seals".to_owned(),
             page: None,
             section: None,
@@ -217,13 +216,15 @@ mod tests {
         NumberedPassage { n: 1, passage, score: 1.0, surrounding_text: SurroundingText::default() }
     }
 
+    /// Asks a question about one passage.
+    fn input(question: &str, content: &str, is_weak_match: bool) -> ExtractiveInput {
+        ExtractiveInput { question: question.to_owned(), passages: vec![numbered_passage(content)], is_weak_match }
+    }
+
     #[test]
     fn a_reference_in_a_document_does_not_become_a_citation() {
-        let text = answer(
-            "Which seal is fitted?",
-            &[numbered_passage("The seal fitted is BX-50 [7], see [2, 3] and [Annex].")],
-            false,
-        );
+        let content = "The seal fitted is BX-50 [7], see [2, 3] and [Annex].";
+        let text = answer(&input("Which seal is fitted?", content, false));
         assert!(text.contains("> \"The seal fitted is BX-50 (7), see (2, 3) and [Annex].\" [1]"), "{text}");
     }
 
@@ -251,8 +252,8 @@ mod tests {
         for first in unusual_parts {
             for second in unusual_parts {
                 let text = format!("{first}\n{second} seal. {first} Seal P-1{second}: \n{second}");
-                let streamed =
-                    answer(&format!("seal P-1A {first} {second}"), &[numbered_passage(&text)], first.is_empty());
+                let is_weak_match = first.is_empty();
+                let streamed = answer(&input(&format!("seal P-1A {first} {second}"), &text, is_weak_match));
                 assert_eq!(stream_chunks(&streamed).concat(), streamed);
             }
         }

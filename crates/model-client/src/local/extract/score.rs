@@ -156,7 +156,7 @@ impl AnalyzedPassage {
             content: extractor.extract(text),
             section: extractor.extract(passage.section.as_deref().unwrap_or_default()),
             title: extractor.extract(&passage.title),
-            file_name: normalize_tag(&passage.doc),
+            file_name: normalize_tag(&passage.file_name),
         }
     }
 

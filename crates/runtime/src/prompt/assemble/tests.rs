@@ -36,7 +36,7 @@ fn message(seq: i64, role: MessageRole, content: &str) -> Message {
         withheld: false,
         degraded: false,
         summary: None,
-        unsupported: Vec::new(),
+        unsupported_statements: Vec::new(),
         created_at: Timestamp::UNIX_EPOCH,
     }
 }

@@ -8,7 +8,7 @@ mod writer;
 
 pub use writer::write_events;
 
-use super::log::RunLogs;
+use super::event_log::RunLogs;
 use super::provenance::Provenance;
 use domain::ids::RunId;
 use domain::ports::{RunEventStore, RunSignal, StoreError, StoredRun};

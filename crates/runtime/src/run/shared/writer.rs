@@ -2,7 +2,7 @@
 
 use super::SharedRuns;
 use crate::run::definition::Run;
-use crate::run::log::RunLog;
+use crate::run::event_log::RunLog;
 use domain::ids::ConversationId;
 use domain::ports::{RunEventBatch, RunSignal, StoreError};
 use domain::run::{NumberedEvent, RunEvent};

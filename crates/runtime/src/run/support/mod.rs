@@ -80,7 +80,7 @@ struct NumberedEvidence {
 /// What stands around a passage tells which equipment it is about. It is not cited, so it supports nothing.
 fn numbered_evidence(numbered: &NumberedPassage) -> NumberedEvidence {
     let passage = &numbered.passage;
-    let headings = [Some(passage.doc.as_str()), Some(passage.title.as_str()), passage.section.as_deref()];
+    let headings = [Some(passage.file_name.as_str()), Some(passage.title.as_str()), passage.section.as_deref()];
     let headings = headings.into_iter().flatten().collect::<Vec<_>>().join("\n");
     let before = numbered.surrounding_text.before.as_deref().unwrap_or_default();
     NumberedEvidence { n: numbered.n, evidence: Evidence::of(&headings, before, &passage.content) }

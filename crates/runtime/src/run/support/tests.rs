@@ -30,7 +30,7 @@ pub(super) fn passage(n: u32, title: &str, content: &str) -> NumberedPassage {
             chunk_id: ChunkId::from_uuid(Uuid::from_u128(n.into())),
             document_id: DocumentId::from_uuid(Uuid::nil()),
             chunk_index: 0,
-            doc: format!("{}.md", title.to_lowercase()),
+            file_name: format!("{}.md", title.to_lowercase()),
             title: title.to_owned(),
             page: Some(n),
             section: None,

@@ -292,7 +292,7 @@ impl Fixture {
             chunk_id: chunk.id,
             document_id: document.id,
             chunk_index: 0,
-            doc: document.filename.clone(),
+            file_name: document.filename.clone(),
             title: document.title.clone(),
             page: Some(4),
             section: None,

@@ -41,7 +41,7 @@ pub struct ScriptedModel {
     messages_at_last_request: Mutex<Vec<Message>>,
     open_transactions: Arc<Mutex<Vec<usize>>>,
     /// Whether this is a language model and not the extractive answerer. Initially `true`.
-    pub is_generative: AtomicBool,
+    pub is_language_model: AtomicBool,
     /// Whether the heavy tier is served. Initially `true`.
     pub serves_heavy: AtomicBool,
     /// Price of the model, if it is known in advance.
@@ -69,7 +69,7 @@ impl ScriptedModel {
             requests,
             messages_at_last_request: stored,
             open_transactions,
-            is_generative: generative,
+            is_language_model: generative,
             serves_heavy: heavy,
             price,
             highest_classification: highest,
@@ -121,8 +121,8 @@ impl ChatModel for ScriptedModel {
         })
     }
 
-    fn is_generative(&self) -> bool {
-        self.is_generative.load(Ordering::Relaxed)
+    fn is_language_model(&self) -> bool {
+        self.is_language_model.load(Ordering::Relaxed)
     }
 
     fn is_configured(&self, tier: ModelTier) -> bool {

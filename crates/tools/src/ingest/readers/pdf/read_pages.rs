@@ -23,8 +23,22 @@ use super::words::Word;
 /// Minimum share of the page that images must cover for its invisible text to count as the text layer of a scan.
 const MIN_SCAN_SHARE: f32 = 0.4;
 
+/// The invisible text of a scan is its text layer if it is more than this many times as long as the visible text.
+const OCR_LAYER_FACTOR: usize = 10;
+
+/// A page is almost entirely images if they cover this share of it.
+const MOSTLY_IMAGE_SHARE: f32 = 0.8;
+
 /// A page that is almost entirely images and has less text than this, in bytes, needs OCR.
 const MIN_TEXT_BYTES: usize = 20;
+
+/// A page without text needs OCR if images cover more than this share of it.
+const MIN_IMAGE_SHARE_WITHOUT_TEXT: f32 = 0.1;
+
+/// Number of blocks at the beginning of page 1 that may be the title.
+const MAX_TITLE_CANDIDATES: usize = 8;
+/// Maximum length of a heading that is taken for the title, in bytes.
+const MAX_TITLE_BYTES: usize = 120;
 
 /// The page numbers for each kind of warning.
 #[derive(Default)]
@@ -168,7 +182,8 @@ fn interpret(file: &PdfFile, page: ObjectId, mut interpreter: Interpreter<'_>) -
         content.extend(interpreter.inflate(stream));
         content.push(b'\n');
     }
-    interpreter.run(&content, resources, 0);
+    let form_depth = 0;
+    interpreter.run(&content, resources, form_depth);
     annotations::interpret_annotations(file, page, &mut interpreter);
     interpreter.finish()
 }
@@ -181,7 +196,8 @@ impl Findings {
         if content.damaged {
             self.damaged.push(page);
         }
-        let is_ocr_layer = is_scan && text_bytes(&content.invisible_words) > 10 * text_bytes(&content.words);
+        let is_ocr_layer =
+            is_scan && text_bytes(&content.invisible_words) > OCR_LAYER_FACTOR * text_bytes(&content.words);
         if is_ocr_layer {
             self.ocr_layer.push(page);
         } else if content.has_hidden_text || !content.invisible_words.is_empty() {
@@ -189,9 +205,10 @@ impl Findings {
         }
         let words = if is_ocr_layer { [content.words, content.invisible_words].concat() } else { content.words };
         // A few letters on a scan are a stamp or a page number, not the text of the page.
+        let image_area = content.canvas.image_area;
         let is_mostly_image =
-            content.canvas.image_area >= 0.8 * area.area() && !is_ocr_layer && text_bytes(&words) < MIN_TEXT_BYTES;
-        if is_mostly_image || (words.is_empty() && content.canvas.image_area > 0.1 * area.area()) {
+            image_area >= MOSTLY_IMAGE_SHARE * area.area() && !is_ocr_layer && text_bytes(&words) < MIN_TEXT_BYTES;
+        if is_mostly_image || (words.is_empty() && image_area > MIN_IMAGE_SHARE_WITHOUT_TEXT * area.area()) {
             self.needs_ocr.push(page);
         }
         (words, content.canvas.ruling_lines)
@@ -218,6 +235,7 @@ impl Findings {
 /// The first level-1 heading among the first blocks of page 1.
 fn cover_title(pages: &[Page]) -> Option<String> {
     let first = pages.first().filter(|page| page.number == Some(1))?;
-    let is_title = |block: &&Block| block.kind == BlockKind::Heading { level: 1 } && block.text.len() <= 120;
-    first.blocks.iter().take(8).find(is_title).map(|block| block.text.clone())
+    let is_title =
+        |block: &&Block| block.kind == BlockKind::Heading { level: 1 } && block.text.len() <= MAX_TITLE_BYTES;
+    first.blocks.iter().take(MAX_TITLE_CANDIDATES).find(is_title).map(|block| block.text.clone())
 }

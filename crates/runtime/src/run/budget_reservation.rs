@@ -57,7 +57,7 @@ impl BudgetReserver {
         request: BudgetRequest,
     ) -> Result<BudgetReservation, RuntimeError> {
         let BudgetRequest { budgets, estimate, price } = request;
-        if budgets.is_unlimited() || !self.ports.model.is_generative() {
+        if budgets.is_unlimited() || !self.ports.model.is_language_model() {
             return Ok(BudgetReservation::default());
         }
         let now = self.ports.clock.now();

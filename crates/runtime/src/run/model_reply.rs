@@ -11,7 +11,9 @@ use crate::prompt::assemble::AssembledPrompt;
 use crate::prompt::templates::TemplateError;
 use crate::prompt::tokens::TokenBudget;
 use domain::classified::Classified;
-use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, OfferedTool, PromptMessage};
+use domain::model::{
+    ChatDelta, ChatRequest, ChatStream, ExtractiveInput, ModelError, ModelToolCall, OfferedTool, PromptMessage,
+};
 use domain::rights::Permission;
 use domain::role::{Operation, Resource};
 use domain::run::{FinishReason, RunEvent};
@@ -131,9 +133,11 @@ fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request
         prompt,
         tools,
         max_output_tokens: max_output_tokens.min(agent.limits.max_output_tokens),
-        question: ctx.run.input.standalone_question().to_owned(),
-        passages: progress.passages.clone(),
-        is_weak_match: progress.search == SearchOutcome::Searched { is_weak_match: true },
+        extractive: ExtractiveInput {
+            question: ctx.run.input.standalone_question().to_owned(),
+            passages: progress.passages.clone(),
+            is_weak_match: progress.search == SearchOutcome::Searched { is_weak_match: true },
+        },
         options,
     }
 }

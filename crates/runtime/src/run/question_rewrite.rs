@@ -14,7 +14,7 @@ use crate::prompt::nonce::TagNonce;
 use crate::prompt::tokens::{REWRITE_OUTPUT_TOKENS, REWRITE_TOKENS, TokenBudget, TokenCounter};
 use domain::classified::Classified;
 use domain::conversation::{Message, MessageRole};
-use domain::model::{ChatDelta, ChatOptions, ChatRequest, ModelError, ModelTier, PromptMessage};
+use domain::model::{ChatDelta, ChatOptions, ChatRequest, ExtractiveInput, ModelError, ModelTier, PromptMessage};
 use domain::untrusted::neutralize;
 use futures::StreamExt as _;
 use std::time::Duration;
@@ -51,9 +51,7 @@ pub async fn rewrite_follow_up(ctx: RunContext<'_>, progress: &mut RunProgress) 
         prompt,
         tools: Vec::new(),
         max_output_tokens: REWRITE_OUTPUT_TOKENS,
-        question: String::new(),
-        passages: Vec::new(),
-        is_weak_match: false,
+        extractive: ExtractiveInput::default(),
         options: ChatOptions::default(),
     };
     match tokio::time::timeout(TIME_LIMIT, call_model(ctx, &mut progress.model, request)).await {
@@ -76,7 +74,7 @@ fn may_call(ctx: RunContext<'_>, progress: &RunProgress, prompt: &Classified<Vec
     let (model, settings) = (&*ctx.ports.model, &ctx.run.permit.tenant().settings);
     let limit = model_access::classification_limit(model, ModelTier::Fast, &ctx.run.caller, settings);
     let fits = counter(ctx).prompt(prompt.content()) + REWRITE_OUTPUT_TOKENS as usize <= REWRITE_TOKENS;
-    model.is_generative()
+    model.is_language_model()
         && model.is_configured(ModelTier::Fast)
         && prompt.classification() <= limit
         && fits

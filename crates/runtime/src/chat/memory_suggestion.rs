@@ -3,15 +3,15 @@
 //! (`docs/adr/0055-memories-are-suggested.md`).
 
 use super::question::PlacedQuestion;
-use super::remember::RememberCommand;
+use super::remember_command::RememberCommand;
 use super::request::TurnRequest;
 use crate::error::RuntimeError;
 use crate::run::RunEnd;
+use crate::run::budget_reservation::BudgetReserver;
 use crate::run::definition::Run;
 use crate::run::finish::FinishedRun;
 use crate::run::input::{Acknowledgement, RunInput};
 use crate::run::ports::RunPorts;
-use crate::run::reserve::BudgetReserver;
 use crate::run::side_call::{self, SideCall};
 use domain::audit::{AuditedOperation, EventType, Outcome, ResultStatus};
 use domain::authorized::Permit;
@@ -95,7 +95,7 @@ impl MemorySuggestion {
             };
             return Self::Explicit(ExplicitMemory { memory, command });
         }
-        let may_infer = ports.model.is_generative() && is_about_user(&question.text);
+        let may_infer = ports.model.is_language_model() && is_about_user(&question.text);
         if may_infer { Self::Inferred(inference) } else { Self::Nothing }
     }
 
