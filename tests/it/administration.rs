@@ -197,15 +197,19 @@ async fn the_daily_token_budget_is_counted_and_enforced() {
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (platform_admin, user) = (app.as_platform_admin(), app.as_user(TENANT_A));
     let tenant = as_text(&user.get("/v1/me").await.expect_json(200)["tenant"]["id"]).to_owned();
-    // A turn is refused if its estimated prompt and minimum output do not fit into what is left: they fit into 590
-    // tokens, but no longer into the 562 that the first turn leaves.
-    let patch = json!({ "quotas": { "tokens_per_day": 590 } });
-    platform_admin.patch(&format!("/v1/admin/tenants/{tenant}/settings"), &patch).await.expect_json(200);
+    let settings = format!("/v1/admin/tenants/{tenant}/settings");
+    let set_quota = async |tokens: u32| {
+        let patch = json!({ "quotas": { "tokens_per_day": tokens } });
+        platform_admin.patch(&settings, &patch).await.expect_json(200);
+    };
+    set_quota(2_000).await;
     let conversation = user.create_conversation().await;
     let answer = user.chat(&conversation, "How often?").await;
     assert_eq!(answer["usage"], json!({ "input_tokens": 21, "output_tokens": 7 }));
     let usage = app.as_admin(TENANT_A).get("/v1/admin/usage").await.expect_json(200);
-    assert_eq!(usage["tokens_per_day"], json!({ "used": 28, "allowed": 590 }));
+    assert_eq!(usage["tokens_per_day"], json!({ "used": 28, "allowed": 2_000 }));
+    // A turn is refused if its shortest prompt and reply, about 500 tokens, do not fit into what is left.
+    set_quota(300).await;
     let path = format!("/v1/conversations/{conversation}/chat");
     let refusal = user.post(&path, &json!({ "message": "And again?" })).await;
     refusal.expect_problem(429, "quota_exceeded");

@@ -101,11 +101,13 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
 async fn each_user_has_their_own_budget_and_reservations_of_dead_processes_expire() {
     let model = ModelServer::start((0..3).map(|_| Reply::Text(vec!["Every 14 days."]))).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    set_quotas(&app, TENANT_A, &json!({ "user_tokens_per_day": 590, "soft_percent": 4 })).await;
+    set_quotas(&app, TENANT_A, &json!({ "user_tokens_per_day": 2_000, "soft_percent": 4 })).await;
     let (first_user, second_user) = (app.as_user(TENANT_A), app.caller(TENANT_A, "other", Role::User));
     let (first_conversation, second_conversation) =
         (first_user.create_conversation().await, second_user.create_conversation().await);
     first_user.chat(&first_conversation, "How often?").await;
+    // A turn is refused if its shortest prompt and reply, about 500 tokens, do not fit into what is left.
+    set_quotas(&app, TENANT_A, &json!({ "user_tokens_per_day": 300, "soft_percent": 4 })).await;
     let refusal = first_user.post(&format!("/v1/conversations/{first_conversation}/chat"), &chat_body()).await;
     let problem = refusal.expect_problem(429, "quota_exceeded");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("user_tokens_per_day")), "{problem}");
@@ -114,12 +116,13 @@ async fn each_user_has_their_own_budget_and_reservations_of_dead_processes_expir
     let user_budget = &budgets["user"]["tokens_per_day"];
     assert_eq!(
         (&user_budget["spent"], &user_budget["limit"], &user_budget["soft_exceeded"]),
-        (&json!(28), &json!(590), &json!(true))
+        (&json!(28), &json!(300), &json!(true))
     );
 
+    set_quotas(&app, TENANT_A, &json!({ "user_tokens_per_day": 900 })).await;
     let mut db = SuperuserDb::connect(&app).await;
     let insert_reservation =
-        "INSERT INTO budget_reservations SELECT gen_random_uuid(), tenant_id, id, 500, 0, now(), now() + interval '1 h'
+        "INSERT INTO budget_reservations SELECT gen_random_uuid(), tenant_id, id, 800, 0, now(), now() + interval '1 h'
                 FROM users WHERE id = $1::uuid";
     assert_eq!(
         db.execute(insert_reservation, &[&user_id(&second_user).await]).await,
