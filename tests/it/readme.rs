@@ -1,4 +1,5 @@
-//! The README's examples for the HTTP API, run by a shell against the platform. `cli.rs` runs those of the command line.
+//! The README's examples for the HTTP API, run by a shell against the platform. `cli.rs` runs those of the command
+//! line.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::caller::{Caller, answer_text, complete_events};

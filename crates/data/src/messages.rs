@@ -118,7 +118,11 @@ statements! {
             " FROM branch ORDER BY seq"
         ),
     );
-    SUMMARIZE: () = Statement::update("messages", "summarizing a branch", "UPDATE messages SET summary = $2 WHERE id = $1");
+    SUMMARIZE: () = Statement::update(
+        "messages",
+        "summarizing a branch",
+        "UPDATE messages SET summary = $2 WHERE id = $1",
+    );
     FAIL_ABANDONED_ANSWERS: () = Statement::update(
         "messages",
         "failing abandoned answers",

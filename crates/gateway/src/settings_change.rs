@@ -364,7 +364,7 @@ fn instructions() -> RefOr<Schema> {
         .pattern(Some(wire::NOT_BLANK))
         .max_length(Some(MAX_INSTRUCTIONS_CHARS))
         .description(Some(
-            "How the assistant answers in this plant. Every model sees it, so it must not contain anything confidential.",
+            "How the assistant answers in this plant. Every model sees it: it must not contain anything confidential.",
         ))
         .build();
     Schema::Object(text).into()

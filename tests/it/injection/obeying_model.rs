@@ -1,7 +1,7 @@
 //! A model that always obeys: it does what an instruction in its prompt wants, wherever the instruction is.
 //!
-//! An instruction is `OBEY[channel]`. What it wants depends on the case, whose number is in the user's question, so that
-//! one document serves all goals.
+//! An instruction is `OBEY[channel]`. What it wants depends on the case, whose number is in the user's question, so
+//! that one document serves all goals.
 
 use super::channels::instruction;
 use super::goals::NONCE;

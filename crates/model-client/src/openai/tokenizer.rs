@@ -12,8 +12,8 @@ use tiktoken_rs::tokenizer::{Tokenizer as Encoding, get_tokenizer};
 /// length; cutting a text adds at most a few tokens per cut.
 const MAX_ENCODED_BYTES: usize = 8_192;
 
-/// Returns the tokenizer of a model: the configured one, or that of a model of OpenAI's by its name. `None` if it is not
-/// known.
+/// Returns the tokenizer of a model: the configured one, or that of a model of OpenAI's by its name. `None` if it is
+/// not known.
 ///
 /// # Errors
 /// If the configured file is not a tokenizer.

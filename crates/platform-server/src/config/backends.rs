@@ -84,7 +84,7 @@ pub struct Route {
     #[schemars(range(min = 1))]
     pub weight: u32,
     /// Tokenizer of a chat model, to fill its context exactly: `cl100k_base`, `o200k_base`, or the path of a
-    /// `tokenizer.json`. Without it, the name of a model of OpenAI's tells, and the tokens of other models are estimated.
+    /// `tokenizer.json`. Without it, the name of a model of OpenAI's tells; the tokens of other models are estimated.
     pub tokenizer: Option<String>,
     /// Price of a million input tokens. All prices must be in the same currency.
     #[serde(default)]

@@ -10,8 +10,8 @@ use minijinja::{Value, context};
 /// Upper bound of the tokens for the tags around one text.
 const TAG_TOKENS: usize = 24;
 
-/// Returns the token budget for passages in a prompt with `remaining` tokens besides instructions and question: half, so
-/// that there is room for history and tool results.
+/// Returns the token budget for passages in a prompt with `remaining` tokens besides instructions and question: half,
+/// so that there is room for history and tool results.
 #[must_use]
 pub fn passage_budget(remaining: TokenBudget) -> TokenBudget {
     TokenBudget(remaining.0 / 2)

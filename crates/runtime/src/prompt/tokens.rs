@@ -76,8 +76,8 @@ impl TokenCounter {
         }
     }
 
-    /// Returns the longest prefix of `text` whose message is within `budget`; with a tokenizer, at most a tenth shorter.
-    /// It ends on a character boundary.
+    /// Returns a prefix of `text` whose message is within `budget`: the longest one by the estimate, and with a
+    /// tokenizer about a tenth shorter at most. It ends on a character boundary.
     #[must_use]
     pub fn truncate<'t>(&self, text: &'t str, budget: TokenBudget) -> &'t str {
         let max_tokens = budget.0.saturating_sub(MESSAGE_OVERHEAD);
@@ -128,9 +128,9 @@ impl TokenCounter {
 
     /// Returns the newest messages that fit into `budget`, oldest first.
     ///
-    /// If not all fit, the first one is that after a multiple of [`HISTORY_STEP`] in the conversation, so that it stays
-    /// the same for several turns and with it the prefix that a model server caches. If nothing fits from there, as many
-    /// messages as fit are returned.
+    /// If not all fit, the first one is that after a multiple of [`HISTORY_STEP`] in the conversation, so that it
+    /// stays the same for several turns and with it the prefix that a model server caches. If nothing fits from there,
+    /// as many messages as fit are returned.
     #[must_use]
     pub fn newest_messages_within<'m>(&self, history: &'m [Message], budget: TokenBudget) -> &'m [Message] {
         let mut remaining = budget.0;

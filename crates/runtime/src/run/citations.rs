@@ -57,8 +57,8 @@ impl CitationScanner {
     }
 }
 
-/// Parses the numbers in a marker: `1`, `1, 2` or `1;2`. A number that is too large becomes `u32::MAX`, which no passage
-/// has. Returns an empty list for any other text in brackets.
+/// Parses the numbers in a marker: `1`, `1, 2` or `1;2`. A number that is too large becomes `u32::MAX`, which no
+/// passage has. Returns an empty list for any other text in brackets.
 pub(super) fn marker_numbers(marker_text: &str) -> Vec<u32> {
     let number = |part: &str| match part.trim().trim_start_matches('^').parse::<u32>() {
         Ok(number) => Some(number),
