@@ -40,6 +40,7 @@ mod headers;
 mod idempotency;
 mod lingering_close;
 mod load_shedding;
+mod merge_patch;
 mod metrics;
 mod multipart;
 mod openai;

@@ -1,7 +1,7 @@
 //! Changes of a tenant's privacy rules: which values a change may set, and what is wrong with a pattern.
 
 use crate::error::ApiError;
-use crate::settings_change::{PatchField, Validate, deserialize_present, patch};
+use crate::merge_patch::{PatchField, Validate, deserialize_present, patch};
 use crate::wire;
 use domain::privacy::{BuiltInPattern, CustomPattern, MAX_PATTERNS, PrivacyAction};
 use serde::{Deserialize, Serialize};

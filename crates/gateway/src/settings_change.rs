@@ -1,6 +1,7 @@
 //! Tenant settings in the API: the list of settings, how each is displayed, and the values that a change may set.
 
 use crate::error::ApiError;
+use crate::merge_patch::{PatchField, Validate, check_range, deserialize_present, patch};
 use crate::privacy_change::PiiSanitizationChange;
 use crate::wire;
 use domain::error::ErrorKind;
@@ -8,9 +9,8 @@ use domain::model::ModelChoice;
 use domain::privacy::PiiSanitization;
 use domain::role::{Classification, Role};
 use domain::tenant::{ClearanceLimits, MAX_INSTRUCTIONS_CHARS, Quotas, RoleRateLimits, SettingsChange, TenantSettings};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -51,72 +51,6 @@ const LANGUAGES: &[&str] = &[
     "turkish",
     "yiddish",
 ];
-
-/// A field of a merge patch: missing, `null` (removes the override), or a new value.
-pub(crate) type PatchField<T> = Option<Option<T>>;
-
-/// Deserializes a field that is present, possibly as `null`.
-pub(crate) fn deserialize_present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<PatchField<T>, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Some)
-}
-
-/// Validation of a well-formed value in a change.
-pub(crate) trait Validate {
-    /// Checks the value of the field at `pointer` (RFC 6901).
-    ///
-    /// # Errors
-    /// If the field, or one below it, is not allowed; the error names that field.
-    fn validate(&self, _pointer: &str) -> Result<(), ApiError> {
-        Ok(())
-    }
-}
-
-impl Validate for Classification {}
-impl Validate for ModelChoice {}
-impl Validate for bool {}
-impl Validate for u8 {}
-impl Validate for u32 {}
-impl Validate for u64 {}
-impl Validate for f64 {}
-
-pub(crate) fn check_range<T: PartialOrd + Display>(value: &T, min: T, max: T, pointer: &str) -> Result<(), ApiError> {
-    if (&min..=&max).contains(&value) {
-        return Ok(());
-    }
-    Err(ApiError::invalid_field(pointer, format!("must be from {min} to {max}")))
-}
-
-/// Declares a merge patch. Each field has a type, or a number type with its minimum and maximum.
-macro_rules! patch {
-    ($(#[$meta:meta])* $name:ident {
-        $($(#[$field_meta:meta])* $field:ident: $type:ty $([$min:tt to $max:tt])?,)+
-    }) => {
-        #[derive(Deserialize, Serialize, ToSchema, Debug)]
-        $(#[$meta])*
-        #[serde(deny_unknown_fields)]
-        pub(crate) struct $name {
-            $($(#[$field_meta])*
-            $(#[schema(value_type = Option<$type>, minimum = $min, maximum = $max)])?
-            #[serde(default, deserialize_with = "deserialize_present", skip_serializing_if = "Option::is_none")]
-            $field: PatchField<$type>,)+
-        }
-
-        impl Validate for $name {
-            fn validate(&self, pointer: &str) -> Result<(), ApiError> {
-                $(if let Some(Some(value)) = &self.$field {
-                    let pointer = format!("{pointer}/{}", stringify!($field));
-                    value.validate(&pointer)?;
-                    $(check_range(value, $min, $max, &pointer)?;)?
-                })+
-                Ok(())
-            }
-        }
-    };
-}
-
-pub(crate) use patch;
 
 /// Declares each setting once, with its field in a change and its field in the view, which has the domain's type.
 /// Admins change those under `tenant`; only platform administrators change those under `platform`.

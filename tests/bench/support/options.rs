@@ -26,9 +26,9 @@ impl Implementation {
 /// How long each implementation is measured in a round, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct RoundSeconds {
-    /// With `--quick`.
+    /// Length with the option `--quick`.
     pub quick: f64,
-    /// Without `--quick`.
+    /// Length without the option `--quick`.
     pub full: f64,
 }
 

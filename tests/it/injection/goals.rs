@@ -22,7 +22,7 @@ pub struct Goal {
     pub asks_again: bool,
 }
 
-/// Every goal.
+/// What an injected instruction can want: tool calls, foreign data, and marks in the answer.
 pub fn goals(ids: &Ids) -> Vec<Goal> {
     [tool_goals(ids), data_goals(ids), answer_goals()].into_iter().flatten().collect()
 }

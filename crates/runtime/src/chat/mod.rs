@@ -11,6 +11,7 @@ mod settings;
 mod summary;
 mod title;
 mod turn;
+mod visible_context;
 
 pub use settings::ChatSettings;
 

@@ -8,6 +8,7 @@ use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
 use super::title::FirstTitle;
+use super::visible_context::VisibleContext;
 use crate::error::RuntimeError;
 use crate::follow_up::{self, QuestionKind, earlier_turns};
 use crate::privacy;
@@ -27,7 +28,7 @@ use crate::run::tier::{self, ChosenTier, TierCriteria};
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
-use domain::conversation::{BranchSummary, Conversation, Message};
+use domain::conversation::{Conversation, Message};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallOrigin;
 use domain::memory::{Memory, MemorySource};
@@ -87,16 +88,6 @@ struct StoredContext {
     question: PlacedQuestion,
     history: Vec<Message>,
     memories: Vec<Memory>,
-}
-
-/// Earlier messages and memories that the model may see.
-struct VisibleContext {
-    /// Summary of the messages before `history`.
-    summary: Option<BranchSummary>,
-    history: Vec<Message>,
-    memories: Vec<Memory>,
-    /// Number of earlier messages and memories that the model may not see.
-    omitted_count: u32,
 }
 
 impl TurnPreparer {
@@ -308,25 +299,6 @@ impl TurnPreparer {
             omitted_count,
             acknowledgement,
         }))
-    }
-}
-
-impl VisibleContext {
-    /// Removes answers that are withheld from the user, and messages and memories that the model may not see. Counts
-    /// only the latter. The newest summary that the model may see takes the place of the messages that it covers.
-    fn new(mut history: Vec<Message>, mut memories: Vec<Memory>, max_classification: Classification) -> Self {
-        let usable = |message: &mut Message| message.summary.take_if(|it| it.classification <= max_classification);
-        let newest = history.iter_mut().enumerate().rev().find_map(|(at, message)| Some((at, usable(message)?)));
-        let summary = newest.map(|(at, summary)| {
-            history.drain(..=at);
-            summary
-        });
-        history.retain(|message| !message.withheld);
-        let total = history.len() + memories.len();
-        history.retain(|message| message.classification <= max_classification);
-        memories.retain(|memory| memory.classification <= max_classification);
-        let omitted_count = u32::try_from(total - history.len() - memories.len()).unwrap_or(u32::MAX);
-        Self { summary, history, memories, omitted_count }
     }
 }
 

@@ -1,3 +1,5 @@
+//! Tests of what a prompt contains, in which order and with which classification.
+
 use super::*;
 use crate::prompt::passages::tests::numbered_passage;
 use domain::conversation::MessageStatus;

@@ -72,7 +72,7 @@ pub(super) struct Placement {
     pub right: f32,
     /// Vertical position of the baseline.
     pub baseline: f32,
-    /// Font size.
+    /// Font size, in points after all transformations.
     pub size: f32,
     pub bold: bool,
     /// Whether the font is monospaced.
