@@ -13,8 +13,20 @@ fn question(question: &str) -> Classified<&str> {
     Classified::new(question, Classification::Internal)
 }
 
-fn system() -> Classified<&'static str> {
-    Classified::new("You answer.", Classification::Public)
+/// An input with a question only.
+fn base_input<'a>(counter: &'a TokenCounter, nonce: &'a TagNonce) -> PromptInput<'a> {
+    PromptInput {
+        system: Classified::new("You answer.", Classification::Public),
+        counter,
+        nonce,
+        memories: &[],
+        search_result: AutoSearchResult::NotSearched,
+        has_omitted_content: false,
+        summary: None,
+        history: &[],
+        question: question("Which valve?"),
+        tool_rounds: Classified::new(&[], Classification::Public),
+    }
 }
 
 fn nonce() -> TagNonce {
@@ -65,16 +77,11 @@ fn an_assembled_prompt_matches_its_snapshot() {
     }];
     let prompt = assemble(
         &PromptInput {
-            system: system(),
-            counter: &counter,
-            nonce: &nonce,
             memories: &[memory],
             search_result: AutoSearchResult::Searched { passages: &passages, is_weak_match: false },
-            has_omitted_content: false,
-            summary: None,
             history: &history,
             question: question("What torque?"),
-            tool_rounds: Classified::new(&[], Classification::Public),
+            ..base_input(&counter, &nonce)
         },
         TokenBudget(4_000),
     );
@@ -86,18 +93,7 @@ fn history_is_truncated_before_the_question() {
     let nonce = nonce();
     let counter = TokenCounter::default();
     let history = [message(1, MessageRole::User, &"old ".repeat(500)), message(2, MessageRole::Assistant, "new")];
-    let input = PromptInput {
-        system: system(),
-        counter: &counter,
-        nonce: &nonce,
-        memories: &[],
-        search_result: AutoSearchResult::NotSearched,
-        has_omitted_content: false,
-        summary: None,
-        history: &history,
-        question: question("now?"),
-        tool_rounds: Classified::new(&[], Classification::Public),
-    };
+    let input = PromptInput { history: &history, question: question("now?"), ..base_input(&counter, &nonce) };
     let assembled = assemble(&input, TokenBudget(600)).expect("a template");
     let prompt = assembled.prompt.content();
     assert_eq!(prompt.len(), 2, "an answer without its question is left out too: {prompt:?}");
@@ -110,16 +106,9 @@ fn a_weak_match_is_shown_with_a_warning() {
     let counter = TokenCounter::default();
     let passages = [numbered_passage(1, "Close FV-2003 first.")];
     let input = PromptInput {
-        system: system(),
-        counter: &counter,
-        nonce: &nonce,
-        memories: &[],
         search_result: AutoSearchResult::Searched { passages: &passages, is_weak_match: true },
-        has_omitted_content: false,
-        summary: None,
-        history: &[],
         question: question("What torque?"),
-        tool_rounds: Classified::new(&[], Classification::Public),
+        ..base_input(&counter, &nonce)
     };
     insta::assert_snapshot!(data_message(&input, TokenBudget(0)).expect("a template").expect("passages"));
 }
@@ -133,16 +122,10 @@ fn surroundings_are_dropped_first_then_history_and_never_the_passages() {
     let surroundings = SurroundingText { before: surrounding_text.clone(), after: surrounding_text };
     let passages = [NumberedPassage { surrounding_text: surroundings, ..numbered_passage(1, "Close FV-2003 first.") }];
     let input = PromptInput {
-        system: system(),
-        counter: &counter,
-        nonce: &nonce,
-        memories: &[],
         search_result: AutoSearchResult::Searched { passages: &passages, is_weak_match: false },
-        has_omitted_content: false,
-        summary: None,
         history: &history,
         question: question("now?"),
-        tool_rounds: Classified::new(&[], Classification::Public),
+        ..base_input(&counter, &nonce)
     };
     let shown = |budget: usize| {
         let assembled = assemble(&input, TokenBudget(budget)).expect("a template");
@@ -180,16 +163,11 @@ fn untrusted_text_is_neutralized_and_passages_are_not_in_the_system_message() {
     );
     let history = [message(1, MessageRole::User, "Hello"), message(2, MessageRole::Assistant, hostile)];
     let input = PromptInput {
-        system: system(),
-        counter: &counter,
-        nonce: &nonce,
         memories: &[memory],
         search_result: AutoSearchResult::Searched { passages: &[passage], is_weak_match: false },
-        has_omitted_content: false,
-        summary: None,
         history: &history,
         question: question("What torque?"),
-        tool_rounds: Classified::new(&[], Classification::Public),
+        ..base_input(&counter, &nonce)
     };
     let assembled = assemble(&input, TokenBudget(4_000)).expect("a template");
     let prompt = assembled.prompt.content();
@@ -231,16 +209,10 @@ fn the_next_prompt_of_a_conversation_begins_like_the_last_one() {
         message(12, MessageRole::Assistant, "Now it is noon."),
     ];
     let input = PromptInput {
-        system: system(),
-        counter: &counter,
-        nonce: &first_nonce,
-        memories: &[],
-        search_result: AutoSearchResult::NotSearched,
-        has_omitted_content: false,
         summary: Some(&summary),
         history: &history[..2],
         question: question("And now?"),
-        tool_rounds: Classified::new(&[], Classification::Public),
+        ..base_input(&counter, &first_nonce)
     };
     let next_input = PromptInput {
         nonce: &second_nonce,
@@ -261,16 +233,9 @@ fn a_summary_comes_before_the_history_with_its_classification_and_sources() {
     let (nonce, counter) = (nonce(), TokenCounter::default());
     let summary = summary(Classification::Confidential);
     let input = PromptInput {
-        system: system(),
-        counter: &counter,
-        nonce: &nonce,
-        memories: &[],
-        search_result: AutoSearchResult::NotSearched,
-        has_omitted_content: false,
         summary: Some(&summary),
         history: &[message(9, MessageRole::User, "Hello")],
-        question: question("Which valve?"),
-        tool_rounds: Classified::new(&[], Classification::Public),
+        ..base_input(&counter, &nonce)
     };
     let assembled = assemble(&input, TokenBudget(4_000)).expect("a template");
     assert_eq!(assembled.prompt.classification(), Classification::Confidential);
@@ -296,16 +261,9 @@ fn a_prompt_has_the_highest_classification_of_its_parts_and_lists_its_sources() 
     restricted.classification = Classification::Restricted;
     let history = [message(1, MessageRole::User, "Hello"), restricted];
     let input = PromptInput {
-        system: system(),
-        counter: &counter,
-        nonce: &nonce,
-        memories: &[],
         search_result: AutoSearchResult::Searched { passages: &passages, is_weak_match: false },
-        has_omitted_content: false,
-        summary: None,
         history: &history,
-        question: question("Which valve?"),
-        tool_rounds: Classified::new(&[], Classification::Public),
+        ..base_input(&counter, &nonce)
     };
     let full = assemble(&input, TokenBudget(4_000)).expect("a template");
     assert_eq!(full.prompt.classification(), Classification::Restricted);
