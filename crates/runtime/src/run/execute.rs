@@ -67,7 +67,6 @@ async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<Finis
     };
     let has_omitted_content = progress.visibility.omitted_count > 0;
     let prompt = run.input.prompt(&run.agent, &run.nonce, search_result, has_omitted_content);
-    let min_prompt_tokens = prompt.min_tokens()?;
     let remaining_calls = run.agent.limits.max_tool_calls;
     let mut state = LoopState { transcript: Classified::empty(), remaining_calls, malformed_replies: 0 };
     loop {
@@ -86,6 +85,7 @@ async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<Finis
         let message =
             PromptMessage::Assistant { content, tool_calls: tool_calls.iter().map(neutralize_call).collect() };
         state.transcript.push(Classified::new(message, progress.provenance.classification));
+        let min_prompt_tokens = prompt.min_tokens()?;
         execute_calls(ctx, progress, &mut state, RequestedCalls { calls: tool_calls, min_prompt_tokens }).await?;
     }
 }

@@ -6,6 +6,7 @@ use super::content::{Content, Polarity};
 use super::parts::{Part, Reader};
 use super::quantities::Quantity;
 use crate::language::Language;
+use std::cell::OnceCell;
 
 /// Minimum share of a statement's words that the cited passages must contain together.
 const MIN_SHARED_WORDS: f64 = 0.65;
@@ -26,47 +27,63 @@ const TIE: f64 = 0.1;
 /// Maximum number of quantities of a clause whose place in the passages is checked.
 const MAX_QUANTITIES: usize = 8;
 
-/// A text that may support statements.
-pub(super) struct Evidence {
-    whole: Content,
-    parts: Vec<Part>,
+/// A passage that may support statements. It is analyzed when a statement needs it: most answers are about few of their
+/// passages, and only those that share a statement's words are read clause by clause.
+pub(super) struct Evidence<'p> {
+    headings: String,
+    /// The text before the passage, which tells only which equipment it is about.
+    before: &'p str,
+    content: &'p str,
+    whole: OnceCell<Content>,
+    parts: OnceCell<Vec<Part>>,
 }
 
-impl Evidence {
-    /// Analyzes a passage. The text before it tells only which equipment it is about.
-    pub(super) fn of(headings: &str, before: &str, content: &str) -> Self {
-        let mut whole = Content::of(&format!("{headings}\n{content}"));
-        whole.add_names_of(before);
-        let mut reader = Reader::default();
-        let mut parts = reader.parts(headings);
-        reader.parts(before);
-        parts.extend(reader.parts(content));
-        Self { whole, parts }
+impl<'p> Evidence<'p> {
+    pub(super) fn new(headings: String, before: &'p str, content: &'p str) -> Self {
+        Self { headings, before, content, whole: OnceCell::new(), parts: OnceCell::new() }
+    }
+
+    fn whole(&self) -> &Content {
+        self.whole.get_or_init(|| {
+            let mut whole = Content::of(&format!("{}\n{}", self.headings, self.content));
+            whole.add_names_of(self.before);
+            whole
+        })
+    }
+
+    fn parts(&self) -> &[Part] {
+        self.parts.get_or_init(|| {
+            let mut reader = Reader::default();
+            let mut parts = reader.parts(&self.headings);
+            reader.parts(self.before);
+            parts.extend(reader.parts(self.content));
+            parts
+        })
     }
 
     pub(super) fn language(&self) -> Option<Language> {
-        self.whole.language
+        self.whole().language
     }
 
     /// Returns whether the text supports a statement without citation markers; see [`jointly_support`]. A text in
     /// another language supports only statements with a number or an identifier, since words cannot be compared.
     pub(super) fn supports_uncited(&self, statement: &Part) -> bool {
         let content = &statement.content;
-        (content.has_number_or_name() || !content.is_in_other_language(&self.whole))
+        (content.has_number_or_name() || !content.is_in_other_language(self.whole()))
             && jointly_support(&[self], statement)
     }
 
     /// Returns whether the text has enough in common with the statement to be cited for it. A text in another language
     /// always has.
     pub(super) fn is_relevant_to(&self, statement: &Content) -> bool {
-        statement.is_in_other_language(&self.whole)
-            || statement.shared_words(|stem| self.whole.has_word(stem)) >= MIN_RELEVANCE
-            || statement.quantities.iter().any(|quantity| self.whole.states(quantity))
+        statement.is_in_other_language(self.whole())
+            || statement.shared_words(|stem| self.whole().has_word(stem)) >= MIN_RELEVANCE
+            || statement.quantities.iter().any(|quantity| self.whole().states(quantity))
     }
 
     /// Returns whether one sentence is about all of a topic.
     pub(super) fn is_about(&self, topic: &Content, needs_number: bool) -> bool {
-        self.parts.iter().map(|part| &part.content).any(|sentence| {
+        self.parts().iter().map(|part| &part.content).any(|sentence| {
             let has_all = topic.shared_words(|stem| sentence.has_word(stem)) >= 1.0
                 && topic.required_identifiers().all(|identifier| sentence.names(identifier));
             has_all && (!needs_number || !sentence.quantities.is_empty())
@@ -78,24 +95,24 @@ impl Evidence {
 /// identifier is in one of them, they contain enough of its words, and none has a sentence that contradicts it.
 ///
 /// Words are not compared across languages.
-pub(super) fn jointly_support(cited: &[&Evidence], statement: &Part) -> bool {
+pub(super) fn jointly_support(cited: &[&Evidence<'_>], statement: &Part) -> bool {
     let content = &statement.content;
-    let any = |is_in: &dyn Fn(&Content) -> bool| cited.iter().any(|evidence| is_in(&evidence.whole));
+    let any = |is_in: &dyn Fn(&Content) -> bool| cited.iter().any(|evidence| is_in(evidence.whole()));
     let is_stated = |quantity: &Quantity| any(&|whole| whole.states(quantity));
     let is_named = |identifier: &String| any(&|whole| whole.names(identifier));
-    let is_comparable = cited.iter().any(|evidence| !content.is_in_other_language(&evidence.whole));
+    let is_comparable = cited.iter().any(|evidence| !content.is_in_other_language(evidence.whole()));
     let shared_words = content.shared_words(|stem| any(&|whole| whole.has_word(stem)));
     let min_shared_words = if content.quantities.is_empty() { MIN_SHARED_WORDS } else { MIN_SHARED_WORDS_WITH_NUMBER };
     let is_known = |clause: &Content| {
         clause.stems.len() < 2
             || clause.shared_words(|stem| any(&|whole| whole.has_word(stem))) >= MIN_SHARED_WORDS_OF_CLAUSE
     };
-    let parts: Vec<&Part> = cited.iter().flat_map(|evidence| &evidence.parts).collect();
+    let parts = || cited.iter().flat_map(|evidence| evidence.parts()).collect::<Vec<_>>();
     !cited.is_empty()
         && content.quantities.iter().all(is_stated)
         && content.required_identifiers().all(is_named)
         && (!is_comparable || (shared_words >= min_shared_words && statement.clauses.iter().all(is_known)))
-        && !is_contradicted(statement, &parts)
+        && !is_contradicted(statement, &parts())
 }
 
 fn is_contradicted(statement: &Part, parts: &[&Part]) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! A statement with citation markers is compared with the passages that it cites, one without markers with each passage
 //! of the run. The passages must contain its numbers with their units, its identifiers and enough of its words, and
-//! must not say the opposite. This needs no model, and takes a few milliseconds for an answer.
+//! must not say the opposite. This needs no model.
 
 mod absence;
 mod compare;
@@ -53,7 +53,7 @@ const OPEN_QUESTIONS: &[&str] = &[
 /// includes the statement's markers.
 #[must_use]
 pub fn unsupported_statements(answer: &str, passages: &[NumberedPassage]) -> Vec<TextRange> {
-    let evidence: Vec<NumberedEvidence> = passages.iter().map(numbered_evidence).collect();
+    let evidence: Vec<NumberedEvidence<'_>> = passages.iter().map(numbered_evidence).collect();
     let language_of_passages = || evidence.iter().find_map(|passage| passage.evidence.language());
     let language = content::language(answer).or_else(language_of_passages);
     let mut unsupported: Vec<TextRange> = Vec::new();
@@ -71,26 +71,26 @@ pub fn unsupported_statements(answer: &str, passages: &[NumberedPassage]) -> Vec
     unsupported
 }
 
-/// A passage's number and its analyzed text.
-struct NumberedEvidence {
+/// A passage's number and its text.
+struct NumberedEvidence<'p> {
     n: u32,
-    evidence: Evidence,
+    evidence: Evidence<'p>,
 }
 
 /// What stands around a passage tells which equipment it is about. It is not cited, so it supports nothing.
-fn numbered_evidence(numbered: &NumberedPassage) -> NumberedEvidence {
+fn numbered_evidence(numbered: &NumberedPassage) -> NumberedEvidence<'_> {
     let passage = &numbered.passage;
     let headings = [Some(passage.file_name.as_str()), Some(passage.title.as_str()), passage.section.as_deref()];
     let headings = headings.into_iter().flatten().collect::<Vec<_>>().join("\n");
     let before = numbered.surrounding_text.before.as_deref().unwrap_or_default();
-    NumberedEvidence { n: numbered.n, evidence: Evidence::of(&headings, before, &passage.content) }
+    NumberedEvidence { n: numbered.n, evidence: Evidence::new(headings, before, &passage.content) }
 }
 
-fn is_supported(statement: &Statement<'_>, language: Option<Language>, evidence: &[NumberedEvidence]) -> bool {
-    let is_cited = |passage: &&NumberedEvidence| {
+fn is_supported(statement: &Statement<'_>, language: Option<Language>, evidence: &[NumberedEvidence<'_>]) -> bool {
+    let is_cited = |passage: &&NumberedEvidence<'_>| {
         statement.cited_numbers.is_empty() || statement.cited_numbers.contains(&passage.n)
     };
-    let passages: Vec<&Evidence> = evidence.iter().filter(is_cited).map(|passage| &passage.evidence).collect();
+    let passages: Vec<&Evidence<'_>> = evidence.iter().filter(is_cited).map(|passage| &passage.evidence).collect();
     let Some(AbsenceStatement { absent, claim }) = absence(statement.text) else {
         let claim = Part::of_statement(statement.text, language);
         return is_claim_supported(&claim, statement, &passages);
@@ -100,7 +100,7 @@ fn is_supported(statement: &Statement<'_>, language: Option<Language>, evidence:
     is_denial_true && (claim.content.is_empty() || is_claim_supported(&claim, statement, &passages))
 }
 
-fn is_claim_supported(claim: &Part, statement: &Statement<'_>, passages: &[&Evidence]) -> bool {
+fn is_claim_supported(claim: &Part, statement: &Statement<'_>, passages: &[&Evidence<'_>]) -> bool {
     if statement.cited_numbers.is_empty() {
         return claim.content.is_trivial() || passages.iter().any(|passage| passage.supports_uncited(claim));
     }
@@ -109,7 +109,7 @@ fn is_claim_supported(claim: &Part, statement: &Statement<'_>, passages: &[&Evid
 
 /// Returns whether a passage has what a sentence says to be absent. Errs on the side of the sentence: the passage must
 /// have all of its words in one sentence, and a number if that is what is missing.
-fn answers(passage: &Evidence, absent: &str) -> bool {
+fn answers(passage: &Evidence<'_>, absent: &str) -> bool {
     let lower = absent.to_lowercase();
     let has_any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let topic = absence::topic(absent);
