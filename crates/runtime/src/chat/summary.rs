@@ -83,15 +83,7 @@ impl<'a> CoveredPart<'a> {
         if tokens <= max_prompt.0 / 2 || input.omitted_count > 0 || !is_contiguous(history) {
             return None;
         }
-        let mut remaining = max_prompt.0 / 4;
-        let stays = |message: &&Message| match remaining.checked_sub(counter.earlier_message(message)) {
-            Some(rest) => {
-                remaining = rest;
-                true
-            }
-            None => false,
-        };
-        let before = history.len() - history.iter().rev().take_while(stays).count();
+        let before = history.len() - counter.count_newest_within(history, TokenBudget(max_prompt.0 / 4));
         let last = history[..before].iter().rposition(|message| message.role == MessageRole::Assistant)?;
         let previous = input.summary.as_ref();
         Some(Self { previous, messages: &history[..=last], last_message: history[last].id })

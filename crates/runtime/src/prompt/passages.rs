@@ -2,7 +2,7 @@
 
 use super::nonce::TagNonce;
 use super::templates::{Template, TemplateError};
-use super::tokens::{TokenBudget, TokenCounter};
+use super::tokens::{self, TokenBudget, TokenCounter};
 use domain::model::NumberedPassage;
 use domain::search::SurroundingText;
 use minijinja::{Value, context};
@@ -20,15 +20,7 @@ pub fn passage_budget(remaining: TokenBudget) -> TokenBudget {
 /// Returns how many of the passages fit into `budget`, counted from the first, without their surrounding text.
 #[must_use]
 pub fn count_fitting(passages: &[NumberedPassage], counter: &TokenCounter, budget: TokenBudget) -> usize {
-    let mut remaining = budget.0;
-    let fits = |passage: &&NumberedPassage| match remaining.checked_sub(passage_tokens(passage, counter)) {
-        Some(rest) => {
-            remaining = rest;
-            true
-        }
-        None => false,
-    };
-    passages.iter().take_while(fits).count()
+    tokens::count_fitting(passages.iter().map(|passage| passage_tokens(passage, counter)), budget)
 }
 
 /// Renders all passages for a prompt or tool result. Their surrounding text is included as far as

@@ -126,6 +126,12 @@ impl TokenCounter {
         if is_included_in_prompt(message) { self.message(&message.content) } else { 0 }
     }
 
+    /// Returns how many of the newest messages fit into `budget`.
+    #[must_use]
+    pub fn count_newest_within(&self, history: &[Message], budget: TokenBudget) -> usize {
+        count_fitting(history.iter().rev().map(|message| self.earlier_message(message)), budget)
+    }
+
     /// Returns the newest messages that fit into `budget`, oldest first.
     ///
     /// If not all fit, the first one is that after a multiple of [`HISTORY_STEP`] in the conversation, so that it
@@ -133,19 +139,28 @@ impl TokenCounter {
     /// as many messages as fit are returned.
     #[must_use]
     pub fn newest_messages_within<'m>(&self, history: &'m [Message], budget: TokenBudget) -> &'m [Message] {
-        let mut remaining = budget.0;
-        let fits = |message: &&Message| {
-            let rest = remaining.checked_sub(self.earlier_message(message));
-            remaining = rest.unwrap_or(remaining);
-            rest.is_some()
-        };
-        let fitting = &history[history.len() - history.iter().rev().take_while(fits).count()..];
-        if fitting.len() == history.len() {
+        let count = self.count_newest_within(history, budget);
+        let fitting = &history[history.len() - count..];
+        if count == history.len() {
             return history;
         }
         let is_step = |message: &Message| (message.seq - 1) % HISTORY_STEP == 0;
         fitting.iter().position(is_step).map_or(fitting, |start| &fitting[start..])
     }
+}
+
+/// Returns how many texts of these numbers of tokens fit into `budget` together, counted from the first.
+#[must_use]
+pub fn count_fitting(tokens: impl Iterator<Item = usize>, budget: TokenBudget) -> usize {
+    let mut remaining = budget.0;
+    let fits = |tokens: &usize| match remaining.checked_sub(*tokens) {
+        Some(rest) => {
+            remaining = rest;
+            true
+        }
+        None => false,
+    };
+    tokens.take_while(fits).count()
 }
 
 impl fmt::Debug for TokenCounter {

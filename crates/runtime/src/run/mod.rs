@@ -21,7 +21,7 @@
 //! 8. `input`
 //! 9. `agent`
 //! 10. `answer`
-//! 11. `citation_markers`, `support`
+//! 11. `citation_markers`, `grounding`
 //! 12. `budget`, `call_recorder`, `citations`, `end`, `model_access`, `ports`, `provenance`, `sanitize`, `soft_limits`,
 //!     `tier`
 
@@ -39,6 +39,7 @@ mod end;
 mod event_log;
 mod execute;
 pub mod finish;
+mod grounding;
 pub mod input;
 pub mod model_access;
 mod model_reply;
@@ -53,7 +54,6 @@ pub mod shared;
 pub mod side_call;
 mod soft_limits;
 mod supervise;
-mod support;
 pub mod tier;
 pub mod tool_calls;
 mod tool_results;

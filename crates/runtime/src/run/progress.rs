@@ -4,8 +4,8 @@ use super::answer::AnswerText;
 use super::budget::BudgetReservation;
 use super::call_recorder::CallRecorder;
 use super::definition::Run;
+use super::grounding;
 use super::provenance::Provenance;
-use super::support;
 use crate::prompt::passages;
 use crate::prompt::tokens::{TokenBudget, TokenCounter};
 use domain::classified::HasClassification;
@@ -110,7 +110,7 @@ impl RunProgress {
         if self.search != SearchOutcome::NotSearched || !self.passages.is_empty() {
             let text = self.answer.text();
             let written_by_model = text.get(..self.acknowledgement_start.unwrap_or(text.len())).unwrap_or(text);
-            support::unsupported_statements(written_by_model, &self.passages)
+            grounding::unsupported_statements(written_by_model, &self.passages)
         } else {
             Vec::new()
         }

@@ -39,13 +39,13 @@ impl Part {
     /// Analyzes one statement. It is in `language_of_answer` if it is too short to tell.
     pub(super) fn of_statement(text: &str, language_of_answer: Option<Language>) -> Self {
         let language = language(text).or(language_of_answer);
-        Reader { language, ..Reader::default() }.part(text, &clauses(text))
+        TextParser { language, ..TextParser::default() }.part(text, &clauses(text))
     }
 }
 
-/// Reads a text part by part, and remembers what it is about.
+/// Parses a text part by part, and remembers what it is about.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct TextParser {
     language: Option<Language>,
     /// The equipment that was named last.
     equipment: HashSet<String>,
@@ -55,7 +55,7 @@ pub(super) struct Reader {
     paragraph: HashSet<String>,
 }
 
-impl Reader {
+impl TextParser {
     fn part(&mut self, text: &str, clauses: &[String]) -> Part {
         let mut content = Content::in_language(text, self.language);
         content.inherit(&self.equipment);

@@ -3,7 +3,7 @@
 
 use super::compare::SharedSubject;
 use super::content::{Content, Polarity};
-use super::parts::{Part, Reader};
+use super::parts::{Part, TextParser};
 use super::quantities::Quantity;
 use crate::language::Language;
 use std::cell::OnceCell;
@@ -53,10 +53,10 @@ impl<'p> Evidence<'p> {
 
     fn parts(&self) -> &[Part] {
         self.parts.get_or_init(|| {
-            let mut reader = Reader::default();
-            let mut parts = reader.parts(&self.headings);
-            reader.parts(self.before);
-            parts.extend(reader.parts(self.content));
+            let mut parser = TextParser::default();
+            let mut parts = parser.parts(&self.headings);
+            parser.parts(self.before);
+            parts.extend(parser.parts(self.content));
             parts
         })
     }
