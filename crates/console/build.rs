@@ -1,5 +1,5 @@
 //! Generates the table of the files in `web/dist`, which `cargo xtask ui` builds. Without that folder, the table
-//! contains only `stub.html`, so that building the server needs no Node.js.
+//! contains only the stub, served as `index.html`, so that building the server needs no Node.js.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;

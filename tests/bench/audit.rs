@@ -17,7 +17,7 @@ use domain::ids::TenantId;
 use domain::ports::{Clock as _, IdGen as _, Store as _};
 use domain::role::Resource;
 use domain::scope::Actor;
-use fakes::suite::scope;
+use fakes::store_contract::scope;
 use futures::future::try_join_all;
 use platform_server::system::{SystemClock, TimeOrderedIds};
 use serde_json::json;

@@ -17,7 +17,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const FORMATS: &[Format] = &[Format::Pdf, Format::Docx, Format::Markdown, Format::Text];
+const FORMATS: &[Format] =
+    &[Format::Pdf, Format::Docx, Format::Xlsx, Format::Csv, Format::Html, Format::Markdown, Format::Text];
 const PAGES: usize = 500;
 /// Number of documents of each format.
 const ROUNDS: usize = 3;

@@ -11,6 +11,7 @@ mod cold;
 mod floor;
 mod gateway;
 mod ingest;
+mod scale;
 mod search;
 mod streams;
 mod support;
@@ -44,6 +45,8 @@ enum Command {
     Gateway(Options),
     /// Ingest documents, from upload until they are ready.
     Ingest(Options),
+    /// Measure how latency grows with the data.
+    Scale(Options),
     /// Search in tenants of different sizes.
     Search(Options),
     /// Read many concurrent streams.
@@ -74,6 +77,7 @@ async fn main() -> Result<()> {
         Command::Cold(options) => cold::run(&options).await,
         Command::Gateway(options) => gateway::run(&options).await,
         Command::Ingest(options) => ingest::run(&options).await,
+        Command::Scale(options) => scale::run(&options).await,
         Command::Search(options) => search::run(&options).await,
         Command::Streams(options) => streams::run(&options).await,
         Command::Models(args) => {

@@ -13,12 +13,11 @@ use domain::ports::Store as _;
 use domain::role::Classification;
 use domain::scope::Actor;
 use domain::search::{SearchFilters, SearchScope};
-use fakes::suite::scope;
+use fakes::store_contract::scope;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use std::collections::HashSet;
 use std::time::Duration;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 const CLIENTS: &[usize] = &[1, 32];
@@ -31,8 +30,6 @@ const USERS: usize = 4;
 /// Number of questions for which recall is computed.
 const RECALL_QUESTIONS: u64 = 40;
 const TOP_K: usize = 5;
-/// Time limit for the platform's worker to build all vector indexes.
-const INDEX_BUILD_TIMEOUT: Duration = Duration::from_secs(1_800);
 
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
@@ -40,7 +37,7 @@ pub async fn run(options: &Options) -> Result<()> {
     for passages in options.passages(if options.quick { QUICK_PASSAGES } else { PASSAGES }) {
         let answers = ModelAnswerProfile { tokens: 1, interval: Duration::ZERO };
         let env = BenchEnvironment::start_shared(options, answers, &tenant_shapes(passages)).await?;
-        wait_for_indexes(&env).await?;
+        env.wait_for_indexes().await?;
         for tenant in [0, TENANT_SHARES_PERMILLE.len() - 1] {
             let size = if tenant == 0 { "largest" } else { "smallest" };
             let search =
@@ -60,22 +57,6 @@ fn tenant_shapes(passages: u64) -> Vec<TenantShape> {
         passages: (passages * share / 1_000).max(1),
     };
     TENANT_SHARES_PERMILLE.iter().enumerate().map(shape).collect()
-}
-
-/// Waits until the platform's worker has built the vector indexes, then runs VACUUM ANALYZE.
-async fn wait_for_indexes(env: &BenchEnvironment) -> Result<()> {
-    print_progress("waiting for the vector indexes");
-    let mut connection = PgConnection::connect(&env.server(Implementation::Platform)?.db.superuser_url()).await?;
-    let start = Instant::now();
-    while start.elapsed() < INDEX_BUILD_TIMEOUT {
-        let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs").fetch_one(&mut connection).await?;
-        if jobs == 0 {
-            sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await?;
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    anyhow::bail!("the vector indexes are not built after {} s", INDEX_BUILD_TIMEOUT.as_secs())
 }
 
 /// Measures searches in one tenant.

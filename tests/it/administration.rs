@@ -1,7 +1,7 @@
 //! Administration over HTTP: decisions, settings, grants, quotas, and deactivated users and tenants.
 
+use crate::support::api_client::{ApiClient, ApiResponse};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{ApiResponse, Caller};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-async fn user_id(caller: &Caller<'_>) -> String {
+async fn user_id(caller: &ApiClient<'_>) -> String {
     caller.get("/v1/me").await.expect_json(200)["id"].as_str().expect("an id").to_owned()
 }
 
@@ -77,7 +77,7 @@ async fn every_403_has_a_decision_and_no_404_does() {
 
 /// Repeats a request until its response satisfies `is_match`; panics after five seconds, the maximum time that a change
 /// may take.
-async fn wait_for_matching_response(caller: &Caller<'_>, path: &str, is_match: impl Fn(&Value) -> bool) {
+async fn wait_for_matching_response(caller: &ApiClient<'_>, path: &str, is_match: impl Fn(&Value) -> bool) {
     eventually_within(Duration::from_secs(5), &format!("{path} shows the change"), || async {
         let response = caller.get(path).await;
         (response.status == 200 && is_match(&response.json())).then_some(())
@@ -270,7 +270,7 @@ async fn a_new_classification_applies_at_once_in_search_lists_and_downloads() {
     let ingested = owner.ingest("class.md", &files::note("CLASSIFIED-1"), &[]).await;
     let path = format!("/v1/documents/{}", as_text(&ingested["id"]));
     let search = json!({ "query": "strainer of CLASSIFIED-1", "top_k": 50 });
-    let finds_document = async |caller: &Caller<'_>| {
+    let finds_document = async |caller: &ApiClient<'_>| {
         caller.post("/v1/search", &search).await.expect_json(200).to_string().contains("class.md")
     };
     assert!(finds_document(&viewer).await, "before the change");

@@ -28,7 +28,7 @@ fn assert_intent_and_outcome(rows: &[Value], intent: &str, outcome: &str) -> Val
     outcomes[0].clone()
 }
 
-async fn user_id(caller: &crate::support::caller::Caller<'_>) -> String {
+async fn user_id(caller: &crate::support::api_client::ApiClient<'_>) -> String {
     caller.get("/v1/me").await.expect_json(200)["id"].as_str().expect("an id").to_owned()
 }
 
@@ -143,7 +143,7 @@ async fn a_token_is_one_login_regardless_of_how_often_it_is_used() {
 async fn a_response_has_the_request_id_of_its_audit_rows() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
-    let response = crate::support::caller::ApiResponse::send(user.request(Method::GET, "/v1/conversations")).await;
+    let response = crate::support::api_client::ApiResponse::send(user.request(Method::GET, "/v1/conversations")).await;
     let request_id = response.header("x-request-id").expect("a request id");
     let phases_query =
         "SELECT phase FROM audit_logs WHERE request_id = $1 AND event_type = 'conversation.list' ORDER BY phase";

@@ -138,7 +138,7 @@ async fn an_export_is_verified_offline_and_a_changed_or_incomplete_one_is_refuse
 async fn audit_rows_are_filtered_by_status_and_request() {
     let app = TestApp::shared().await;
     let user = app.caller(TENANT_A, "filtered", Role::User);
-    let response = crate::support::caller::ApiResponse::send(
+    let response = crate::support::api_client::ApiResponse::send(
         user.request(reqwest::Method::POST, "/v1/conversations").json(&json!({ "title": "x" })),
     )
     .await;

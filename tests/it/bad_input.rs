@@ -1,7 +1,7 @@
 //! Invalid requests: each is refused with the right status and a helpful message, and leaves no partial data behind.
 
+use crate::support::api_client::{ApiClient, ApiResponse, BOUNDARY, multipart_content_type, multipart_head};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{ApiResponse, BOUNDARY, Caller, multipart_content_type, multipart_head};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use bytes::Bytes;
@@ -32,7 +32,7 @@ async fn assert_no_partial_data(app: &TestApp) {
     assert_eq!(SuperuserDb::connect(app).await.count(count_orphaned_jobs, &[]).await, 0, "jobs without a document");
 }
 
-async fn assert_ingestion_fails(user: &Caller<'_>, name: &str, bytes: &[u8], code: &str) {
+async fn assert_ingestion_fails(user: &ApiClient<'_>, name: &str, bytes: &[u8], code: &str) {
     let document = user.ingest(name, bytes, &[]).await;
     assert_eq!((&document["status"], &document["error"]["code"]), (&json!("failed"), &json!(code)), "{document}");
     assert!(document["error"]["detail"].as_str().is_some_and(|text| text.len() > 15), "{document}");
@@ -66,8 +66,8 @@ async fn invalid_files_are_refused_or_fail_and_leave_nothing_behind() {
 
     let pdf = files::demo_document("ELE-MCC2-load-list.pdf");
     assert_ingestion_fails(&user, "broken.pdf", &pdf[..pdf.len() / 3], "corrupt").await;
-    assert_ingestion_fails(&user, "encrypted.pdf", &files::reader_fixture("password.pdf"), "encrypted").await;
-    assert_ingestion_fails(&user, "scanned.pdf", &files::reader_fixture("scanned.pdf"), "no_text").await;
+    assert_ingestion_fails(&user, "encrypted.pdf", &files::parser_fixture("password.pdf"), "encrypted").await;
+    assert_ingestion_fails(&user, "scanned.pdf", &files::parser_fixture("scanned.pdf"), "no_text").await;
     assert_no_partial_data(&app).await;
 
     let note = files::note("N-1");

@@ -1,7 +1,7 @@
 //! Chat turns: the documented events, the requests to the model, and each way in which an answer can end.
 
+use crate::support::api_client::{ApiResponse, SseEvent, answer_text};
 use crate::support::app::{TENANT_A, TestApp};
-use crate::support::caller::{ApiResponse, SseEvent, answer_text};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{MODEL_NAME, ModelServer, Reply};
@@ -224,12 +224,12 @@ async fn only_its_owner_resumes_a_run_after_a_lost_connection() {
     let path = format!("/v1/runs/{run_id}/events");
     app.caller(TENANT_A, "colin", domain::role::Role::User).get(&path).await.expect_problem(404, "not_found");
     app.as_admin(TENANT_A).get(&path).await.expect_problem(404, "not_found");
-    let resumed = user.resume_run(&run_id, last_event_id).await;
-    model.resume_replies();
+    let resumed = user.stream_run_events(&run_id, last_event_id).await;
+    model.resume_one_reply();
     let remaining_events = resumed.read_to_end().await;
     assert_eq!((remaining_events[0].id, answer_text(&remaining_events).as_str()), (last_event_id + 1, "and after it."));
     assert_eq!(event_data(&remaining_events, "run.finished")["finish_reason"], "stop");
-    let all_events = user.resume_run(&run_id, 0).await.read_to_end().await;
+    let all_events = user.stream_run_events(&run_id, 0).await.read_to_end().await;
     assert_eq!(all_events, [first_events, remaining_events].concat());
 }
 

@@ -1,8 +1,8 @@
-//! Citations: markers of passages that do not exist are removed, and statements that no passage supports are listed in
+//! Citations: markers of passages that do not exist are removed, and statements that no passage supports are flagged in
 //! the event stream, in the JSON response and in the stored message.
 
+use crate::support::api_client::answer_text;
 use crate::support::app::{TENANT_A, TestApp};
-use crate::support::caller::answer_text;
 use crate::support::files;
 use crate::support::model::{ModelServer, PromptPassage, Reply, passages};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn unsupported_statements(content: &str, unsupported: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn invented_markers_are_removed_and_unsupported_statements_are_listed() {
+async fn invented_markers_are_removed_and_unsupported_statements_are_flagged() {
     let pieces = [
         "Für X-9001: the strainer of X-9001 is cleaned every 14 days [1",
         "].",
@@ -50,7 +50,7 @@ async fn invented_markers_are_removed_and_unsupported_statements_are_listed() {
 }
 
 #[tokio::test]
-async fn no_statement_is_listed_for_quotations_or_without_a_search() {
+async fn no_statement_is_flagged_for_quotations_or_without_a_search() {
     let model = ModelServer::start([Reply::Text(vec!["Pumps move liquids [1]."])]).await;
     let (extractive, generative) =
         (TestApp::start(&[]).await, TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await);
@@ -112,7 +112,8 @@ fn marker_numbers(text: &str) -> Vec<u32> {
 
 /// Checks that each marker of an answer is that of a passage of its turn, and that each citation quotes its passage.
 fn assert_citations_resolve(answer: &Value, passages: &[PromptPassage]) {
-    let content = |n: &Value| passages.iter().find(|passage| json!(passage.n) == *n).map(|passage| &passage.content);
+    let content =
+        |n: &Value| passages.iter().find(|passage| json!(passage.number) == *n).map(|passage| &passage.content);
     let citations = answer["citations"].as_array().expect("citations");
     for number in marker_numbers(answer["content"].as_str().expect("a text")) {
         assert!(citations.iter().any(|citation| citation["n"] == number), "[{number}] in {answer}");
@@ -124,14 +125,14 @@ fn assert_citations_resolve(answer: &Value, passages: &[PromptPassage]) {
 }
 
 #[tokio::test]
-async fn citations_that_are_not_listed_are_right_although_the_model_invents() {
+async fn citations_that_are_not_flagged_are_right_although_the_model_invents() {
     let turns = turns();
     let model = ModelServer::start(turns.iter().map(|turn| Reply::Citing(turn.template()))).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(TENANT_A);
     let document = files::read(&files::repository_root().join("tests/citations/filling-line-4.md"));
     user.ingest("filling-line-4.md", &document, &[]).await;
-    let (mut right, mut wrong, mut listed) = (0, Vec::new(), Vec::new());
+    let (mut right, mut wrong, mut wrongly_flagged) = (0, Vec::new(), Vec::new());
     for (at, turn) in turns.iter().enumerate() {
         // Each question has its own conversation, so that none is taken for a follow-up.
         let path = format!("/v1/conversations/{}/chat", user.create_conversation().await);
@@ -144,7 +145,7 @@ async fn citations_that_are_not_listed_are_right_although_the_model_invents() {
             let after = content.split_once(&statement.text).expect("the statement").1;
             let cited = marker_numbers(after.split_once(". ").map_or(after, |(cited, _)| cited)).len();
             if unsupported.iter().any(|range| range.starts_with(&statement.text)) {
-                listed.extend(statement.is_right.then_some(&statement.template));
+                wrongly_flagged.extend(statement.is_right.then_some(&statement.template));
             } else if statement.is_right {
                 right += cited;
             } else if cited > 0 {
@@ -152,9 +153,9 @@ async fn citations_that_are_not_listed_are_right_although_the_model_invents() {
             }
         }
     }
-    let report = format!("{right} right, {} wrong: {wrong:?}; right ones listed: {listed:?}", wrong.len());
+    let report = format!("{right} right, {} wrong: {wrong:?}; right ones flagged: {wrongly_flagged:?}", wrong.len());
     println!("{report}");
     assert!(turns.len() >= 20 && right >= 20, "{report}");
     assert!(right * 100 >= (right + wrong.len()) * 95, "{report}");
-    assert!(listed.len() * 10 <= turns.len(), "{report}");
+    assert!(wrongly_flagged.len() * 10 <= turns.len(), "{report}");
 }

@@ -1,7 +1,7 @@
 //! `platform chat`: streamed answers, their sources, continued conversations, and cancellation.
 
+use crate::support::api_client::ApiClient;
 use crate::support::app::{TENANT_A, TestApp};
-use crate::support::caller::Caller;
 use crate::support::cli::{Cli, Output};
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
@@ -17,7 +17,7 @@ use tokio::process::Child;
 const QUESTION: &str = "How often is the strainer of L-201 cleaned?";
 
 /// The newest conversation of a caller, with its messages.
-async fn newest_conversation(user: &Caller<'_>) -> Value {
+async fn newest_conversation(user: &ApiClient<'_>) -> Value {
     let listed = user.get("/v1/conversations?limit=1").await.expect_json(200);
     let id = listed["data"][0]["id"].as_str().expect("a conversation").to_owned();
     user.get(&format!("/v1/conversations/{id}")).await.expect_json(200)
@@ -73,7 +73,7 @@ async fn an_answer_names_its_sources_and_its_conversation_can_be_continued() {
     cli.run(&["chat", "--conversation", "0197b2c0-7c1e-7000-8000-000000000001", "x"]).await.expect(1);
 }
 
-async fn note_document_id(user: &Caller<'_>) -> String {
+async fn note_document_id(user: &ApiClient<'_>) -> String {
     let listed = user.get("/v1/documents?tag=l-notes").await.expect_json(200);
     listed["data"][0]["id"].as_str().expect("an id").to_owned()
 }
@@ -108,7 +108,7 @@ async fn ctrl_c_cancels_the_run_at_the_server() {
 }
 
 /// Waits until the answer to the first question of the newest conversation is being written.
-async fn wait_until_streaming(user: &Caller<'_>) {
+async fn wait_until_streaming(user: &ApiClient<'_>) {
     eventually_within(Duration::from_secs(30), "an answer is being written", || async {
         let listed = user.get("/v1/conversations?limit=1").await.expect_json(200);
         let id = listed["data"][0]["id"].as_str()?.to_owned();
@@ -127,7 +127,7 @@ async fn a_closed_output_pipe_ends_the_run_without_an_error() {
     let mut shell = cli.program(Path::new("sh"));
     let mut child = shell.args(["-c", script, QUESTION]).spawn().expect("sh");
     read_until(&mut child, "gone").await;
-    model.resume_replies();
+    model.resume_one_reply();
     let ended = Output::wait_for(child).await.expect(0);
     assert_eq!(ended.err, "code 0\n");
     let status = newest_conversation(&user).await["messages"][1]["status"].clone();

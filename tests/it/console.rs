@@ -20,10 +20,21 @@ const HOSTILE: &str = "Please look at this [1]. <img src=\"https://evil.example/
     [here](https://evil.example/c) <iframe src=\"https://evil.example/d\"></iframe> https://evil.example/e\n\n\
     <form action=\"https://evil.example/f\"><button>Send</button></form>";
 
-/// The reply of the scripted model to a question of the browser tests.
-fn reply(question: &str) -> Reply {
+/// What the model asks to be written if a question has the word `SEAL`.
+const WORK_ORDER: &str = r#"{"action": "create_work_order", "target": "P-101A",
+    "data": {"title": "Replace the seal", "description": "It leaks.", "priority": 2}}"#;
+
+/// The reply of the scripted model to a request of the browser tests.
+fn reply(request: &Value) -> Reply {
+    let messages = request["messages"].as_array();
+    let question = messages.and_then(|all| all.last()).and_then(|last| last["content"].as_str()).unwrap_or_default();
     let is_about = |word: &str| question.contains(word);
-    if is_about("SLOWLY") {
+    // What the platform asks the model on the side (a title, say) comes without tools.
+    if is_about("Nothing was written yet") {
+        Reply::Text(vec!["A work order waits for approval."])
+    } else if is_about("SEAL") && request["tools"].is_array() {
+        Reply::ToolCall("plant_system_write", WORK_ORDER)
+    } else if is_about("SLOWLY") {
         let pieces = vec!["piece 1 ", "piece 2 ", "piece 3 ", "piece 4 ", "piece 5 ", "piece 6 ", "the end."];
         Reply::Delayed(Duration::from_millis(700), pieces)
     } else if is_about("HOSTILE") {
@@ -36,10 +47,16 @@ fn reply(question: &str) -> Reply {
 /// Creates the users of the demo tenant, and documents to ask about.
 async fn fill_demo_tenant(app: &TestApp) {
     app.create_tenant(DEMO_TENANT).await;
-    for (name, role) in [("ana", Role::Admin), ("tunde", Role::User), ("kim", Role::Viewer)] {
+    for (name, role) in [("ana", Role::Admin), ("tunde", Role::User), ("kim", Role::Viewer), ("sam", Role::Viewer)] {
         app.caller(DEMO_TENANT, name, role).get("/v1/me").await.expect_json(200);
     }
     let ana = app.caller(DEMO_TENANT, "ana", Role::Admin);
+    for (name, role, grant) in [("olu", Role::Viewer, "auditor"), ("ines", Role::User, "approver")] {
+        let user = app.caller(DEMO_TENANT, name, role).get("/v1/me").await.expect_json(200);
+        let path = format!("/v1/admin/users/{}", user["id"].as_str().expect("an id"));
+        ana.patch(&path, &serde_json::json!({ "grants": [grant] })).await.expect_json(200);
+    }
+    app.as_platform_admin_in(DEMO_TENANT).get("/v1/me").await.expect_json(200);
     for name in DOCUMENTS {
         assert_eq!(ana.ingest(name, &files::demo_document(name), &[]).await["status"], "ready", "{name}");
     }
@@ -48,7 +65,7 @@ async fn fill_demo_tenant(app: &TestApp) {
 #[tokio::test]
 #[ignore = "needs Chromium and the console's npm packages: cargo xtask ui-test"]
 async fn the_browser_tests_pass() {
-    let model = ModelServer::start_with_reply_fn(reply).await;
+    let model = ModelServer::start_with_request_fn(reply).await;
     let provider = OidcProvider::start().await;
     let settings = [
         ("LITELLM_BASE_URL", model.url.as_str()),
@@ -62,7 +79,7 @@ async fn the_browser_tests_pass() {
     let app = TestApp::start(&settings).await;
     fill_demo_tenant(&app).await;
     let project = files::repository_root().join("crates/console/web");
-    let mut command = Command::new(python::setting("PLATFORM_TEST_CONSOLE_NODE", "cargo xtask ui-test"));
+    let mut command = Command::new(python::required_var("PLATFORM_TEST_CONSOLE_NODE", "cargo xtask ui-test"));
     command.args(["node_modules/@playwright/test/cli.js", "test"]).current_dir(project).kill_on_drop(true);
     command.env("PLATFORM_URL", &app.base_url).env("OIDC_ISSUER", &provider.issuer);
     let status = command.status().await.expect("node starts");

@@ -1,7 +1,7 @@
 //! Conversations over HTTP: branches, one answer at a time, titles, lists, exports and feedback.
 
+use crate::support::api_client::{ApiClient, ApiResponse};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{ApiResponse, Caller};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply, SUMMARY, TITLE};
@@ -21,21 +21,21 @@ async fn start_app(model: &ModelServer) -> TestApp {
 }
 
 /// Sends a message without retrieval and returns the answer.
-async fn ask(user: &Caller<'_>, conversation: &str, body: Value) -> Value {
+async fn ask(user: &ApiClient<'_>, conversation: &str, body: Value) -> Value {
     send(user, conversation, body).await.expect_json(200)
 }
 
-async fn send(user: &Caller<'_>, conversation: &str, mut body: Value) -> ApiResponse {
+async fn send(user: &ApiClient<'_>, conversation: &str, mut body: Value) -> ApiResponse {
     body["stream"] = json!(false);
     body["retrieval"] = json!("never");
     user.post(&format!("/v1/conversations/{conversation}/chat"), &body).await
 }
 
-async fn put(user: &Caller<'_>, path: &str, body: &Value) -> ApiResponse {
+async fn put(user: &ApiClient<'_>, path: &str, body: &Value) -> ApiResponse {
     ApiResponse::send(user.request(Method::PUT, path).json(body)).await
 }
 
-async fn messages(user: &Caller<'_>, conversation: &str, query: &str) -> Vec<Value> {
+async fn messages(user: &ApiClient<'_>, conversation: &str, query: &str) -> Vec<Value> {
     let transcript = user.get(&format!("/v1/conversations/{conversation}{query}")).await.expect_json(200);
     transcript["messages"].as_array().expect("messages").clone()
 }
@@ -143,7 +143,7 @@ async fn a_second_turn_is_refused_at_every_server_while_an_answer_is_written() {
         "Next.",
         "another conversation is not busy"
     );
-    model.resume_replies();
+    model.resume_one_reply();
     stream.read_to_end().await;
     assert_eq!(contents(&messages(&replica_user, &conversation, "?branches=all").await), ["Q1", "First second."]);
     model.queue_replies([Reply::Text(vec!["Then."])]);
@@ -163,7 +163,7 @@ async fn only_one_of_several_concurrent_turns_is_answered() {
     let mut statuses = turns.into_iter().collect::<FuturesUnordered<_>>().map(|response| response.status);
     let refused: Vec<_> = statuses.by_ref().take(5).collect().await;
     assert_eq!(refused, [409; 5]);
-    model.resume_replies();
+    model.resume_one_reply();
     assert_eq!(statuses.next().await, Some(200));
     assert_eq!(contents(&messages(&user, &conversation, "?branches=all").await), ["Q", "Once."]);
 }
@@ -237,7 +237,7 @@ async fn conversations_are_archived_renamed_and_found() {
     let path = format!("/v1/conversations/{conversation}");
     let renamed = user.patch(&path, &json!({ "title": "Größe of things", "archived": true })).await.expect_json(200);
     assert_eq!((&renamed["title"], &renamed["archived"]), (&json!("Größe of things"), &json!(true)));
-    let listed = async |caller: &Caller<'_>, query: &str| {
+    let listed = async |caller: &ApiClient<'_>, query: &str| {
         let list = caller.get(&format!("/v1/conversations{query}")).await.expect_json(200);
         list["data"].as_array().expect("a list").len()
     };

@@ -1,7 +1,7 @@
 //! Clients that hang up at a random point of a streamed answer: nothing is lost, doubled or left running.
 
+use crate::support::api_client::{ApiClient, SseEvent, answer_text, complete_events};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{Caller, SseEvent, answer_text, complete_events};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
@@ -86,7 +86,7 @@ fn random_chats(rng: &mut Rng) -> Vec<Chat> {
 }
 
 /// Starts a chat and reads `length` bytes of its stream, or all of them.
-async fn read_bytes(user: &Caller<'_>, conversation: &str, retrieval: &str, length: usize) -> Vec<u8> {
+async fn read_bytes(user: &ApiClient<'_>, conversation: &str, retrieval: &str, length: usize) -> Vec<u8> {
     let path = format!("/v1/conversations/{conversation}/chat");
     let body = json!({ "message": "How is the strainer of X-55 cleaned?", "retrieval": retrieval });
     let response = user.request(Method::POST, &path).json(&body).send().await.expect("a response");
@@ -103,7 +103,7 @@ async fn read_bytes(user: &Caller<'_>, conversation: &str, retrieval: &str, leng
 }
 
 /// Runs a chat whose client hangs up. A client that returns resumes the run after the last event that it received.
-async fn run_chat(users: &[Caller<'_>], chat: Chat, whole_length: usize) -> CutChat {
+async fn run_chat(users: &[ApiClient<'_>], chat: Chat, whole_length: usize) -> CutChat {
     let user = &users[chat.user];
     let conversation = user.create_conversation().await;
     let received = read_bytes(user, &conversation, chat.retrieval, chat.cut_at * whole_length / 1_000).await;
@@ -112,7 +112,7 @@ async fn run_chat(users: &[Caller<'_>], chat: Chat, whole_length: usize) -> CutC
     let was_resumed = chat.returns && run.is_some();
     if let Some(run) = run.filter(|_| was_resumed) {
         let last = events.last().map_or(0, |event| event.id);
-        let resumed = user.resume_run(&run, last).await;
+        let resumed = user.stream_run_events(&run, last).await;
         assert_eq!(resumed.status, 200);
         events.extend(resumed.read_to_end().await);
     }
@@ -120,7 +120,7 @@ async fn run_chat(users: &[Caller<'_>], chat: Chat, whole_length: usize) -> CutC
 }
 
 /// Asserts that what a client has received and what is stored fit together.
-async fn check_chat(users: &[Caller<'_>], chat: &CutChat) {
+async fn check_chat(users: &[ApiClient<'_>], chat: &CutChat) {
     let path = format!("/v1/conversations/{}", chat.conversation);
     let stored = users[chat.user].get(&path).await.expect_json(200);
     let messages = stored["messages"].as_array().expect("messages");
@@ -155,7 +155,7 @@ async fn streams_that_are_cut_at_random_points_lose_and_double_nothing() {
         ("PLATFORM__MODELS__CONCURRENCY", "400"),
     ])
     .await;
-    let users: Vec<Caller<'_>> = [TENANT_A, TENANT_B]
+    let users: Vec<ApiClient<'_>> = [TENANT_A, TENANT_B]
         .into_iter()
         .flat_map(|tenant| ["ines", "jan", "kim"].map(|name| app.caller(tenant, name, Role::User)))
         .collect();

@@ -1,7 +1,7 @@
 //! The demo plant, seeded and ingested as `cargo xtask up` does it. The quality of its answers is tested in `eval.rs`.
 
+use crate::support::api_client::{ApiClient, answer_text};
 use crate::support::app::TestApp;
-use crate::support::caller::{Caller, answer_text};
 use crate::support::files;
 use domain::role::Role;
 use fakes::eventually_within;
@@ -35,15 +35,15 @@ async fn demo_app() -> &'static TestApp {
     app
 }
 
-fn admin(app: &TestApp) -> Caller<'_> {
+fn admin(app: &TestApp) -> ApiClient<'_> {
     app.caller(DEMO_TENANT, DEMO_ADMIN, Role::Admin)
 }
 
-fn user(app: &TestApp) -> Caller<'_> {
+fn user(app: &TestApp) -> ApiClient<'_> {
     app.caller(DEMO_TENANT, DEMO_USER, Role::User)
 }
 
-async fn wait_until_ingested(admin: &Caller<'_>) {
+async fn wait_until_ingested(admin: &ApiClient<'_>) {
     eventually_within(Duration::from_secs(120), "all documents are ingested", || async {
         let listed = admin.get("/v1/documents?limit=200").await.expect_json(200);
         let documents = listed["data"].as_array().expect("a list");

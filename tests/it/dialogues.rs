@@ -2,13 +2,12 @@
 //!
 //! The tests measure whether the passage that answers a follow-up is among the five best, with and without the context
 //! that is carried over from the conversation; whether the extractive answerer cites it; and how often context is
-//! carried over by mistake. The rules were written with `tuned.json` in view, and without
-//! `held_out.json`.
+//! carried over by mistake. The rules were tuned on `tuned.json` only.
 
 #![expect(clippy::print_stdout, reason = "the results of each dialogue are shown when a threshold is missed")]
 
+use crate::support::api_client::{ApiClient, SseEvent, answer_text};
 use crate::support::app::{TENANT_A, TestApp};
-use crate::support::caller::{Caller, SseEvent, answer_text};
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
 use domain::role::Role;
@@ -115,14 +114,14 @@ impl Counts {
     }
 }
 
-/// Maximum length of a passage in tokens. It is so low that each section of these short documents becomes a separate
-/// passage, as in long documents.
+/// Maximum length of a passage in tokens. It is so low that these short documents are split into passages of about one
+/// section each, as long documents are.
 const PASSAGE_TOKENS: (&str, &str) = ("PLATFORM__INGEST__CHUNK_TOKENS", "72");
 
 static APP: OnceCell<TestApp> = OnceCell::const_new();
 
 /// A user of a tenant in which all documents are ingested.
-async fn asker() -> Caller<'static> {
+async fn asker() -> ApiClient<'static> {
     let app = APP
         .get_or_init(|| async {
             let app = TestApp::start(&[PASSAGE_TOKENS]).await;
@@ -142,7 +141,7 @@ async fn asker() -> Caller<'static> {
 }
 
 /// Whether one of the expected sections is among the results of a search for `query`.
-async fn finds(asker: &Caller<'_>, query: &str, sections: &[ExpectedSection]) -> bool {
+async fn finds(asker: &ApiClient<'_>, query: &str, sections: &[ExpectedSection]) -> bool {
     let found = asker.post("/v1/search", &json!({ "query": query, "top_k": TOP_K })).await.expect_json(200);
     let results = found["results"].as_array().expect("results");
     let text = |result: &Value| result["content"].as_str().unwrap_or_default().to_owned();
@@ -155,7 +154,7 @@ fn search_query(events: &[SseEvent]) -> Option<&str> {
     started.data["query"].as_str()
 }
 
-async fn measure(asker: &Caller<'_>, dialogue: &Dialogue) -> Counts {
+async fn measure(asker: &ApiClient<'_>, dialogue: &Dialogue) -> Counts {
     let conversation = asker.create_conversation().await;
     let mut counts = Counts::default();
     for (index, turn) in dialogue.turns.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Documents of every format, from upload to deletion.
 
+use crate::support::api_client::{ApiClient, ApiResponse};
 use crate::support::app::{TENANT_A, TestApp};
-use crate::support::caller::{ApiResponse, Caller};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use domain::role::Role;
@@ -9,11 +9,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Media type of a workbook, whose pages are its sheets.
+const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
 fn id_of(resource: &Value) -> &str {
     resource["id"].as_str().expect("an id")
 }
 
-async fn list_filenames(caller: &Caller<'_>, query: &str) -> Vec<String> {
+async fn list_filenames(caller: &ApiClient<'_>, query: &str) -> Vec<String> {
     let listed = caller.get(&format!("/v1/documents?limit=200&{query}")).await.expect_json(200);
     let documents = listed["data"].as_array().expect("a list").iter();
     let mut names: Vec<_> = documents.map(|document| document["filename"].as_str().unwrap_or("").to_owned()).collect();
@@ -29,6 +32,7 @@ async fn every_format_is_detected_by_content_and_ingested() {
     let formats = [
         ("ELE-MCC2-load-list.pdf", "application/pdf"),
         ("PTW-F01-work-permit.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("ALM-500-alarm-list.xlsx", WORKBOOK),
         ("chemical-handling-notes.txt", "text/plain"),
         ("neighbour-information.md", "text/markdown"),
     ];
@@ -38,7 +42,7 @@ async fn every_format_is_detected_by_content_and_ingested() {
         assert_eq!((&document["status"], &document["mime_type"]), (&json!("ready"), &json!(mime)), "{document}");
         assert_eq!(document["file_size_bytes"], json!(bytes.len()));
         assert!(document["chunk_count"].as_i64() > Some(0) && document["error"].is_null(), "{document}");
-        assert_eq!(document["page_count"].is_number(), mime == "application/pdf", "{document}");
+        assert_eq!(document["page_count"].is_number(), mime == "application/pdf" || mime == WORKBOOK, "{document}");
         let count_chunks =
             "SELECT count(*) FROM document_chunks WHERE document_id = $1::uuid AND embedding IS NOT NULL";
         assert_eq!(
@@ -46,7 +50,37 @@ async fn every_format_is_detected_by_content_and_ingested() {
             document["chunk_count"]
         );
     }
-    assert_eq!(list_filenames(&user, "tag=format&doc_type=sample&status=ready").await.len(), 4);
+    assert_eq!(list_filenames(&user, "tag=format&doc_type=sample&status=ready").await.len(), 5);
+}
+
+#[tokio::test]
+async fn tables_pages_and_messages_are_ingested_and_rows_are_cited_by_their_cells() {
+    let app = TestApp::shared().await;
+    app.create_tenant("tables").await;
+    let user = app.as_user("tables");
+    let table = "Tag;Description;Range\nZIT-9001;Discharge pressure;0..16 bar\nZIT-9002;Suction pressure;0..4 bar\n";
+    let page = "<!DOCTYPE html><h1>Zeolite dryer</h1><p>Change the zeolite of dryer ZD-9100 every 4 years.</p>";
+    let message = "From: kim@plant.example\r\nSubject: Zinc dosing ZP-9200\r\nMIME-Version: 1.0\r\n\r\n\
+        The stroke of ZP-9200 is 35 %.\r\n";
+    for (name, content, mime) in
+        [("index.csv", table, "text/csv"), ("dryer.html", page, "text/html"), ("dosing.eml", message, "message/rfc822")]
+    {
+        let document = user.ingest(name, content.as_bytes(), &[]).await;
+        assert_eq!((&document["status"], &document["mime_type"]), (&json!("ready"), &json!(mime)), "{document}");
+    }
+    let found = user.post("/v1/search", &json!({ "query": "ZIT-9001" })).await.expect_json(200);
+    let first = &found["results"][0];
+    assert_eq!(
+        (&first["doc"], &first["page"], &first["section"]),
+        (&json!("index.csv"), &Value::Null, &json!("A2:C3"))
+    );
+    let content = first["content"].as_str().expect("content");
+    assert!(content.starts_with("Tag | Description | Range\nZIT-9001 | Discharge pressure | 0..16 bar"), "{content}");
+    let found = user.post("/v1/search", &json!({ "query": "zeolite dryer ZD-9100" })).await.expect_json(200);
+    assert_eq!(
+        (&found["results"][0]["doc"], &found["results"][0]["section"]),
+        (&json!("dryer.html"), &json!("Zeolite dryer"))
+    );
 }
 
 #[tokio::test]
@@ -56,7 +90,7 @@ async fn lists_are_filtered_and_paged() {
     let user = app.as_user("lists");
     user.ingest("one.md", &files::note("L-1"), &[("tags", "pump, area-1"), ("doc_type", "log")]).await;
     user.ingest("two.md", &files::note("L-2"), &[("tags", "[\"pump\"]"), ("doc_type", "manual")]).await;
-    user.ingest("bad.pdf", &files::reader_fixture("password.pdf"), &[("tags", "pump")]).await;
+    user.ingest("bad.pdf", &files::parser_fixture("password.pdf"), &[("tags", "pump")]).await;
     assert_eq!(list_filenames(&user, "tag=pump").await, ["bad.pdf", "one.md", "two.md"]);
     assert_eq!(list_filenames(&user, "tag=area-1").await, ["one.md"]);
     assert_eq!(list_filenames(&user, "doc_type=manual").await, ["two.md"]);
@@ -143,7 +177,7 @@ async fn a_deleted_document_leaves_no_rows_and_no_file() {
 }
 
 /// The file names of the documents that a search finds, as JSON strings with quotes.
-async fn search_filenames(caller: &Caller<'_>, query: &str, filters: Value) -> Vec<String> {
+async fn search_filenames(caller: &ApiClient<'_>, query: &str, filters: Value) -> Vec<String> {
     let search = json!({ "query": query, "top_k": 50, "filters": filters });
     let answer = caller.post("/v1/search", &search).await.expect_json(200);
     let mut names: Vec<_> =
@@ -202,7 +236,7 @@ async fn a_document_is_ingested_again_with_new_passages() {
     assert!(ready["progress"].is_null(), "{ready}");
     assert_ne!(db.rows(chunk_ids_query, &[id_of(&document)]).await, old_chunk_ids, "the passages must be new");
 
-    let failed = user.ingest("locked.pdf", &files::reader_fixture("password.pdf"), &[]).await;
+    let failed = user.ingest("locked.pdf", &files::parser_fixture("password.pdf"), &[]).await;
     user.post(&format!("/v1/documents/{}/reprocess", id_of(&failed)), &json!({})).await.expect_json(202);
     assert_eq!(user.wait_until_ingested(id_of(&failed)).await["error"]["code"], "encrypted");
 }

@@ -31,6 +31,7 @@ fn write_small_set(dir: &TempDir, name: &str) -> PathBuf {
         std::fs::write(dir.path().join(format!("{subject}.md")), files::note(subject)).expect("written");
     }
     let set = json!({
+        "language": "en",
         "documents": [{ "path": "P-11.md" }, { "path": "P-12.md", "classification": "restricted" }],
         "questions": [
             { "id": "1", "question": "How often is the strainer of P-12 cleaned?", "expected": [{ "doc": "P-12.md" }] },
@@ -77,6 +78,9 @@ async fn results_list_the_ranked_pages_and_the_other_ranking_methods() {
     let result: Value = serde_json::from_slice(&files::read(&out)).expect("JSON");
     assert_eq!(result["metrics"]["configured"]["hit1"], 1.0, "{result:#}");
     assert_eq!(result["metrics"]["configured"]["refused"], 1.0, "{result:#}");
+    assert_eq!(result["intervals"]["hit1"], json!({ "low": 1.0, "high": 1.0 }), "{result:#}");
+    assert_eq!(result["groups"]["language"]["en"]["with_answer"], 1, "{result:#}");
+    assert_eq!(result["params"]["doc_type_weight"], 0.0, "{result:#}");
     for method in ["dense", "bm25", "rrf"] {
         assert!(result["metrics"][method]["ndcg10"].is_number(), "{method} is missing");
     }
@@ -85,6 +89,38 @@ async fn results_list_the_ranked_pages_and_the_other_ranking_methods() {
     assert_eq!(first["answer"]["cited"][0]["doc"], "P-12.md", "{first:#}");
     assert!(first["candidates"].as_array().is_some_and(|all| !all.is_empty()), "{first:#}");
     assert_eq!(count_documents(app, "eval-notes").await, 0, "the documents are removed at the end");
+}
+
+#[tokio::test]
+async fn parameters_of_the_search_are_set_for_an_evaluation() {
+    let app = TestApp::shared().await;
+    let dir = TempDir::new().expect("a directory");
+    let note = "# Pumpe\n\nVor jeder Arbeit wird die Pumpe freigeschaltet und gegen Wiedereinschalten gesichert.\n";
+    std::fs::write(dir.path().join("pumpe.md"), note).expect("written");
+    // A word that most passages contain is not searched for: there must be several others.
+    let others = ["P-11.md", "P-12.md", "P-13.md"];
+    for name in others {
+        std::fs::write(dir.path().join(name), files::note(name)).expect("written");
+    }
+    let mut documents: Vec<Value> = others.iter().map(|name| json!({ "path": name })).collect();
+    documents.push(json!({ "path": "pumpe.md", "doc_type": "procedure" }));
+    let set = json!({
+        "documents": documents,
+        "questions": [{ "id": "1", "question": "How do I isolate it?", "expected": [{ "doc": "pumpe.md" }] }],
+    });
+    let (path, out) = (dir.path().join("glossary.json"), dir.path().join("out.json"));
+    std::fs::write(&path, set.to_string()).expect("written");
+    for (glossary, is_found) in [("0", false), ("0.5,0", true), ("0,0.5", false)] {
+        let options = ["--glossary", glossary, "--doc-type-weight", "0.25", "--json", path_str(&out)];
+        run_eval(app, &[&[path_str(&path)][..], &options].concat()).await.expect("evaluated");
+        let result: Value = serde_json::from_slice(&files::read(&out)).expect("JSON");
+        assert_eq!(result["params"]["doc_type_weight"], 0.25);
+        let question = &result["questions"][0];
+        assert_eq!(question["asks_for"], "procedure");
+        let ranked = question["configured"]["ranked"].as_array().expect("hits");
+        let hit = ranked.iter().find(|hit| hit["doc"] == "pumpe.md").expect("found by its vector");
+        assert_eq!(hit["bm25"].is_number(), is_found, "{glossary}: {hit:#}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Failover between model backends: which backend serves, where a fallback is reported, and that no request is lost.
 
+use crate::support::api_client::{SseEvent, answer_text};
 use crate::support::app::{TENANT_A, TestApp};
-use crate::support::caller::{SseEvent, answer_text};
 use crate::support::model::{ModelServer, Reply};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Requests that are repeated with the same `Idempotency-Key` have one effect and get the same response.
 
+use crate::support::api_client::{ApiClient, ApiResponse, BOUNDARY};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{ApiResponse, BOUNDARY, Caller};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
@@ -13,11 +13,11 @@ use std::time::Duration;
 const KEY_HEADER: &str = "idempotency-key";
 const REPLAYED_HEADER: &str = "idempotency-replayed";
 
-async fn post_with_key(caller: &Caller<'_>, path: &str, key: &str, body: &Value) -> ApiResponse {
+async fn post_with_key(caller: &ApiClient<'_>, path: &str, key: &str, body: &Value) -> ApiResponse {
     ApiResponse::send(caller.request(Method::POST, path).header(KEY_HEADER, key).json(body)).await
 }
 
-async fn upload_with_key(caller: &Caller<'_>, key: &str, boundary: &str, content: &[u8], tags: &str) -> ApiResponse {
+async fn upload_with_key(caller: &ApiClient<'_>, key: &str, boundary: &str, content: &[u8], tags: &str) -> ApiResponse {
     let part =
         |head: &str, body: &str| format!("--{boundary}\r\ncontent-disposition: form-data; {head}\r\n\r\n{body}\r\n");
     let form =
@@ -210,7 +210,7 @@ async fn a_client_that_timed_out_gets_the_answer_by_repeating_the_request() {
     assert!(timed_out_request.send().await.is_err(), "the client gives up");
     let early_repeat = post_with_key(&user, &path, "k", &body).await;
     early_repeat.expect_problem(409, "idempotency_in_progress");
-    model.resume_replies();
+    model.resume_one_reply();
     let answer = eventually("the first request's answer is replayed", || async {
         Some(post_with_key(&user, &path, "k", &body).await).filter(|answer| answer.status == 200)
     })

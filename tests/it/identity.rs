@@ -1,7 +1,7 @@
 //! Authentication: tokens of another issuer, deactivated tenants and users, and role changes.
 
+use crate::support::api_client::ApiClient;
 use crate::support::app::{TENANT_A, TestApp};
-use crate::support::caller::Caller;
 use crate::support::db::SuperuserDb;
 use crate::support::oidc::{AUDIENCE, Issuer};
 use domain::role::Role;
@@ -13,12 +13,12 @@ use std::time::Duration;
 /// How long a change may take to apply.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-async fn user_id(caller: &Caller<'_>) -> String {
+async fn user_id(caller: &ApiClient<'_>) -> String {
     caller.get("/v1/me").await.expect_json(200)["id"].as_str().expect("an id").to_owned()
 }
 
 /// Repeats a request until its response has this status; panics after [`CHANGE_TIMEOUT`].
-async fn wait_for_status(caller: &Caller<'_>, path: &str, status: u16) -> Value {
+async fn wait_for_status(caller: &ApiClient<'_>, path: &str, status: u16) -> Value {
     eventually_within(CHANGE_TIMEOUT, &format!("{path} responds with {status}"), || async {
         let response = caller.get(path).await;
         (response.status == status).then(|| response.json())

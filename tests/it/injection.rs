@@ -10,8 +10,8 @@ mod obeying_model;
 mod plant;
 mod prompts;
 
+use crate::support::api_client::{ApiClient, ApiResponse, answer_text};
 use crate::support::app::TENANT_A;
-use crate::support::caller::{ApiResponse, Caller, answer_text};
 use channels::{Carrier, QUESTION, client_tool_round, instruction};
 use futures::StreamExt as _;
 use goals::Goal;
@@ -109,7 +109,7 @@ async fn run_case(plant: &Plant, case: &Case<'_>) -> Vec<String> {
 }
 
 /// Asks the question, and for some goals another one. Gathers the evidence.
-async fn ask(plant: &Plant, case: &Case<'_>, caller: &Caller<'_>) -> Evidence {
+async fn ask(plant: &Plant, case: &Case<'_>, caller: &ApiClient<'_>) -> Evidence {
     let Case { id, prepared, goal } = case;
     let question = &format!("{QUESTION} {} (case {id})", prepared.requested_call());
     let uses_openai_api = matches!(prepared.channel.carrier, Carrier::ClientInstructions | Carrier::ClientToolResult);
@@ -138,7 +138,7 @@ struct Turn {
     reported_calls: Option<usize>,
 }
 
-async fn ask_in_chat(plant: &Plant, prepared: &PreparedChannel, caller: &Caller<'_>, question: &str) -> Turn {
+async fn ask_in_chat(plant: &Plant, prepared: &PreparedChannel, caller: &ApiClient<'_>, question: &str) -> Turn {
     let conversation = prepared.create_conversation(caller).await;
     let stream = caller.start_stream(&conversation, &prepared.chat_body(plant, question)).await;
     assert_eq!(stream.status, 200);
@@ -150,7 +150,7 @@ async fn ask_in_chat(plant: &Plant, prepared: &PreparedChannel, caller: &Caller<
     Turn { conversation, received, answer: answer_text(&events), reported_calls }
 }
 
-async fn ask_as_openai_client(prepared: &PreparedChannel, caller: &Caller<'_>, question: &str) -> Turn {
+async fn ask_as_openai_client(prepared: &PreparedChannel, caller: &ApiClient<'_>, question: &str) -> Turn {
     let body = if matches!(prepared.channel.carrier, Carrier::ClientToolResult) {
         client_tool_round(question)
     } else {

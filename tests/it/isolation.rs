@@ -1,10 +1,13 @@
 //! Every route of the OpenAPI document, called by three roles of two tenants: the authorization matrix applies,
 //! resources of another tenant or a colleague look as if they did not exist, and requests without a token are refused.
 
+use crate::support::api_client::{ApiClient, ApiResponse, multipart_body, multipart_content_type};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{ApiResponse, Caller, multipart_body, multipart_content_type};
+use crate::support::db::SuperuserDb;
 use crate::support::files;
+use domain::ports::IdGen as _;
 use domain::role::Role;
+use platform_server::system::TimeOrderedIds;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,6 +28,7 @@ struct Route {
 enum SampleBody {
     Nothing,
     Json(Value),
+    Csv(&'static str),
     File,
 }
 
@@ -44,7 +48,16 @@ enum ResourceKind {
     Token,
     Session,
     UserSession,
+    Approval,
+    WorkOrder,
+    Channel,
+    Connector,
+    McpServer,
+    Tool,
+    WriteTool,
     ProblemType,
+    Goal,
+    Agent,
 }
 
 /// Who may call a route, as in a row of `docs/generated/authz-matrix.txt`.
@@ -70,11 +83,48 @@ impl Access {
 }
 
 /// Routes without a row in [`routes`]. Anyone may call this one, but only for users of the demo tenant; `console.rs`
-/// tests it.
-const TESTED_ELSEWHERE: &[&str] = &["POST /v1/development/users/{id}/token"];
+/// tests it. Decisions and cancellations depend on the state of the request and on who made it; `approvals.rs` tests
+/// them. `teams.rs` calls the routes of teams as each kind of member. What changes a goal depends on its state, and its
+/// events may go on; `goals.rs` tests them.
+const TESTED_ELSEWHERE: &[&str] = &[
+    "POST /v1/development/users/{id}/token",
+    "POST /v1/approvals/{id}/decision",
+    "POST /v1/approvals/{id}/cancel",
+    "GET /v1/readings/chart",
+    "GET /v1/teams",
+    "POST /v1/teams",
+    "GET /v1/teams/{id}",
+    "PATCH /v1/teams/{id}",
+    "DELETE /v1/teams/{id}",
+    "POST /v1/teams/{id}/restore",
+    "GET /v1/teams/{id}/members",
+    "PUT /v1/teams/{id}/members/{user}",
+    "DELETE /v1/teams/{id}/members/{user}",
+    "POST /v1/teams/{id}/invitations",
+    "GET /v1/invitations",
+    "POST /v1/invitations/{id}/accept",
+    "POST /v1/invitations/{id}/decline",
+    "GET /v1/goals/{id}/events",
+    "PATCH /v1/goals/{id}/plan",
+    "POST /v1/goals/{id}/approve",
+    "POST /v1/goals/{id}/cancel",
+    "POST /v1/goals/{id}/steps/{step}/retry",
+];
 
 fn routes() -> Vec<Route> {
-    public_routes().into_iter().chain(user_routes()).chain(openai_routes()).chain(admin_routes()).collect()
+    let by_audience = [
+        public_routes(),
+        user_routes(),
+        write_routes(),
+        channel_routes(),
+        mcp_routes(),
+        connector_routes(),
+        goal_routes(),
+        glossary_routes(),
+        openai_routes(),
+        admin_routes(),
+    ];
+    by_audience.into_iter().flatten().collect()
 }
 
 fn route(method: Method, path: &'static str, body: SampleBody, resource_kind: ResourceKind, access: Access) -> Route {
@@ -151,6 +201,120 @@ fn user_routes() -> Vec<Route> {
         route(delete.clone(), "/v1/tokens/{id}", Nothing, Kind::Token, Access::Authenticated),
         route(Method::GET, "/v1/sessions", Nothing, Kind::Nothing, Access::Authenticated),
         route(delete, "/v1/sessions/{id}", Nothing, Kind::Session, Access::Authenticated),
+    ]
+}
+
+/// Tools, approvals and what they write.
+fn write_routes() -> Vec<Route> {
+    use ResourceKind as Kind;
+    use SampleBody::Nothing;
+    let json = SampleBody::Json;
+    let (get, put) = (Method::GET, Method::PUT);
+    let policy = json!({ "quorum": 1 });
+    let mode = json!({ "mode": "normal", "reason": "As usual" });
+    let system = json!({ "kind": "builtin", "config": {} });
+    vec![
+        route(get.clone(), "/v1/tools", Nothing, Kind::Nothing, Access::Authenticated),
+        route(Method::POST, "/v1/tools/{name}/invoke", json(json!({})), Kind::Tool, Access::Authenticated),
+        route(get.clone(), "/v1/approvals", Nothing, Kind::Nothing, Access::Authenticated),
+        route(get.clone(), "/v1/approvals/{id}", Nothing, Kind::Approval, Access::Authenticated),
+        route(get.clone(), "/v1/work-orders", Nothing, Kind::Nothing, Access::Authenticated),
+        route(get.clone(), "/v1/work-orders/export", Nothing, Kind::Nothing, Access::Authenticated),
+        route(get.clone(), "/v1/work-orders/{id}", Nothing, Kind::WorkOrder, Access::Authenticated),
+        route(Method::POST, "/v1/work-orders/{id}/close", Nothing, Kind::WorkOrder, Access::Users),
+        route(get.clone(), "/v1/admin/maintenance-system", Nothing, Kind::Nothing, Access::Admins),
+        route(put.clone(), "/v1/admin/maintenance-system", json(system), Kind::Nothing, Access::Admins),
+        route(get.clone(), "/v1/admin/approval-policies/{tool}", Nothing, Kind::WriteTool, Access::Admins),
+        route(put.clone(), "/v1/admin/approval-policies/{tool}", json(policy), Kind::WriteTool, Access::Admins),
+        route(get, "/v1/admin/plant-mode", Nothing, Kind::Nothing, Access::Admins),
+        route(put, "/v1/admin/plant-mode", json(mode), Kind::Nothing, Access::Admins),
+    ]
+}
+
+/// Agents and goals. The last route deletes the agent that the others use.
+fn goal_routes() -> Vec<Route> {
+    use ResourceKind::{Agent, Goal, Nothing};
+    let (goals, agents, agent) = ("/v1/goals", "/v1/admin/agents", "/v1/admin/agents/{name}");
+    let new_goal = SampleBody::Json(json!({ "objective": "Compare the limits." }));
+    let new_agent = json!({ "name": "", "description": "D", "instructions": "I", "tools": ["rag_search"] });
+    let change = SampleBody::Json(json!({ "description": "E" }));
+    vec![
+        route(Method::GET, goals, SampleBody::Nothing, Nothing, Access::Authenticated),
+        route(Method::POST, goals, new_goal, Nothing, Access::Authenticated),
+        route(Method::GET, "/v1/goals/{id}", SampleBody::Nothing, Goal, Access::Authenticated),
+        route(Method::GET, "/v1/agents", SampleBody::Nothing, Nothing, Access::Authenticated),
+        route(Method::POST, agents, SampleBody::Json(new_agent), Nothing, Access::Admins),
+        route(Method::GET, agent, SampleBody::Nothing, Agent, Access::Admins),
+        route(Method::PATCH, agent, change, Agent, Access::Admins),
+        route(Method::DELETE, agent, SampleBody::Nothing, Agent, Access::Admins),
+    ]
+}
+
+/// Channels that people are told of approvals by.
+fn channel_routes() -> Vec<Route> {
+    use ResourceKind as Kind;
+    use SampleBody::Nothing;
+    let json = SampleBody::Json;
+    let config = json!({ "url": "http://127.0.0.1:9/" });
+    let (new, change) = (json!({ "kind": "webhook", "config": config }), json!({ "config": config }));
+    vec![
+        route(Method::GET, "/v1/admin/channels", Nothing, Kind::Nothing, Access::Admins),
+        route(Method::POST, "/v1/admin/channels", json(new), Kind::Nothing, Access::Admins),
+        route(Method::GET, "/v1/admin/channels/{id}", Nothing, Kind::Channel, Access::Admins),
+        route(Method::PATCH, "/v1/admin/channels/{id}", json(change), Kind::Channel, Access::Admins),
+        route(Method::POST, "/v1/admin/channels/{id}/test", Nothing, Kind::Channel, Access::Admins),
+        route(Method::GET, "/v1/admin/channels/{id}/deliveries", Nothing, Kind::Channel, Access::Admins),
+        route(Method::DELETE, "/v1/admin/channels/{id}", Nothing, Kind::Channel, Access::Admins),
+    ]
+}
+
+/// MCP servers whose tools the tenant may call.
+fn mcp_routes() -> Vec<Route> {
+    use ResourceKind::{McpServer, Nothing};
+    let (list, one) = ("/v1/admin/mcp-servers", "/v1/admin/mcp-servers/{id}");
+    let new_server = json!({ "name": "", "url": "http://127.0.0.1:1/mcp" });
+    vec![
+        route(Method::GET, list, SampleBody::Nothing, Nothing, Access::Admins),
+        route(Method::POST, list, SampleBody::Json(new_server), Nothing, Access::Admins),
+        route(Method::GET, one, SampleBody::Nothing, McpServer, Access::Admins),
+        route(Method::PATCH, one, SampleBody::Json(json!({ "tools": [] })), McpServer, Access::Admins),
+        route(Method::DELETE, one, SampleBody::Nothing, McpServer, Access::Admins),
+    ]
+}
+
+/// The tenant's own glossary.
+fn glossary_routes() -> Vec<Route> {
+    use SampleBody::{Csv, Nothing};
+    let path = "/v1/admin/glossary";
+    let admins = |method, path, body| route(method, path, body, ResourceKind::Nothing, Access::Admins);
+    let csv = Csv("concept,language,term\nisolation,de,Freischaltschein\n");
+    vec![
+        admins(Method::GET, path, Nothing),
+        admins(Method::PUT, path, SampleBody::Json(json!({ "concepts": [] }))),
+        admins(Method::POST, "/v1/admin/glossary/import", csv),
+        admins(Method::GET, "/v1/admin/glossary/export", Nothing),
+    ]
+}
+
+/// Connectors to plant systems. The last route deletes the one that the others use.
+fn connector_routes() -> Vec<Route> {
+    use SampleBody::{Csv, Nothing};
+    let json = SampleBody::Json;
+    let admins = |method, path, body, kind| route(method, path, body, kind, Access::Admins);
+    let (get, post, one) = (Method::GET, Method::POST, ResourceKind::Connector);
+    let new = json!({ "name": "isolation", "kind": "simulator" });
+    let thumbprint = json!({ "thumbprint": "ab".repeat(32) });
+    let csv = Csv("tag,address\nISO-1,iso-1\n");
+    vec![
+        admins(get.clone(), "/v1/admin/connectors", Nothing, ResourceKind::Nothing),
+        admins(post.clone(), "/v1/admin/connectors", json(new), ResourceKind::Nothing),
+        admins(get.clone(), "/v1/admin/connectors/{id}", Nothing, one),
+        admins(Method::PATCH, "/v1/admin/connectors/{id}", json(json!({ "stale_after_s": 60 })), one),
+        admins(post.clone(), "/v1/admin/connectors/{id}/check", Nothing, one),
+        admins(post.clone(), "/v1/admin/connectors/{id}/trust", json(thumbprint), one),
+        admins(post, "/v1/admin/connectors/{id}/tags/import", csv, one),
+        admins(get, "/v1/admin/connectors/{id}/browse", Nothing, one),
+        admins(Method::DELETE, "/v1/admin/connectors/{id}", Nothing, one),
     ]
 }
 
@@ -240,13 +404,26 @@ struct ResourceIds {
     token: String,
     session: String,
     user_session: String,
+    approval: String,
+    work_order: String,
+    channel: String,
+    mcp_server: String,
+    connector: String,
+    goal: String,
+    agent: String,
 }
 
 impl ResourceIds {
     /// Creates one resource of each kind. The document is an argument, because not every caller may upload. The user
     /// is `colleague`, because admins cannot deactivate themselves. The session belongs to another token of the
     /// caller, because ending the session of the token in use would refuse all further requests.
-    async fn create(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>, other_session: &Caller<'_>) -> Self {
+    async fn create(
+        app: &TestApp,
+        caller: &ApiClient<'_>,
+        document: &str,
+        colleague: &ApiClient<'_>,
+        other_session: &ApiClient<'_>,
+    ) -> Self {
         // The colleague is a viewer, so this request is refused, which stores a decision.
         let refusal = colleague.get("/v1/admin/users").await.expect_problem(403, "policy_denied");
         let (user_session, colleague) =
@@ -269,6 +446,13 @@ impl ResourceIds {
             token: text(&token["id"]),
             session: current_session(other_session).await,
             user_session,
+            approval: insert_approval(app, caller).await,
+            work_order: insert_work_order(app, caller).await,
+            channel: insert_channel(app, caller).await,
+            mcp_server: insert_mcp_server(app, caller).await,
+            connector: insert_connector(app, caller).await,
+            goal: create_goal(caller).await,
+            agent: insert_agent(app, caller).await,
         }
     }
 
@@ -287,6 +471,13 @@ impl ResourceIds {
             token: id(),
             session: id(),
             user_session: id(),
+            approval: id(),
+            work_order: id(),
+            channel: id(),
+            mcp_server: id(),
+            connector: id(),
+            goal: id(),
+            agent: "missing".to_owned(),
         }
     }
 
@@ -303,6 +494,15 @@ impl ResourceIds {
             ResourceKind::Tenant | ResourceKind::Mapping => &self.tenant,
             ResourceKind::Token => &self.token,
             ResourceKind::Decision => &self.decision,
+            ResourceKind::Approval => &self.approval,
+            ResourceKind::WorkOrder => &self.work_order,
+            ResourceKind::Channel => &self.channel,
+            ResourceKind::McpServer => &self.mcp_server,
+            ResourceKind::Connector => &self.connector,
+            ResourceKind::Goal => &self.goal,
+            ResourceKind::Agent => &self.agent,
+            ResourceKind::Tool => "document_list",
+            ResourceKind::WriteTool => "plant_system_write",
             ResourceKind::ProblemType => "not-found",
         }
     }
@@ -310,10 +510,11 @@ impl ResourceIds {
 
 impl Route {
     /// Sends the route's request for one of the resources. `unique` makes uploads and new users distinct.
-    async fn call(&self, caller: &Caller<'_>, resources: &ResourceIds, unique: &str) -> ApiResponse {
+    async fn call(&self, caller: &ApiClient<'_>, resources: &ResourceIds, unique: &str) -> ApiResponse {
         let id = resources.id_of_kind(self.resource_kind);
         let path =
             self.path.replace("{id}", id).replace("{mapping}", id).replace("{type}", id).replace("{model}", "auto");
+        let path = path.replace("{name}", id).replace("{tool}", id);
         let path = path.replace("{session}", &resources.user_session);
         let request = caller.request(self.method.clone(), &path);
         let request = match &self.body {
@@ -323,11 +524,19 @@ impl Route {
                 if let Some(external) = body.get_mut("external_id") {
                     *external = json!(unique);
                 }
+                if ["/v1/admin/channels", "/v1/admin/mcp-servers"].contains(&self.path) {
+                    body["name"] = json!(unique);
+                }
+                if self.path == "/v1/admin/agents" {
+                    let letters = unique.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
+                    body["name"] = json!(format!("a{letters}"));
+                }
                 if let Some(user) = body.get_mut("user_id") {
                     *user = json!(resources.user);
                 }
                 request.json(&body)
             }
+            SampleBody::Csv(text) => request.header("content-type", "text/csv").body(*text),
             SampleBody::File => request.header("content-type", multipart_content_type()).body(multipart_body(
                 "n.md",
                 &files::note(unique),
@@ -343,14 +552,103 @@ impl Route {
 }
 
 /// The session that the caller's token belongs to.
-async fn current_session(caller: &Caller<'_>) -> String {
+async fn current_session(caller: &ApiClient<'_>) -> String {
     let listed = caller.get("/v1/sessions?limit=200").await.expect_json(200);
     let current =
         listed["data"].as_array().and_then(|sessions| sessions.iter().find(|session| session["current"] == true));
     current.and_then(|session| session["id"].as_str()).expect("a session").to_owned()
 }
 
-async fn upload_note(caller: &Caller<'_>, subject: &str) -> String {
+/// Inserts a request of the caller, because not every role may make one; returns its id.
+async fn insert_approval(app: &TestApp, caller: &ApiClient<'_>) -> String {
+    insert_row(
+        app,
+        caller,
+        "INSERT INTO approvals (id, tenant_id, tool, tool_version, target, arguments, preview, digest, requested_by,
+             policy_version, terms, approver_grant, expires_at, created_at, updated_at)
+         VALUES ($1::uuid, $2::uuid, 'tool', 1, '', '{}', '{}', 'sha256:' || repeat('0', 64), $3::uuid, 0,
+                 '{\"approvers\": [], \"approver_grant\": true, \"quorum\": 1, \"expires_after_s\": 60,
+                   \"on_expiry\": \"reject\", \"escalate_to\": [], \"max_auth_age_s\": 60}',
+                 true, now() + interval '1 day', now(), now())",
+    )
+    .await
+}
+
+async fn create_goal(caller: &ApiClient<'_>) -> String {
+    let created = caller.post("/v1/goals", &json!({ "objective": "Compare the limits." })).await.expect_json(201);
+    created["id"].as_str().expect("an id").to_owned()
+}
+
+/// Inserts an agent of the caller's tenant; returns its name.
+async fn insert_agent(app: &TestApp, caller: &ApiClient<'_>) -> String {
+    let id = insert_row(
+        app,
+        caller,
+        "INSERT INTO agents (tenant_id, name, description, instructions, tools, model, updated_by, created_at,
+         updated_at)
+         VALUES ($2::uuid, 'a' || replace($1, '-', ''), '', '', '{rag_search}', 'auto', $3::uuid, now(), now())",
+    )
+    .await;
+    format!("a{}", id.replace('-', ""))
+}
+
+/// Inserts a work order of the caller's tenant, as a worker would; returns its id.
+async fn insert_work_order(app: &TestApp, caller: &ApiClient<'_>) -> String {
+    insert_row(
+        app,
+        caller,
+        "INSERT INTO work_orders (id, tenant_id, external_reference, target, title, description, priority, requested_by,
+             created_at)
+         VALUES ($1::uuid, $2::uuid, $1, '', '', '', 1, $3::uuid, now())",
+    )
+    .await
+}
+
+/// Inserts a channel of the caller's tenant; returns its id.
+async fn insert_channel(app: &TestApp, caller: &ApiClient<'_>) -> String {
+    insert_row(
+        app,
+        caller,
+        "INSERT INTO channels (id, tenant_id, name, kind, config, created_by, created_at, updated_at)
+         VALUES ($1::uuid, $2::uuid, $1, 'webhook', '{\"url\": \"http://127.0.0.1:9/\"}', $3::uuid, now(), now())",
+    )
+    .await
+}
+
+/// Inserts an MCP server of the caller's tenant that nothing listens at; returns its id.
+async fn insert_mcp_server(app: &TestApp, caller: &ApiClient<'_>) -> String {
+    insert_row(
+        app,
+        caller,
+        "INSERT INTO mcp_servers (id, tenant_id, name, url, updated_by, created_at, updated_at)
+         VALUES ($1::uuid, $2::uuid, 'server-' || left(md5($1), 8), 'http://127.0.0.1:1/mcp', $3::uuid, now(), now())",
+    )
+    .await
+}
+
+/// Inserts a simulated plant, because only an admin may create one; returns its id.
+async fn insert_connector(app: &TestApp, caller: &ApiClient<'_>) -> String {
+    insert_row(
+        app,
+        caller,
+        "INSERT INTO connectors (id, tenant_id, name, kind, endpoint, config, classification, stale_after_s, enabled,
+             revision, created_at, updated_at)
+         VALUES ($1::uuid, $2::uuid, $1, 'simulator', '', '{}', 'internal', 60, $3 <> '', 1, now(), now())",
+    )
+    .await
+}
+
+/// Runs an INSERT with a new id (`$1`), the caller's tenant (`$2`) and the caller (`$3`); returns the id.
+async fn insert_row(app: &TestApp, caller: &ApiClient<'_>, statement: &str) -> String {
+    let me = caller.get("/v1/me").await.expect_json(200);
+    let id = TimeOrderedIds.uuid().to_string();
+    let text = |value: &Value| value.as_str().expect("an id").to_owned();
+    let (tenant, user) = (text(&me["tenant"]["id"]), text(&me["id"]));
+    SuperuserDb::connect(app).await.execute(statement, &[&id, &tenant, &user]).await;
+    id
+}
+
+async fn upload_note(caller: &ApiClient<'_>, subject: &str) -> String {
     let answer = caller.upload("isolation.md", &files::note(subject), &[]).await.expect_json(202);
     answer["document_id"].as_str().expect("an id").to_owned()
 }
@@ -384,7 +682,7 @@ async fn each_role_may_call_the_routes_that_the_authorization_matrix_allows() {
             let owner = if role == Role::Viewer { app.as_user(tenant) } else { caller.clone() };
             let document = upload_note(&owner, &unique).await;
             let other_session = app.caller(tenant, &unique, role);
-            let resources = ResourceIds::create(&caller, &document, &app.as_viewer(tenant), &other_session).await;
+            let resources = ResourceIds::create(app, &caller, &document, &app.as_viewer(tenant), &other_session).await;
             for route in routes() {
                 let answer = route.call(&caller, &resources, &format!("{unique}-new")).await;
                 let label = format!("{} as {} of {tenant}: {answer:?}", route.label(), role.as_str());
@@ -421,7 +719,7 @@ async fn without_a_token_every_route_but_the_public_ones_is_401() {
 
 /// Asserts that routes with a resource of these kinds respond to `others_resources` as if they did not exist.
 async fn assert_indistinguishable_from_missing(
-    caller: &Caller<'_>,
+    caller: &ApiClient<'_>,
     others_resources: &ResourceIds,
     kinds: &[ResourceKind],
     caller_role: &str,
@@ -444,7 +742,7 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
     let app = TestApp::shared().await;
     let owner = app.caller(TENANT_B, "owner", Role::Admin);
     let document = upload_note(&owner, "theirs").await;
-    let others_resources = ResourceIds::create(&owner, &document, &app.as_viewer(TENANT_B), &owner).await;
+    let others_resources = ResourceIds::create(app, &owner, &document, &app.as_viewer(TENANT_B), &owner).await;
     let kinds = [
         ResourceKind::Conversation,
         ResourceKind::Message,
@@ -458,6 +756,10 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
         ResourceKind::Session,
         ResourceKind::UserSession,
         ResourceKind::Decision,
+        ResourceKind::Approval,
+        ResourceKind::WorkOrder,
+        ResourceKind::Channel,
+        ResourceKind::Connector,
     ];
     for (name, role) in [("spy-v", Role::Viewer), ("spy-u", Role::User), ("spy-a", Role::Admin)] {
         let caller = app.caller(TENANT_A, name, role);
@@ -491,7 +793,7 @@ async fn private_resources_of_a_colleague_look_like_missing_ones() {
     let app = TestApp::shared().await;
     let owner = app.caller(TENANT_A, "colleague", Role::User);
     let document = upload_note(&owner, "colleague").await;
-    let colleagues_resources = ResourceIds::create(&owner, &document, &app.as_viewer(TENANT_A), &owner).await;
+    let colleagues_resources = ResourceIds::create(app, &owner, &document, &app.as_viewer(TENANT_A), &owner).await;
     let private_kinds = [
         ResourceKind::Conversation,
         ResourceKind::Message,
@@ -503,8 +805,8 @@ async fn private_resources_of_a_colleague_look_like_missing_ones() {
         let peer = app.caller(TENANT_A, name, role);
         assert_indistinguishable_from_missing(&peer, &colleagues_resources, &private_kinds, role.as_str()).await;
         if role != Role::Admin {
-            assert_indistinguishable_from_missing(&peer, &colleagues_resources, &[ResourceKind::Token], role.as_str())
-                .await;
+            let kinds = [ResourceKind::Token, ResourceKind::Approval];
+            assert_indistinguishable_from_missing(&peer, &colleagues_resources, &kinds, role.as_str()).await;
         }
     }
     let peer = app.caller(TENANT_A, "peer-u", Role::User);

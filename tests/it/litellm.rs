@@ -1,8 +1,8 @@
 //! A real LiteLLM proxy between the platform and a scripted backend. `cargo xtask litellm` installs it and runs this
 //! test; `cargo xtask test` skips it, because the installation is large.
 
+use crate::support::api_client::{SseEvent, answer_text};
 use crate::support::app::{TENANT_A, TestApp, free_port};
-use crate::support::caller::{SseEvent, answer_text};
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
 use fakes::eventually_within;

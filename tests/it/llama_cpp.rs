@@ -2,8 +2,8 @@
 //! limit, and refuses a prompt longer than its context. `cargo xtask llama-cpp` builds it and runs this test;
 //! `cargo xtask test` skips it, because the build takes minutes.
 
+use crate::support::api_client::answer_text;
 use crate::support::app::{TENANT_A, TestApp, free_port};
-use crate::support::caller::answer_text;
 use fakes::eventually_within;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Memories over HTTP: suggested in a chat, and used in prompts only once their owner accepts them.
 
+use crate::support::api_client::ApiClient;
 use crate::support::app::{TENANT_A, TestApp};
-use crate::support::caller::Caller;
 use crate::support::db::SuperuserDb;
 use crate::support::model::{ModelServer, Reply};
 use domain::role::Role;
@@ -17,13 +17,13 @@ async fn app_with(model: &ModelServer) -> TestApp {
     TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await
 }
 
-async fn memories(caller: &Caller<'_>, query: &str) -> Vec<Value> {
+async fn memories(caller: &ApiClient<'_>, query: &str) -> Vec<Value> {
     let listed = caller.get(&format!("/v1/memories{query}")).await.expect_json(200);
     listed["data"].as_array().expect("a list").clone()
 }
 
 /// Sends a message without retrieval, so that the model gets only the requests for the answer.
-async fn send_message(caller: &Caller<'_>, conversation: &str, message: &str) -> Value {
+async fn send_message(caller: &ApiClient<'_>, conversation: &str, message: &str) -> Value {
     let body = json!({ "message": message, "stream": false, "retrieval": "never" });
     caller.post(&format!("/v1/conversations/{conversation}/chat"), &body).await.expect_json(200)
 }
@@ -208,7 +208,7 @@ async fn a_side_call_suggests_a_memory_from_a_statement_about_the_user() {
 async fn a_token_without_the_scope_for_memories_makes_no_suggestion() {
     let app = TestApp::shared().await;
     let user = app.caller(TENANT_A, "scoped", Role::User);
-    let send = async |caller: &Caller<'_>| {
+    let send = async |caller: &ApiClient<'_>| {
         let conversation = user.create_conversation().await;
         let body = json!({ "message": "Remember that my line is 4.", "stream": false });
         caller.post(&format!("/v1/conversations/{conversation}/chat"), &body).await.expect_json(200)

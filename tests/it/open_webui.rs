@@ -69,7 +69,7 @@ impl OpenWebUi {
         let screenshot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(screenshot);
         let mut command = python::script(&open_webui_python(), "open-webui/browser.py");
         command
-            .arg(python::setting("PLATFORM_TEST_CHROMIUM", SETUP_COMMAND))
+            .arg(python::required_var("PLATFORM_TEST_CHROMIUM", SETUP_COMMAND))
             .args([&self.url, question])
             .arg(screenshot);
         let page_content = python::output(command, question, Duration::from_secs(300)).await;
@@ -80,7 +80,7 @@ impl OpenWebUi {
 const SETUP_COMMAND: &str = "cargo xtask open-webui";
 
 fn open_webui_python() -> String {
-    python::setting("PLATFORM_TEST_OPEN_WEBUI_PYTHON", SETUP_COMMAND)
+    python::required_var("PLATFORM_TEST_OPEN_WEBUI_PYTHON", SETUP_COMMAND)
 }
 
 /// Asserts that each citation marker of the answer opens the source that supports it.

@@ -1,7 +1,7 @@
 //! The OpenAI-compatible API over HTTP: storage, audit rows and isolation. `openai_sdk.rs` tests OpenAI's own client.
 
+use crate::support::api_client::{ApiClient, ApiResponse};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{ApiResponse, Caller};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{MODEL_NAME, ModelServer, Reply};
@@ -21,7 +21,7 @@ fn chat_body(model: &str, message: &str) -> Value {
     json!({ "model": model, "messages": [{ "role": "user", "content": message }] })
 }
 
-async fn send_chat(caller: &Caller<'_>, body: &Value, headers: &[(&str, &str)]) -> ApiResponse {
+async fn send_chat(caller: &ApiClient<'_>, body: &Value, headers: &[(&str, &str)]) -> ApiResponse {
     let request = headers.iter().fold(caller.request(Method::POST, CHAT_PATH).json(body), |request, (name, value)| {
         request.header(*name, *value)
     });

@@ -8,7 +8,7 @@ use domain::role::Role;
 use std::time::Duration;
 
 async fn run_scenario(app: &TestApp, scenario: &str) {
-    let python = python::setting("PLATFORM_TEST_OPENAI_CLIENTS_PYTHON", "cargo xtask test");
+    let python = python::required_var("PLATFORM_TEST_OPENAI_CLIENTS_PYTHON", "cargo xtask test");
     let mut command = python::script(&python, "openai-clients/client.py");
     command.args([scenario, &format!("{}/openai/v1", app.base_url), &app.token(TENANT_A, "uma", Role::User)]);
     python::output(command, scenario, Duration::from_secs(180)).await;

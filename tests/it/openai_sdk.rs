@@ -14,7 +14,7 @@ async fn run_scenario(app: &TestApp, scenario: &str) {
 }
 
 async fn run_scenario_with_token(app: &TestApp, scenario: &str, token: &str) {
-    let python = python::setting("PLATFORM_TEST_OPENAI_PYTHON", "cargo xtask test");
+    let python = python::required_var("PLATFORM_TEST_OPENAI_PYTHON", "cargo xtask test");
     let mut command = python::script(&python, "openai-sdk/client.py");
     command.args([scenario, &format!("{}/openai/v1", app.base_url), token]);
     python::output(command, scenario, Duration::from_secs(120)).await;

@@ -1,7 +1,7 @@
 //! Privacy rules from both sides: what the model server receives, and what the user reads.
 
+use crate::support::api_client::{ApiClient, ApiResponse, answer_text};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{ApiResponse, Caller, answer_text};
 use crate::support::db::SuperuserDb;
 use crate::support::model::{ModelServer, Reply};
 use fakes::eventually_within;
@@ -52,7 +52,7 @@ fn requests_as_text(model: &ModelServer) -> String {
     [model.requests(), model.embed_requests()].concat().iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
 }
 
-async fn ask(caller: &Caller<'_>, conversation: &str, message: &str) -> Value {
+async fn ask(caller: &ApiClient<'_>, conversation: &str, message: &str) -> Value {
     let body = json!({ "message": message, "stream": false, "retrieval": "never" });
     caller.post(&format!("/v1/conversations/{conversation}/chat"), &body).await.expect_json(200)
 }

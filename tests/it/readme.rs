@@ -1,8 +1,8 @@
 //! The README's examples for the HTTP API, run by a shell against the platform. `cli.rs` runs those of the command
 //! line.
 
+use crate::support::api_client::{ApiClient, answer_text, complete_events};
 use crate::support::app::{TENANT_A, TestApp};
-use crate::support::caller::{Caller, answer_text, complete_events};
 use crate::support::cli::{Cli, Output};
 use crate::support::files;
 use domain::role::Role;
@@ -37,7 +37,7 @@ fn found_documents(found: &Value) -> Vec<&str> {
 }
 
 /// Sends the search of the README, also for replaced documents.
-async fn search_superseded(user: &Caller<'_>) -> Value {
+async fn search_superseded(user: &ApiClient<'_>) -> Value {
     let body = json!({ "query": "oil of C-410", "filters": { "include_superseded": true } });
     user.post("/v1/search", &body).await.expect_json(200)
 }

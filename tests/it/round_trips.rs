@@ -13,6 +13,10 @@ use std::fmt::Write as _;
 /// a run, for which no request waits (ADR 60), and the ping of a connection that was idle for a second.
 const BACKGROUND_WORDS: &[&str] = &["instance", "seal", "run_events", "SELECT 1"];
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
+/// A question for the state of the plant, of a tenant without tags.
+const PLANT_QUESTION: &str = "What is the pressure of X-9001 now?";
+/// Statements of a search for tags: its transaction and its query.
+const MAX_TAG_SEARCH_STATEMENTS: usize = 4;
 
 /// A platform whose database connections as the application role go through a recorder.
 struct RecordedPlatform {
@@ -78,6 +82,12 @@ fn format_transactions(statements: Vec<Statement>) -> String {
     text
 }
 
+/// The number of round trips, and of commits of changes, in a list of transactions.
+fn totals(transactions: &str) -> Vec<usize> {
+    let first_line = transactions.lines().next().expect("a line with the totals");
+    first_line.split([' ', ',']).filter_map(|word| word.parse().ok()).collect()
+}
+
 fn is_read(statement: &str) -> bool {
     ["BEGIN", "COMMIT", "ROLLBACK"].contains(&statement) || statement.starts_with("SELECT")
 }
@@ -110,6 +120,11 @@ async fn each_request_executes_the_listed_statements() {
     let conversation = user.create_conversation().await;
     let chat = platform.list_transactions(async |_| drop(user.chat(&conversation, QUESTION).await)).await;
     insta::assert_snapshot!("chat", chat);
+    let conversation = user.create_conversation().await;
+    let plant = platform.list_transactions(async |_| drop(user.chat(&conversation, PLANT_QUESTION).await)).await;
+    let (totals_of_chat, totals_of_plant) = (totals(&chat), totals(&plant));
+    assert!(totals_of_plant[0] <= totals_of_chat[0] + MAX_TAG_SEARCH_STATEMENTS, "{plant}");
+    assert_eq!(totals_of_plant[1], totals_of_chat[1], "the search for tags adds no commit: {plant}");
     let search = platform
         .list_transactions(async |_| {
             let found = user.post("/v1/search", &json!({ "query": QUESTION })).await.expect_json(200);

@@ -1,7 +1,7 @@
 //! Sessions over HTTP: listed, revoked by users and admins with effect in every process, and named in the audit log.
 
+use crate::support::api_client::{ApiClient, SseEvent};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{Caller, SseEvent};
 use crate::support::cli::Cli;
 use crate::support::db::SuperuserDb;
 use crate::support::model::{ModelServer, Reply};
@@ -16,26 +16,26 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer of a revoked session may still be written.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(60);
 
-async fn wait_until_refused(caller: &Caller<'_>) {
+async fn wait_until_refused(caller: &ApiClient<'_>) {
     eventually_within(REFUSAL_TIMEOUT, "the token is refused", || async {
         (caller.get("/v1/me").await.status == 401).then_some(())
     })
     .await;
 }
 
-async fn sessions(caller: &Caller<'_>, path: &str) -> Vec<Value> {
+async fn sessions(caller: &ApiClient<'_>, path: &str) -> Vec<Value> {
     caller.get(path).await.expect_json(200)["data"].as_array().expect("a list").clone()
 }
 
 /// The session that the caller's token belongs to.
-async fn current_session(caller: &Caller<'_>) -> String {
+async fn current_session(caller: &ApiClient<'_>) -> String {
     let listed = sessions(caller, "/v1/sessions").await;
     let current: Vec<_> = listed.iter().filter(|session| session["current"] == true).collect();
     assert_eq!(current.len(), 1, "{listed:?}");
     current[0]["id"].as_str().expect("an id").to_owned()
 }
 
-async fn id_of(caller: &Caller<'_>) -> String {
+async fn id_of(caller: &ApiClient<'_>) -> String {
     caller.get("/v1/me").await.expect_json(200)["id"].as_str().expect("an id").to_owned()
 }
 

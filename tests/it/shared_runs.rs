@@ -1,8 +1,8 @@
 //! Runs across processes: a run of one process can be read, resumed and cancelled at another, and what it has written
 //! is kept when its process is killed.
 
+use crate::support::api_client::{ApiClient, SseEvent, SseStream, answer_text};
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::{Caller, SseEvent, SseStream, answer_text};
 use crate::support::model::{ModelServer, Reply};
 use domain::role::Role;
 use fakes::eventually_within;
@@ -19,7 +19,7 @@ struct PausedRun {
     stream: SseStream,
 }
 
-async fn start_paused_run(user: &Caller<'_>) -> PausedRun {
+async fn start_paused_run(user: &ApiClient<'_>) -> PausedRun {
     let conversation = user.create_conversation().await;
     let mut stream = user.start_stream(&conversation, &json!({ "message": "How often?" })).await;
     let seen = stream.read_until("message.delta").await;
@@ -27,7 +27,7 @@ async fn start_paused_run(user: &Caller<'_>) -> PausedRun {
     PausedRun { id, conversation, seen, stream }
 }
 
-async fn answer(user: &Caller<'_>, conversation: &str) -> Value {
+async fn answer(user: &ApiClient<'_>, conversation: &str) -> Value {
     let conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
     let messages = conversation["messages"].as_array().expect("messages").clone();
     messages.into_iter().find(|message| message["role"] == "assistant").expect("an answer")
@@ -41,12 +41,12 @@ async fn a_run_is_followed_and_resumed_at_another_process() {
     let user = app.as_user(TENANT_A);
     let run = start_paused_run(&user).await;
     let user_at_other = user.at(&other.base_url);
-    let mut followed = user_at_other.resume_run(&run.id, 0).await;
+    let mut followed = user_at_other.stream_run_events(&run.id, 0).await;
     assert_eq!(followed.status, 200);
     let mut events = followed.read_until("message.delta").await;
     assert_eq!(events, run.seen, "the same events with the same ids");
-    let mut resumed = user_at_other.resume_run(&run.id, run.seen.last().expect("events").id).await;
-    model.resume_replies();
+    let mut resumed = user_at_other.stream_run_events(&run.id, run.seen.last().expect("events").id).await;
+    model.resume_one_reply();
     let mut rest = run.stream.read_to_end().await;
     events.extend(followed.read_to_end().await);
     let mut expected = run.seen.clone();
@@ -55,9 +55,10 @@ async fn a_run_is_followed_and_resumed_at_another_process() {
     assert_eq!(answer_text(&events), "Every 30 days, says the manual.");
     let first = resumed.next_event().await.expect("an event");
     assert_eq!(first, expected[run.seen.len()], "the first event after the last one that was read");
-    let again = user_at_other.resume_run(&run.id, 0).await.read_to_end().await;
+    let again = user_at_other.stream_run_events(&run.id, 0).await.read_to_end().await;
     assert_eq!(again, expected, "an ended run can be read from its beginning");
-    let nothing = user_at_other.resume_run(&run.id, expected.last().expect("events").id).await.read_to_end().await;
+    let nothing =
+        user_at_other.stream_run_events(&run.id, expected.last().expect("events").id).await.read_to_end().await;
     assert_eq!(nothing, []);
 }
 
@@ -76,7 +77,7 @@ async fn a_run_is_cancelled_at_another_process_by_its_owner_only() {
     }
     let started = Instant::now();
     let user_at_other = user.at(&other.base_url);
-    let follower = user_at_other.resume_run(&run.id, 0).await;
+    let follower = user_at_other.stream_run_events(&run.id, 0).await;
     assert_eq!(user_at_other.post(&cancel, &json!({})).await.status, 202);
     for rest in [run.stream.read_to_end().await, follower.read_to_end().await] {
         let last = rest.last().expect("a last event");
@@ -94,7 +95,7 @@ async fn the_run_of_a_killed_process_ends_with_an_error_and_keeps_its_text() {
     let mut killed_process = app.start_process(&[]).await;
     let user = app.as_user(TENANT_A);
     let run = start_paused_run(&user.at(&killed_process.base_url)).await;
-    let mut follower = user.resume_run(&run.id, 0).await;
+    let mut follower = user.stream_run_events(&run.id, 0).await;
     assert_eq!(follower.read_until("message.delta").await, run.seen);
     killed_process.kill();
     let rest = follower.read_to_end().await;
@@ -103,7 +104,7 @@ async fn the_run_of_a_killed_process_ends_with_an_error_and_keeps_its_text() {
     let answer = answer(&user, &run.conversation).await;
     assert_eq!((&answer["content"], &answer["status"]), (&json!("As far as "), &json!("error")));
     // A reader at the killed process may have seen events that were not stored.
-    let late = user.resume_run(&run.id, run.seen.last().expect("events").id + 100).await.read_to_end().await;
+    let late = user.stream_run_events(&run.id, run.seen.last().expect("events").id + 100).await.read_to_end().await;
     assert_eq!(late.iter().map(|event| event.id).collect::<Vec<_>>(), [last.id]);
 }
 
@@ -114,11 +115,11 @@ async fn a_reader_at_another_process_keeps_a_run_going() {
     let other = app.start_process(&[]).await;
     let user = app.as_user(TENANT_A);
     let run = start_paused_run(&user).await;
-    let mut follower = user.at(&other.base_url).resume_run(&run.id, 0).await;
+    let mut follower = user.at(&other.base_url).stream_run_events(&run.id, 0).await;
     follower.read_until("message.delta").await;
     drop(run.stream);
     tokio::time::sleep(Duration::from_secs(4)).await;
-    model.resume_replies();
+    model.resume_one_reply();
     let rest = follower.read_to_end().await;
     assert_eq!(answer_text(&rest), "here.");
     let conversation = run.conversation;

@@ -152,6 +152,12 @@ fn xtask_program() -> String {
     std::env::var("PLATFORM_TEST_XTASK").expect("PLATFORM_TEST_XTASK: run `cargo xtask stack-test`")
 }
 
+/// A directory that the database's user can access. xtask deletes it if the test passes.
+#[expect(clippy::disallowed_methods, reason = "the tests' directory comes from whoever starts them")]
+fn test_dir() -> PathBuf {
+    std::env::var("PLATFORM_TEST_STACK_DIR").expect("PLATFORM_TEST_STACK_DIR: run `cargo xtask stack-test`").into()
+}
+
 fn xtask(data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(xtask_program());
     command.args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null());
@@ -275,12 +281,12 @@ async fn assert_dashboard_queries_are_valid(stack: &Stack) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nginx and others: cargo xtask stack-test"]
 async fn no_acknowledged_write_is_lost_and_a_backup_restores_the_platform() {
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
-    let stack = Stack::start(&dir.path().join("first"), &[]).await;
+    let dir = test_dir();
+    let stack = Stack::start(&dir.join("first"), &[]).await;
     let token = stack.token();
 
     let load = Load::start(&stack, &token, "killed");
-    for name in ["api-1", "worker", "redis", "postgres", "api-2", "nginx"] {
+    for name in ["api-1", "worker", "plant", "redis", "postgres", "api-2", "nginx"] {
         stack.signal(name, "-KILL", RESTART_TIMEOUT).await;
     }
     let (mut expected, _failed) = load.finish().await;
@@ -299,13 +305,13 @@ async fn no_acknowledged_write_is_lost_and_a_backup_restores_the_platform() {
     assert_dashboard_queries_are_valid(&stack).await;
     stack.server(&["audit", "verify"]);
 
-    let backup = dir.path().join("backup");
+    let backup = dir.join("backup");
     stack.server(&["backup", "--to", backup.to_str().expect("UTF-8")]);
     let mode = std::os::unix::fs::PermissionsExt::mode(&backup.metadata().expect("a backup").permissions());
     assert_eq!(mode & 0o777, 0o600);
     drop(stack);
     let arguments = ["--restore", backup.to_str().expect("UTF-8")];
-    let restored = Stack::start(&dir.path().join("second"), &arguments).await;
+    let restored = Stack::start(&dir.join("second"), &arguments).await;
     assert_eq!(restored.memories(&token).await, stored, "the old token works, and all memories are restored");
     restored.server(&["audit", "verify"]);
 }

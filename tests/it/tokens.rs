@@ -1,7 +1,7 @@
 //! Personal access tokens, and mappings from claims to tenants, over HTTP.
 
+use crate::support::api_client::ApiClient;
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::Caller;
 use crate::support::db::SuperuserDb;
 use crate::support::oidc::{AUDIENCE, Issuer};
 use domain::role::Role;
@@ -13,14 +13,14 @@ use std::time::Duration;
 /// How long a change may take to apply.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-async fn wait_for_status(caller: &Caller<'_>, path: &str, status: u16) {
+async fn wait_for_status(caller: &ApiClient<'_>, path: &str, status: u16) {
     eventually_within(CHANGE_TIMEOUT, &format!("{path} responds with {status}"), || async {
         (caller.get(path).await.status == status).then_some(())
     })
     .await;
 }
 
-async fn create_access_token(caller: &Caller<'_>, scopes: &[&str]) -> (String, String) {
+async fn create_access_token(caller: &ApiClient<'_>, scopes: &[&str]) -> (String, String) {
     let access_token = caller.post("/v1/tokens", &json!({ "name": "export", "scopes": scopes })).await.expect_json(201);
     let text = |name: &str| access_token[name].as_str().expect("a string").to_owned();
     (text("id"), text("secret"))
@@ -64,7 +64,7 @@ async fn an_access_token_for_chat_reads_no_document_through_a_tool() {
     let text = b"# Strainer S-77\n\nThe strainer S-77 is cleaned every 4711 hours.\n";
     user.ingest("s77.md", text, &[]).await;
     let question = json!({ "message": "When is the strainer S-77 cleaned?", "retrieval": "always", "stream": false });
-    let send_question = async |caller: &Caller<'_>| {
+    let send_question = async |caller: &ApiClient<'_>| {
         let id = caller.post("/v1/conversations", &json!({})).await.expect_json(201)["id"].clone();
         let path = format!("/v1/conversations/{}/chat", id.as_str().expect("an id"));
         caller.post(&path, &question).await.expect_json(200)

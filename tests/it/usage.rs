@@ -1,7 +1,7 @@
 //! The ledger of model calls, and budgets, over HTTP.
 
+use crate::support::api_client::ApiClient;
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::Caller;
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{MODEL_NAME, ModelServer, Reply};
@@ -19,7 +19,7 @@ async fn set_quotas(app: &TestApp, tenant: &str, quotas: &Value) {
     app.as_platform_admin().patch(&path, &json!({ "quotas": quotas })).await.expect_json(200);
 }
 
-async fn user_id(caller: &Caller<'_>) -> String {
+async fn user_id(caller: &ApiClient<'_>) -> String {
     caller.get("/v1/me").await.expect_json(200)["id"].as_str().expect("an id").to_owned()
 }
 
@@ -41,7 +41,7 @@ async fn spent_and_reserved_tokens(db: &mut SuperuserDb, tenant: &str) -> (i64, 
 async fn parallel_turns_never_spend_more_than_the_budget() {
     const TURNS: usize = 20;
     const BUDGET: i64 = 13_000;
-    let model = ModelServer::start((0..TURNS).map(|_| Reply::UseWholeBudget("Every 14 days."))).await;
+    let model = ModelServer::start((0..TURNS).map(|_| Reply::PauseThenReportMaxUsage("Every 14 days."))).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     set_quotas(&app, TENANT_A, &json!({ "tokens_per_day": BUDGET })).await;
     let users: Vec<_> = (0..4).map(|n| app.caller(TENANT_A, &format!("parallel-{n}"), Role::User)).collect();
@@ -75,7 +75,7 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
     assert_eq!(usage["budgets"]["tenant"]["tokens_per_day"]["reserved"], json!(reserved));
 
     while answers.len() < TURNS {
-        model.resume_replies();
+        model.resume_one_reply();
         tokio::select! {
             answer = turns.next() => answers.extend(answer),
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
@@ -202,7 +202,7 @@ async fn the_model_calls_of_chat_search_and_ingestion_are_in_the_ledger() {
 
 /// Asserts the usage reports after two chat calls and two embedding calls of the user, and one more embedding call of
 /// the tenant.
-async fn assert_usage_reports(app: &TestApp, user: &Caller<'_>, colleague: &Caller<'_>) {
+async fn assert_usage_reports(app: &TestApp, user: &ApiClient<'_>, colleague: &ApiClient<'_>) {
     let id = user_id(user).await;
     let own_usage = user.get("/v1/usage?group_by=operation").await.expect_json(200);
     let call_count = |usage: &Value, key: &str| {

@@ -9,7 +9,9 @@ them in `expected` or ask more exactly. Needs pypdf and python-docx.
 import json
 import re
 import sys
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import docx
 import pypdf
@@ -58,9 +60,23 @@ def markdown_places(path):
     return places
 
 
+def sheet_places(path):
+    """The visible sheets of a workbook that render/xlsx.py wrote; a page is the sheet's number."""
+    main = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    places = {}
+    with zipfile.ZipFile(path) as archive:
+        sheets = ElementTree.fromstring(archive.read("xl/workbook.xml")).iter(f"{main}sheet")
+        for number, sheet in enumerate(sheets, 1):
+            if sheet.get("state") == "visible":
+                rows = ElementTree.fromstring(archive.read(f"xl/worksheets/sheet{number}.xml")).iter(f"{main}row")
+                lines = (" | ".join("".join(cell.itertext()) for cell in row.iter(f"{main}c")) for row in rows)
+                places[(number, None)] = "\n".join(lines)
+    return places
+
+
 def places_of(path):
     """The text of a document by (page, section), as far as its format has them."""
-    readers = {".pdf": pdf_places, ".docx": docx_places, ".md": markdown_places}
+    readers = {".pdf": pdf_places, ".docx": docx_places, ".md": markdown_places, ".xlsx": sheet_places}
     reader = readers.get(path.suffix)
     found = reader(path) if reader else {(None, None): decode(path.read_bytes())}
     return {place: normal(text) for place, text in found.items()}

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Writes documents/ from sources/. Needs the packages of requirements.txt.
 
-A source named X.pdf.md becomes X.pdf, X.docx.md becomes X.docx; X.md is copied as it is, and
+A source named X.pdf.md becomes X.pdf, X.docx.md becomes X.docx, X.xlsx.md becomes X.xlsx; X.md is copied as it is, and
 X.txt is written with line ends and encoding of ENCODINGS. The same sources give the same bytes.
 """
 
 from pathlib import Path
 
-from render import docx, markup, pdf
+from render import docx, markup, pdf, xlsx
 
 HERE = Path(__file__).resolve().parent
 ENCODINGS = {
@@ -27,7 +27,7 @@ def text_bytes(name, text):
 
 def build(source):
     """Returns the name and the bytes of the document that a source describes."""
-    for suffix, render in ((".pdf", pdf.render), (".docx", docx.render)):
+    for suffix, render in ((".pdf", pdf.render), (".docx", docx.render), (".xlsx", xlsx.render)):
         if source.name.endswith(suffix + ".md"):
             return source.name[: -len(".md")], render(*markup.read_source(source))
     return source.name, text_bytes(source.name, source.read_text(encoding="utf-8"))

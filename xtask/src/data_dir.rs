@@ -53,19 +53,20 @@ impl DataDir {
         self.path.join(name)
     }
 
-    /// Locks the directory for `up`. Waits for short-lived commands that hold the lock.
+    /// Locks the directory for `command_name`, which runs until the user stops it: `up` or `stack`. Waits for
+    /// short-lived commands that hold the lock.
     ///
     /// # Errors
-    /// If another `up` holds the lock, or on an interrupt.
-    pub fn lock_for_up(&self, interrupt: &Interrupt) -> Result<DataDirLock> {
+    /// If another `up` or `stack` holds the lock, or on an interrupt.
+    pub fn lock_exclusive(&self, command_name: &str, interrupt: &Interrupt) -> Result<DataDirLock> {
         loop {
-            if let Some(lock) = self.try_lock("up")? {
+            if let Some(lock) = self.try_lock(command_name)? {
                 return Ok(lock);
             }
-            let holder = fs::read_to_string(self.lock_path()).unwrap_or_default();
-            if let Some(pid) = holder.strip_prefix("up ") {
+            let lock_text = fs::read_to_string(self.lock_path()).unwrap_or_default();
+            if let Some((holder @ ("up" | "stack"), pid)) = lock_text.split_once(' ') {
                 bail!(
-                    "another `cargo xtask up` (process {}) already uses {}: stop it, or choose another --data-dir",
+                    "`cargo xtask {holder}` (process {}) already uses {}: stop it, or choose another --data-dir",
                     pid.trim(),
                     self.path.display()
                 );
@@ -145,8 +146,8 @@ mod tests {
     #[test]
     fn a_second_up_is_refused_with_a_one_line_error() {
         let (_top, dir) = data_dir("with a space");
-        let _first = dir.lock_for_up(&Interrupt::default()).unwrap();
-        let error = dir.lock_for_up(&Interrupt::default()).err().unwrap().to_string();
+        let _first = dir.lock_exclusive("up", &Interrupt::default()).unwrap();
+        let error = dir.lock_exclusive("up", &Interrupt::default()).err().unwrap().to_string();
         assert!(error.contains("--data-dir") && error.contains(&std::process::id().to_string()), "{error}");
         assert!(!error.contains('\n'));
     }

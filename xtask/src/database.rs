@@ -11,7 +11,7 @@ use crate::pg::{Cluster, ClusterPaths, ClusterPurpose, PostgresPrograms, Postmas
 use crate::proc::Interrupt;
 use crate::progress::print_status;
 use crate::project;
-use crate::state::State;
+use crate::state::SavedState;
 
 /// Name of the database on the embedded server.
 const DATABASE_NAME: &str = "platform";
@@ -25,6 +25,8 @@ pub struct DatabaseUrls {
     pub worker: String,
     /// URL for `platform_auditor`, the role that reads the audit log.
     pub audit: String,
+    /// URL for `platform_plant`, the role that is connected to the plant systems; `None` if they are not read.
+    pub plant: Option<String>,
     /// URL for the owner, for migrations; `None` if the user's own database is migrated by other means.
     pub migration: Option<String>,
 }
@@ -35,7 +37,7 @@ impl DatabaseUrls {
     /// # Errors
     /// If `DATABASE_URL` is set, but the URL for another role is not.
     pub fn from_env() -> Result<Option<Self>> {
-        Self::from_variables(project::secret)
+        Self::from_variables(project::secret_from_env)
     }
 
     fn from_variables(secret: impl Fn(&str) -> Result<Option<String>>) -> Result<Option<Self>> {
@@ -49,17 +51,19 @@ impl DatabaseUrls {
         Ok(Some(Self {
             worker: role_url("DATABASE_WORKER_URL", "platform_worker")?,
             audit: role_url("DATABASE_AUDIT_URL", "platform_auditor")?,
+            plant: secret("DATABASE_PLANT_URL")?,
             migration: secret("DATABASE_MIGRATION_URL")?,
             app,
         }))
     }
 
-    fn embedded(state: &State, port: u16) -> Self {
+    fn embedded(state: &SavedState, port: u16) -> Self {
         let url = |role: &str, password: &str| format!("postgres://{role}:{password}@127.0.0.1:{port}/{DATABASE_NAME}");
         Self {
             app: url("platform_app", &state.app_password),
             worker: url("platform_worker", &state.worker_password),
             audit: url("platform_auditor", &state.auditor_password),
+            plant: Some(url("platform_plant", &state.plant_password)),
             migration: Some(url("postgres", &state.superuser_password)),
         }
     }
@@ -85,6 +89,7 @@ impl DatabaseUrls {
             ("DATABASE_WORKER_URL", self.worker.as_str()),
             ("DATABASE_AUDIT_URL", self.audit.as_str()),
         ];
+        settings.extend(self.plant.as_deref().map(|url| ("DATABASE_PLANT_URL", url)));
         settings.extend(self.migration.as_deref().map(|url| ("DATABASE_MIGRATION_URL", url)));
         settings
     }
@@ -122,7 +127,7 @@ impl Database {
     ///
     /// # Errors
     /// If it cannot be provisioned or started.
-    pub fn start(data: &DataDir, state: &mut State, interrupt: &Interrupt) -> Result<Self> {
+    pub fn start(data: &DataDir, state: &mut SavedState, interrupt: &Interrupt) -> Result<Self> {
         let programs = PostgresPrograms::provision(interrupt)?;
         let pgdata = data.pgdata(programs.run_as())?;
         let log = data.join("logs").join("postgres.log");
@@ -147,14 +152,14 @@ impl Database {
     ///
     /// # Errors
     /// If it cannot be provisioned or started.
-    pub fn attach(data: &DataDir, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
+    pub fn attach_or_start(data: &DataDir, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
         let mut notified = false;
         loop {
             if let Some(database) = Self::attach_running(data)? {
                 return Ok(database);
             }
             if let Some(lock) = data.try_lock(command_name)? {
-                let mut database = Self::start(data, &mut State::load_or_create(data.path())?, interrupt)?;
+                let mut database = Self::start(data, &mut SavedState::load_or_create(data.path())?, interrupt)?;
                 database.wait_on_drop = Some(SharedLockWait(data.clone()));
                 database._data_dir_lock = Some(lock);
                 return Ok(database);
@@ -182,7 +187,7 @@ impl Database {
         let shared_lock = open_shared_lock_file(data)?;
         shared_lock.lock_shared()?;
         let Some(port) = running_port() else { return Ok(None) };
-        let urls = DatabaseUrls::embedded(&State::load_or_create(data.path())?, port);
+        let urls = DatabaseUrls::embedded(&SavedState::load_or_create(data.path())?, port);
         Ok(Some(Self {
             urls,
             should_migrate: false,
@@ -198,16 +203,16 @@ impl Database {
         self.cluster.as_ref().map(Cluster::pid)
     }
 
-    /// Port of the embedded server, which stays the same over restarts.
+    /// Port of the embedded server, which stays the same across restarts.
     ///
     /// # Errors
-    /// If there is no embedded server.
-    pub fn port(&self, state: &State) -> Result<u16> {
+    /// If no embedded server has ever been started in this data directory.
+    pub fn port(&self, state: &SavedState) -> Result<u16> {
         let cluster_port = self.cluster.as_ref().map(Cluster::port);
         cluster_port.or(state.database_port).context("there is no embedded database")
     }
 
-    /// Starts the embedded server again if it has ended; returns whether it had.
+    /// Restarts the embedded server if it has exited, at most once per second. Returns whether it was restarted.
     ///
     /// # Errors
     /// If its status cannot be read.
@@ -220,9 +225,17 @@ impl Database {
     /// # Errors
     /// If it fails, or there is no embedded server.
     pub fn superuser_sql(&self, statement: &str) -> Result<()> {
-        let cluster = self.cluster.as_ref().context("there is no embedded database")?;
-        cluster.sql(DATABASE_NAME, statement)?;
+        self.superuser_query(statement)?;
         Ok(())
+    }
+
+    /// Runs a query as the superuser of the embedded server, and returns the unformatted output.
+    ///
+    /// # Errors
+    /// If it fails, or there is no embedded server.
+    pub fn superuser_query(&self, query: &str) -> Result<String> {
+        let cluster = self.cluster.as_ref().context("there is no embedded database")?;
+        cluster.sql(DATABASE_NAME, query)
     }
 
     /// Whether the embedded server has stopped unexpectedly.
@@ -233,7 +246,7 @@ impl Database {
 
 /// The file on which every command that uses a running server holds a shared lock.
 fn open_shared_lock_file(data: &DataDir) -> Result<File> {
-    let path = data.join("visitors.lock");
+    let path = data.join("clients.lock");
     File::options()
         .create(true)
         .truncate(false)
@@ -285,7 +298,7 @@ mod tests {
     #[test]
     fn each_role_of_the_embedded_database_has_its_own_password() {
         let dir = tempfile::tempdir().unwrap();
-        let state = State::load_or_create(dir.path()).unwrap();
+        let state = SavedState::load_or_create(dir.path()).unwrap();
         let urls = DatabaseUrls::embedded(&state, 5432);
         assert_eq!(urls.app, format!("postgres://platform_app:{}@127.0.0.1:5432/platform", state.app_password));
         assert!(urls.migration.unwrap().contains("postgres:"));

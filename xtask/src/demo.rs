@@ -10,7 +10,7 @@ use crate::server::Server;
 use crate::token::{self, Role, TokenRequest};
 
 const DEMO_TOKEN_REQUEST: TokenRequest<'static> =
-    TokenRequest { tenant: "demo-plant", user: "tunde", role: Role::User, ttl: "12h" };
+    TokenRequest { tenant: "demo-plant", user: "tunde", role: Role::User, ttl: "12h", auth_age: None, grant: None };
 const QUESTION: &str = "What torque do the casing tie bolts of P-101A get?";
 
 /// Seeds the sample plant, waits for its documents, asks the question, and prints address, token and next command. An
@@ -51,7 +51,18 @@ fn next_steps(address: &str, token: &str, command_line: &str) -> String {
          -H 'Authorization: Bearer {token}' \\\n  \
          -d '{{\"query\": \"how long may FV-2003 stay on its bypass\"}}'\n\n\
          or, with PLATFORM_URL={address} and the token as PLATFORM_TOKEN in the environment:\n\n\
-         {command_line} chat 'How long may FV-2003 stay on its bypass?'"
+         {command_line} chat 'How long may FV-2003 stay on its bypass?'\n\n\
+         A reading beside the manual:\n\n\
+         {command_line} chat 'What is the discharge pressure of P-101 now, and is that normal?'\n\n\
+         A write that people approve: ask for a work order as the admin ana, approve it as ines.\n\n\
+         curl -s {address}/v1/tools/plant_system_write/invoke -H 'Content-Type: application/json' \\\n  \
+         -H \"Authorization: Bearer $(cargo xtask token --tenant {tenant} --user ana --role admin)\" \\\n  \
+         -d '{{\"arguments\": {{\"action\": \"create_work_order\", \"target\": \"P-101A\", \"data\": {{\"title\": \
+         \"Replace the seal\", \"description\": \"It leaks.\", \"priority\": 2}}}}}}'\n\
+         curl -s {address}/v1/approvals?status=pending \\\n  \
+         -H \"Authorization: Bearer $(cargo xtask token --tenant {tenant} --user ines --role user)\"\n\n\
+         Then POST {{\"decision\": \"approve\", \"digest\": …}} to /v1/approvals/ID/decision with a new token of ines, \
+         and GET /v1/work-orders."
     )
 }
 

@@ -1,11 +1,12 @@
-//! File helpers: private files written atomically, random secrets, shell-quoted variables, and log files.
+//! File helpers: private files written atomically, digests, random secrets, shell-quoted variables, and log files.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 
 /// Atomically writes a file that only its owner can read (mode 0600).
 ///
@@ -14,7 +15,7 @@ use anyhow::{Context, Result};
 pub fn write_private(path: &Path, content: &str) -> Result<()> {
     let partial_path = path.with_extension("part");
     let _result = fs::remove_file(&partial_path);
-    let write = || -> std::io::Result<()> {
+    let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial_path)?;
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
@@ -32,6 +33,17 @@ pub fn read_json_field(path: &Path, name: &str) -> Result<String> {
     let value: serde_json::Value = serde_json::from_str(&text)?;
     let field = value.get(name).and_then(serde_json::Value::as_str);
     field.map(str::to_owned).with_context(|| format!("{} has no field {name}", path.display()))
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn sha256(path: &Path) -> Result<String> {
+    let mut digest = Sha256::new();
+    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    io::copy(&mut file, &mut digest).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hex::encode(digest.finalize()))
 }
 
 /// Creates a directory and its parents with exactly this mode, regardless of the umask. Existing ones keep their mode.

@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`, `eval`, `schemathesis`,
-//! `litellm`, `llama-cpp`, `open-webui`, `ui`, `ui-test`, `bench`, `stack`, `dist`.
+//! `mcp-conformance`, `litellm`, `llama-cpp`, `open-webui`, `ui`, `ui-test`, `bench`, `stack`, `stack-test`,
+//! `recovery-test`, `patroni-test`, `dist`.
 //!
 //! This program provisions what the platform needs (embedded database, embedding model, server binary) and supervises
 //! it. Everything that needs the database or HTTP is a command of `platform-server`, so that xtask builds in seconds.
@@ -16,19 +17,27 @@ mod demo;
 mod dist;
 mod eval;
 mod files;
+mod hadolint;
+mod helm;
+mod mcp_conformance;
 mod migrate;
 mod model;
+mod mosquitto;
 mod node;
 mod oidc;
+mod patroni;
 mod pg;
+mod pgbouncer;
 mod platform;
 mod proc;
 mod progress;
 mod project;
-mod python_clients;
+mod python_programs;
 mod real_servers;
+mod recovery;
 mod redis;
 mod run_as;
+mod running;
 mod schemathesis;
 mod seed;
 mod server;
@@ -36,6 +45,7 @@ mod server_command;
 mod stack;
 mod state;
 mod test;
+mod test_support;
 mod token;
 mod ui;
 mod up;
@@ -62,7 +72,11 @@ enum Command {
     /// Start the deployment without containers: nginx, two API processes, a worker and the services they need.
     Stack(stack::Args),
     /// Run the test that kills the stack's processes, restarts them and restores a backup.
-    StackTest,
+    StackTest(stack::TestArgs),
+    /// Run the test that destroys a platform's database and restores it to a point in time.
+    RecoveryTest,
+    /// Run the test that kills the primary of two database servers under Patroni, twice.
+    PatroniTest,
     /// Create a bundle that can be installed without internet access, and print its path.
     Dist(dist::Args),
     /// Run all tests, with a temporary database and the embedded model.
@@ -81,6 +95,8 @@ enum Command {
     Eval(eval::Args),
     /// Fuzz a temporary platform's API with schemathesis, based on its OpenAPI document, as each role.
     Schemathesis(schemathesis::Args),
+    /// Run the official conformance suite of the Model Context Protocol against a temporary platform.
+    McpConformance,
     /// Install a LiteLLM proxy and run the tests that need it.
     Litellm,
     /// Build llama.cpp's server, which takes minutes, and run the tests that need it, with a small random-weight model.
@@ -115,7 +131,9 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(args, interrupt),
         Command::Stack(args) => stack::run(args, interrupt),
         Command::Dist(args) => dist::run(&args, interrupt),
-        Command::StackTest => stack::test(interrupt),
+        Command::StackTest(args) => stack::test(&args, interrupt),
+        Command::RecoveryTest => recovery::test(interrupt),
+        Command::PatroniTest => patroni::test(interrupt),
         Command::Test(args) => test::run(&args, interrupt),
         Command::Check(args) => check::run(&args, interrupt),
         Command::Migrate(args) => migrate::run(args, interrupt),
@@ -124,6 +142,7 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Server(args) => server_command::run(&args, interrupt),
         Command::Eval(args) => eval::run(args, interrupt),
         Command::Schemathesis(args) => schemathesis::run(&args, interrupt),
+        Command::McpConformance => mcp_conformance::run(interrupt),
         Command::Litellm => real_servers::litellm(interrupt),
         Command::LlamaCpp => real_servers::llama_cpp(interrupt),
         Command::OpenWebui => real_servers::open_webui(interrupt),

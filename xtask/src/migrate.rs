@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::platform::{Platform, PlatformSelector};
+use crate::platform::{Platform, PlatformArgs};
 use crate::proc::Interrupt;
 
 /// Arguments of `migrate`.
 #[derive(Parser)]
 pub struct Args {
     #[command(flatten)]
-    selector: PlatformSelector,
+    platform: PlatformArgs,
 }
 
 /// Applies the migrations.
@@ -20,7 +20,7 @@ pub struct Args {
 /// # Errors
 /// If the database cannot be reached or a migration fails.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let platform = Platform::attach(&args.selector, "migrate", interrupt)?;
+    let platform = Platform::attach_or_start(&args.platform, "migrate", interrupt)?;
     platform.migrate(interrupt)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,17 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sha2::{Digest as _, Sha256};
 
 use crate::data_dir::DataDir;
 use crate::database::{Database, DatabaseUrls};
+use crate::model::{self, EmbeddedModel};
 use crate::proc::{self, Interrupt};
 use crate::server::{self, BuildProfile, Server};
-use crate::state::State;
-use crate::{files, model, pg, project};
+use crate::state::SavedState;
+use crate::{files, pg, project, running};
 
-/// Arguments that select the platform and the build of its server.
+/// Arguments that select the data directory and the build of its server.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct PlatformSelector {
+pub struct PlatformArgs {
     /// Data directory of the platform [default: .data in the checkout].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -26,14 +28,14 @@ pub struct PlatformSelector {
     pub dev: bool,
 }
 
-impl PlatformSelector {
-    /// The build that `up` runs.
-    pub fn build_profile_for_up(&self) -> BuildProfile {
+impl PlatformArgs {
+    /// The build that `up` and `stack` run.
+    pub fn build_profile_to_run(&self) -> BuildProfile {
         if self.dev { BuildProfile::Dev } else { BuildProfile::Release }
     }
 
     /// The selected build; by default the one that the last `up` in this data directory ran.
-    pub fn build_profile(&self, state: &State) -> BuildProfile {
+    pub fn build_profile(&self, state: &SavedState) -> BuildProfile {
         let dev = self.dev || (state.dev_build && !self.release);
         if dev { BuildProfile::Dev } else { BuildProfile::Release }
     }
@@ -53,16 +55,21 @@ impl Platform {
     ///
     /// # Errors
     /// If a dependency is missing or does not start.
-    pub fn attach(selector: &PlatformSelector, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
-        let data = DataDir::open(selector.data_dir.as_deref())?;
-        let state = State::load_or_create(data.path())?;
+    pub fn attach_or_start(platform_args: &PlatformArgs, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
+        let data = DataDir::open(platform_args.data_dir.as_deref())?;
+        let state = SavedState::load_or_create(data.path())?;
         let (program, database) = match (DatabaseUrls::from_env()?, Self::find_running(&data, &state)?) {
-            (Some(urls), _) => (server::build(selector.build_profile(&state), interrupt)?, Database::external(urls)),
+            (Some(urls), _) => {
+                (server::build(platform_args.build_profile(&state), interrupt)?, Database::external(urls))
+            }
             (None, Some(running)) => running,
-            (None, None) => (
-                server::build(selector.build_profile(&state), interrupt)?,
-                Database::attach(&data, command_name, interrupt)?,
-            ),
+            (None, None) => {
+                if platform_args.data_dir.is_none() {
+                    running::print_others(&data);
+                }
+                let program = server::build(platform_args.build_profile(&state), interrupt)?;
+                (program, Database::attach_or_start(&data, command_name, interrupt)?)
+            }
         };
         let platform = Self { server: server_for(program, &data, &state, &database.urls, None)?, database };
         if platform.database.should_migrate && platform.database.urls.migration.is_some() {
@@ -73,7 +80,7 @@ impl Platform {
 
     /// The server program and the database of a running `up`; `None` if it is not running. The program is not rebuilt,
     /// even if the sources have changed.
-    fn find_running(data: &DataDir, state: &State) -> Result<Option<(PathBuf, Database)>> {
+    fn find_running(data: &DataDir, state: &SavedState) -> Result<Option<(PathBuf, Database)>> {
         let Some(program) = state.program.clone().filter(|program| program.is_file()) else { return Ok(None) };
         Ok(Database::attach_running(data)?.map(|database| (program, database)))
     }
@@ -95,11 +102,12 @@ impl Platform {
 pub fn server_for(
     program: PathBuf,
     data: &DataDir,
-    state: &State,
+    state: &SavedState,
     urls: &DatabaseUrls,
     listen: Option<&ListenSettings>,
 ) -> Result<Server> {
     let (blob_dir, issuer_dir) = (path_to_string(&data.join("blobs"))?, path_to_string(&data.join("dev-issuer"))?);
+    let plant_secret_key = plant_secret_key(&state.secret_key);
     let mut fixed = urls.settings();
     let mut defaults = vec![
         ("PLATFORM__MODE", "development"),
@@ -112,13 +120,19 @@ pub fn server_for(
     }
     if project::env_var("SECRET_KEY_FILE").is_none() {
         defaults.push(("SECRET_KEY", state.secret_key.as_str()));
+        defaults.push(("PLANT_SECRET_KEY", plant_secret_key.as_str()));
     }
     if let Some(listen) = listen {
         fixed.push(("PLATFORM__SERVER__PORT", &listen.port));
         defaults.push(("PLATFORM__SERVER__METRICS_PORT", &listen.metrics_port));
-        defaults.extend(listen.model_dir.as_deref().map(|dir| ("PLATFORM__MODELS__EMBEDDED_DIR", dir)));
+        fixed.extend(listen.model_variables.iter().map(|(name, value)| (*name, value.as_str())));
     }
     Ok(Server::new(program, &fixed, &defaults))
+}
+
+/// The secret of the plant process: it comes back with a backup's `SECRET_KEY`, and does not lead to that.
+fn plant_secret_key(secret_key: &str) -> String {
+    hex::encode(Sha256::new().chain_update("plant process").chain_update(secret_key).finalize())
 }
 
 /// What a server needs, in addition to its data, to serve requests.
@@ -126,31 +140,86 @@ pub fn server_for(
 pub struct ListenSettings {
     port: String,
     metrics_port: String,
-    model_dir: Option<String>,
+    model_variables: Vec<(&'static str, String)>,
 }
 
 impl ListenSettings {
-    /// Serves on this port. Provisions the embedded model unless the user has configured another source of embeddings.
+    /// Serves on this port. Provisions the in-process embedding models that the user's environment asks for.
     ///
     /// # Errors
-    /// If the model cannot be provisioned, or no free port is left for the metrics.
+    /// If a model cannot be provisioned, or no free port is left for the metrics.
     pub fn for_port(port: u16, interrupt: &Interrupt) -> Result<Self> {
-        let model_dir = embedded_model(interrupt)?;
-        Ok(Self { port: port.to_string(), metrics_port: pg::free_port()?.to_string(), model_dir })
+        Self::with_embedded_model(port, None, interrupt)
+    }
+
+    /// Like [`Self::for_port`], with this in-process embedding model instead of the one that the environment asks for.
+    ///
+    /// # Errors
+    /// As [`Self::for_port`].
+    pub fn with_embedded_model(port: u16, model: Option<EmbeddedModel>, interrupt: &Interrupt) -> Result<Self> {
+        let model_variables = embedded_model_variables(model, interrupt)?;
+        Ok(Self { port: port.to_string(), metrics_port: pg::free_port()?.to_string(), model_variables })
     }
 }
 
-/// The directory of the embedded model; `None` if the user has configured another source of embeddings.
+/// The server's variables for the in-process embedding models: `selected`, or those that the user's environment asks
+/// for. Empty if the user has configured another source of embeddings.
 ///
 /// # Errors
-/// If the model cannot be provisioned.
-pub fn embedded_model(interrupt: &Interrupt) -> Result<Option<String>> {
-    if has_own_embeddings(project::env_var) {
-        Ok(None)
-    } else {
-        Ok(Some(path_to_string(&model::provision(interrupt)?)?))
+/// If a model cannot be provisioned.
+pub fn embedded_model_variables(
+    selected: Option<EmbeddedModel>,
+    interrupt: &Interrupt,
+) -> Result<Vec<(&'static str, String)>> {
+    let mut variables = Vec::new();
+    if let Some(model) = selected {
+        // A model server in the environment would embed otherwise.
+        variables.push(("PLATFORM__MODELS__EMBED_SOURCE", "embedded".to_owned()));
+        variables.push(("PLATFORM__MODELS__EMBEDDED_MODEL", model.name().to_owned()));
+    }
+    let needed = NeededModels::new(selected, project::env_var);
+    if needed.minilm {
+        variables.push(("PLATFORM__MODELS__EMBEDDED_DIR", path_to_string(&model::provision(interrupt)?)?));
+    }
+    if needed.multilingual {
+        let dir = path_to_string(&model::provision_multilingual(interrupt)?)?;
+        variables.push(("PLATFORM__MODELS__MULTILINGUAL_DIR", dir));
+    }
+    Ok(variables)
+}
+
+/// Which in-process embedding models must be provisioned.
+#[derive(PartialEq, Eq, Debug)]
+struct NeededModels {
+    minilm: bool,
+    multilingual: bool,
+}
+
+impl NeededModels {
+    /// The `selected` model, or those that variables name; without those that have a directory already.
+    fn new(selected: Option<EmbeddedModel>, env_var: impl Fn(&str) -> Option<String>) -> Self {
+        const MULTILINGUAL: EmbeddedModel = EmbeddedModel::UseMultilingualV3;
+        let is_multilingual = |name: &str| env_var(name).is_some_and(|value| value == MULTILINGUAL.name());
+        let current = match selected {
+            Some(model) => model == MULTILINGUAL,
+            None => is_multilingual("PLATFORM__MODELS__EMBEDDED_MODEL") && !has_own_embeddings(&env_var),
+        };
+        let next = is_multilingual("PLATFORM__MODELS__NEXT_EMBED__EMBEDDED_MODEL");
+        let by_language = LANGUAGES.iter().any(|language| {
+            is_multilingual(&format!("PLATFORM__MODELS__LANGUAGE_MODELS__{}", language.to_uppercase()))
+        });
+        let has_dir = |name: &str| env_var(name).is_some();
+        let embeds_here = selected.is_some() || !has_own_embeddings(&env_var);
+        Self {
+            minilm: embeds_here && !current && !has_dir("PLATFORM__MODELS__EMBEDDED_DIR"),
+            multilingual: (current || next || by_language) && !has_dir("PLATFORM__MODELS__MULTILINGUAL_DIR"),
+        }
     }
 }
+
+/// Languages of tenants that the multilingual model reads, as PostgreSQL names them.
+const LANGUAGES: [&str; 10] =
+    ["arabic", "dutch", "english", "french", "german", "italian", "portuguese", "russian", "spanish", "turkish"];
 
 /// Whether the user has configured another source of embeddings: a model server, or a model directory.
 fn has_own_embeddings(env_var: impl Fn(&str) -> Option<String>) -> bool {
@@ -191,18 +260,18 @@ fn path_to_string(path: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
-    fn state(dev_build: bool) -> State {
+    fn state(dev_build: bool) -> SavedState {
         let dir = tempfile::tempdir().unwrap();
-        State { dev_build, ..State::load_or_create(dir.path()).unwrap() }
+        SavedState { dev_build, ..SavedState::load_or_create(dir.path()).unwrap() }
     }
 
     #[test]
     fn a_token_uses_the_build_that_up_ran() {
-        assert_eq!(PlatformSelector::default().build_profile(&state(false)), BuildProfile::Release);
-        assert_eq!(PlatformSelector::default().build_profile(&state(true)), BuildProfile::Dev);
-        let release = PlatformSelector { release: true, ..PlatformSelector::default() };
+        assert_eq!(PlatformArgs::default().build_profile(&state(false)), BuildProfile::Release);
+        assert_eq!(PlatformArgs::default().build_profile(&state(true)), BuildProfile::Dev);
+        let release = PlatformArgs { release: true, ..PlatformArgs::default() };
         assert_eq!(release.build_profile(&state(true)), BuildProfile::Release);
-        let dev = PlatformSelector { dev: true, ..PlatformSelector::default() };
+        let dev = PlatformArgs { dev: true, ..PlatformArgs::default() };
         assert_eq!(dev.build_profile(&state(false)), BuildProfile::Dev);
     }
 
@@ -220,14 +289,44 @@ mod tests {
     }
 
     #[test]
+    fn the_models_that_are_selected_or_named_by_variables_are_provisioned() {
+        let needed = |selected, variables: &[(&str, &str)]| {
+            let env_var =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            let NeededModels { minilm, multilingual } = NeededModels::new(selected, env_var);
+            (minilm, multilingual)
+        };
+        let multilingual = Some(EmbeddedModel::UseMultilingualV3);
+        let server = ("LITELLM_BASE_URL", "http://127.0.0.1:4000");
+        assert_eq!(needed(None, &[]), (true, false));
+        assert_eq!(needed(None, &[server]), (false, false));
+        assert_eq!(needed(multilingual, &[]), (false, true));
+        assert_eq!(needed(multilingual, &[server]), (false, true));
+        assert_eq!(needed(Some(EmbeddedModel::AllMiniLmL6V2), &[server]), (true, false));
+        assert_eq!(needed(multilingual, &[("PLATFORM__MODELS__MULTILINGUAL_DIR", "/own")]), (false, false));
+        for name in ["NEXT_EMBED__EMBEDDED_MODEL", "LANGUAGE_MODELS__GERMAN"] {
+            let variable = format!("PLATFORM__MODELS__{name}");
+            assert_eq!(needed(None, &[(&variable, "use-multilingual-v3")]), (true, true), "{name}");
+        }
+        let current = ("PLATFORM__MODELS__EMBEDDED_MODEL", "use-multilingual-v3");
+        assert_eq!(needed(None, &[current]), (false, true));
+    }
+
+    #[test]
     fn the_env_file_names_the_address_and_every_role() {
         let temp_dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(Some(&temp_dir.path().join("data dir"))).unwrap();
-        let urls = DatabaseUrls { app: "a".into(), worker: "w".into(), audit: "l".into(), migration: Some("m".into()) };
+        let urls = DatabaseUrls {
+            app: "a".into(),
+            worker: "w".into(),
+            audit: "l".into(),
+            plant: Some("p".into()),
+            migration: Some("m".into()),
+        };
         write_env_file(&data, "http://127.0.0.1:8000", &urls).unwrap();
         let text = fs::read_to_string(data.join("platform.env")).unwrap();
         let expected = "PLATFORM_URL=http://127.0.0.1:8000\nDATABASE_URL=a\nDATABASE_WORKER_URL=w\n\
-                        DATABASE_AUDIT_URL=l\nDATABASE_MIGRATION_URL=m\n";
+                        DATABASE_AUDIT_URL=l\nDATABASE_PLANT_URL=p\nDATABASE_MIGRATION_URL=m\n";
         assert_eq!(text, expected);
         remove_env_file(&data).unwrap();
         remove_env_file(&data).unwrap();

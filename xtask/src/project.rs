@@ -45,7 +45,7 @@ pub fn env_var(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// If `NAME_FILE` names a file that cannot be read or is empty.
-pub fn secret(name: &str) -> Result<Option<String>> {
+pub fn secret_from_env(name: &str) -> Result<Option<String>> {
     if let Some(value) = env_var(name) {
         return Ok(Some(value));
     }

@@ -86,10 +86,9 @@ impl ThirdPartyProgram {
                 venv_dir.join("bin").join(self.program)
             }
         };
-        let arguments = ["-p", "tests", "--test", "it", self.test_filter, "--", "--ignored", "--nocapture"];
         let mut variables = vec![(self.variable, program)];
         variables.extend_from_slice(extra_variables);
-        test::run_with_variables(&arguments.map(str::to_owned), &variables, interrupt)
+        test::run_ignored_end_to_end(self.test_filter, &variables, interrupt)
     }
 
     fn requirements(&self) -> Result<PathBuf> {

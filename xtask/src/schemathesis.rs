@@ -15,7 +15,7 @@ use crate::proc::{self, Interrupt};
 use crate::progress::print_status;
 use crate::project;
 use crate::server::{self, BuildProfile, Server};
-use crate::state::State;
+use crate::state::SavedState;
 use crate::token::{self, Role, TokenRequest};
 use crate::venv::{self, PackageFormats};
 
@@ -41,7 +41,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let schemathesis = provision(interrupt)?;
     let dir = pg::temporary_dir(&PostgresPrograms::provision(interrupt)?)?;
     let data = DataDir::open(Some(dir.path()))?;
-    let mut state = State::load_or_create(data.path())?;
+    let mut state = SavedState::load_or_create(data.path())?;
     let database = Database::start(&data, &mut state, interrupt)?;
     let port = pg::free_port()?;
     let listen = ListenSettings::for_port(port, interrupt)?;
@@ -69,7 +69,8 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
 }
 
 fn issue_token(server: &Server, role: Role, interrupt: &Interrupt) -> Result<String> {
-    let token_request = |tenant| TokenRequest { tenant, user: role.name(), role, ttl: "1h" };
+    let token_request =
+        |tenant| TokenRequest { tenant, user: role.name(), role, ttl: "1h", auth_age: None, grant: None };
     token::issue(server, token_request(TENANTS[1]), interrupt)?;
     token::issue(server, token_request(TENANTS[0]), interrupt)
 }

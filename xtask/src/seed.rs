@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use crate::platform::{Platform, PlatformSelector};
+use crate::platform::{Platform, PlatformArgs};
 use crate::proc::{self, Interrupt};
 use crate::project;
 use crate::server::Server;
@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
     #[command(flatten)]
-    selector: PlatformSelector,
+    platform: PlatformArgs,
 }
 
 /// Creates the tenant if it does not exist yet, and queues its documents for ingestion.
@@ -26,7 +26,7 @@ pub struct Args {
 /// # Errors
 /// If the database cannot be reached or the tenant cannot be created.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let platform = Platform::attach(&args.selector, "seed", interrupt)?;
+    let platform = Platform::attach_or_start(&args.platform, "seed", interrupt)?;
     proc::run_checked(&mut command(&platform.server, args.tenant.as_deref())?, interrupt, "seeding the tenant")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -219,7 +219,7 @@ impl Drop for RunningServer {
 ///
 /// # Errors
 /// If it does not stop.
-pub fn stop_leftover(pid_file: &Path) -> Result<()> {
+pub fn stop_orphaned_process(pid_file: &Path) -> Result<()> {
     let Some(pid) = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse().ok()) else {
         return Ok(());
     };
@@ -272,7 +272,7 @@ mod tests {
         let pid_file = dir.path().join("server.pid");
         let mut sleeper = proc::spawn(Command::new("sleep").arg("600")).unwrap();
         fs::write(&pid_file, sleeper.id().to_string()).unwrap();
-        stop_leftover(&pid_file).unwrap();
+        stop_orphaned_process(&pid_file).unwrap();
         assert!(sleeper.try_wait().unwrap().is_none(), "an unrelated process was stopped");
         assert!(!pid_file.exists());
         sleeper.kill().unwrap();

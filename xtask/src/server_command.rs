@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::platform::{Platform, PlatformSelector};
+use crate::platform::{Platform, PlatformArgs};
 use crate::proc::{self, Interrupt};
 
 /// Arguments of `server`.
 #[derive(Parser)]
 pub struct Args {
     #[command(flatten)]
-    selector: PlatformSelector,
+    platform: PlatformArgs,
     /// The command, as in: cargo xtask server -- audit verify
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -22,9 +22,9 @@ pub struct Args {
 /// Runs the command and returns its exit code. It also works while `up` runs.
 ///
 /// # Errors
-/// If the platform cannot be reached.
+/// If a dependency is missing or does not start, or the command cannot be run.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let platform = Platform::attach(&args.selector, "server", interrupt)?;
+    let platform = Platform::attach_or_start(&args.platform, "server", interrupt)?;
     let arguments: Vec<_> = args.command.iter().map(String::as_str).collect();
     let status = proc::run(&mut platform.server.command(&arguments), interrupt)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);

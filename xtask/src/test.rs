@@ -1,5 +1,5 @@
 //! `cargo xtask test`: runs all tests. Provides what they need: the embedded model, a temporary PostgreSQL with
-//! pgvector, Redis, the CLI, an OIDC provider and Python clients.
+//! pgvector, Redis, the CLI, an OIDC provider, PgBouncer, Mosquitto, servers and clients in Python.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -9,19 +9,29 @@ use clap::Parser;
 
 use crate::pg::{ClusterPurpose, PostgresPrograms, TemporaryCluster};
 use crate::proc::{self, Interrupt};
-use crate::{model, oidc, project, python_clients, redis, server};
+use crate::{model, mosquitto, oidc, pgbouncer, project, python_programs, redis, server};
 
 /// Environment variable: connection URL, as a superuser, of the test database server. If set, no temporary server is
 /// started.
 const DATABASE_URL_VARIABLE: &str = "PLATFORM_TEST_DATABASE_URL";
+/// Environment variable: directory of PostgreSQL's programs, such as `pg_dump`.
+const PG_BIN_VARIABLE: &str = "PLATFORM_TEST_PG_BIN";
 /// Environment variable: directory of the embedded model.
 const MODEL_DIR_VARIABLE: &str = "PLATFORM_TEST_MODEL_DIR";
+/// Environment variable: directory of the multilingual embedded model.
+const MULTILINGUAL_DIR_VARIABLE: &str = "PLATFORM_TEST_MULTILINGUAL_DIR";
 /// Environment variable: path of `redis-server`; tests start, stop and pause their own servers.
 const REDIS_PROGRAM_VARIABLE: &str = "PLATFORM_TEST_REDIS_SERVER";
 /// Environment variable: path of the command-line client `platform`, which the end-to-end tests run.
 const CLI_PROGRAM_VARIABLE: &str = "PLATFORM_TEST_CLI";
 /// The package of the end-to-end tests.
 const END_TO_END_PACKAGE: &str = "tests";
+/// The package whose tests need an MQTT broker.
+const CONNECTORS_PACKAGE: &str = "plant-connectors";
+
+/// Arguments of cargo for the end-to-end tests. Not `-p tests`: the libraries would be compiled once more, with the
+/// features of that package alone.
+pub const END_TO_END_TARGET: [&str; 2] = ["--test", "it"];
 
 /// Arguments of `test`.
 #[derive(Parser)]
@@ -50,19 +60,40 @@ pub fn run_with_variables(
 ) -> Result<ExitCode> {
     let mut cargo = project::cargo()?;
     cargo.args(cargo_arguments(cargo_test)).envs(variables.iter().map(|(name, value)| (name, value)));
-    let _database = provide_test_environment(&mut cargo, ClusterPurpose::Temporary, interrupt)?;
+    let _database = provide_test_environment(&mut cargo, ClusterPurpose::Test, interrupt)?;
+    if let Some(dir) = PostgresPrograms::installed_dir()
+        && project::env_var(PG_BIN_VARIABLE).is_none()
+    {
+        cargo.env(PG_BIN_VARIABLE, dir);
+    }
     if project::env_var(REDIS_PROGRAM_VARIABLE).is_none() {
         cargo.env(REDIS_PROGRAM_VARIABLE, redis::provision(interrupt)?);
     }
     if project::env_var(CLI_PROGRAM_VARIABLE).is_none() && selects(cargo_test, END_TO_END_PACKAGE) {
         cargo.env(CLI_PROGRAM_VARIABLE, server::build_cli(interrupt)?);
     }
+    if selects(cargo_test, END_TO_END_PACKAGE) {
+        pgbouncer::set_variable(&mut cargo, interrupt)?;
+    }
+    if selects(cargo_test, CONNECTORS_PACKAGE) {
+        mosquitto::set_variable(&mut cargo, interrupt)?;
+    }
     oidc::set_variables(&mut cargo, interrupt)?;
-    python_clients::set_variables(&mut cargo, interrupt)?;
+    python_programs::set_variables(&mut cargo, interrupt)?;
     // The database stops silently, so that cargo's summary stays the last output.
     let status = proc::run(&mut cargo, interrupt)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
+}
+
+/// Runs the end-to-end tests that `filter` selects and that `cargo xtask test` leaves out, with additional variables,
+/// and returns cargo's exit code.
+///
+/// # Errors
+/// If something the tests need cannot be provisioned.
+pub fn run_ignored_end_to_end(filter: &str, variables: &[(&str, PathBuf)], interrupt: &Interrupt) -> Result<ExitCode> {
+    let arguments = END_TO_END_TARGET.into_iter().chain([filter, "--", "--ignored", "--nocapture"]);
+    run_with_variables(&arguments.map(str::to_owned).collect::<Vec<_>>(), variables, interrupt)
 }
 
 /// Sets the variables that tests and benchmarks need; the database runs until the returned value is dropped.
@@ -76,6 +107,9 @@ pub fn provide_test_environment(
 ) -> Result<Option<TemporaryCluster>> {
     if project::env_var(MODEL_DIR_VARIABLE).is_none() {
         command.env(MODEL_DIR_VARIABLE, model::provision(interrupt)?);
+    }
+    if project::env_var(MULTILINGUAL_DIR_VARIABLE).is_none() {
+        command.env(MULTILINGUAL_DIR_VARIABLE, model::provision_multilingual(interrupt)?);
     }
     if project::env_var(DATABASE_URL_VARIABLE).is_some() {
         return Ok(None);

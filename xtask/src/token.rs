@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 
-use crate::platform::{Platform, PlatformSelector};
+use crate::platform::{Platform, PlatformArgs};
 use crate::proc::{self, Interrupt};
 use crate::server::Server;
 
@@ -24,8 +24,14 @@ pub struct Args {
     /// Lifetime of the token: a number with s, m, h or d.
     #[arg(long, default_value = "1h")]
     ttl: String,
+    /// How long ago the user signed in: a number with s, m, h or d [default: now].
+    #[arg(long, value_name = "TIME")]
+    auth_age: Option<String>,
+    /// Privilege to give to the user in addition to the role.
+    #[arg(long)]
+    grant: Option<Grant>,
     #[command(flatten)]
-    selector: PlatformSelector,
+    platform: PlatformArgs,
 }
 
 /// The roles of a tenant.
@@ -50,6 +56,25 @@ impl Role {
     }
 }
 
+/// Privileges in addition to the role.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Grant {
+    /// Decides on approvals.
+    Approver,
+    /// Reads the tenant's audit log.
+    Auditor,
+}
+
+impl Grant {
+    /// Name of the grant on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Approver => "approver",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
 /// The user for whom a token is issued, and the token's lifetime.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenRequest<'a> {
@@ -61,6 +86,10 @@ pub struct TokenRequest<'a> {
     pub role: Role,
     /// Lifetime of the token, such as `1h`.
     pub ttl: &'a str,
+    /// How long ago the user signed in, such as `10m`; `None` for now.
+    pub auth_age: Option<&'a str>,
+    /// Privilege to give to the user.
+    pub grant: Option<Grant>,
 }
 
 /// Prints a token.
@@ -68,8 +97,15 @@ pub struct TokenRequest<'a> {
 /// # Errors
 /// If the database cannot be reached, or the server rejects an argument.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let platform = Platform::attach(&args.selector, "token", interrupt)?;
-    let request = TokenRequest { tenant: &args.tenant, user: &args.user, role: args.role, ttl: &args.ttl };
+    let platform = Platform::attach_or_start(&args.platform, "token", interrupt)?;
+    let request = TokenRequest {
+        tenant: &args.tenant,
+        user: &args.user,
+        role: args.role,
+        ttl: &args.ttl,
+        auth_age: args.auth_age.as_deref(),
+        grant: args.grant,
+    };
     println!("{}", issue(&platform.server, request, interrupt)?);
     Ok(ExitCode::SUCCESS)
 }
@@ -79,7 +115,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 /// # Errors
 /// If the server rejects an argument, or fails.
 pub fn issue(server: &Server, request: TokenRequest<'_>, interrupt: &Interrupt) -> Result<String> {
-    let arguments = [
+    let mut arguments = vec![
         "dev",
         "token",
         "--tenant",
@@ -91,6 +127,12 @@ pub fn issue(server: &Server, request: TokenRequest<'_>, interrupt: &Interrupt) 
         "--ttl",
         request.ttl,
     ];
+    if let Some(auth_age) = request.auth_age {
+        arguments.extend(["--auth-age", auth_age]);
+    }
+    if let Some(grant) = request.grant {
+        arguments.extend(["--grant", grant.name()]);
+    }
     let output = proc::capture(&mut server.command(&arguments), interrupt, "issuing the token")?;
     Ok(output.trim().to_owned())
 }

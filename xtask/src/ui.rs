@@ -58,10 +58,8 @@ pub fn test(interrupt: &Interrupt) -> Result<ExitCode> {
     let node = Node::provision(MINIMUM_VERSION, interrupt)?;
     build(&node, interrupt)?;
     proc::run_checked(node.npm(&project_dir()?).args(["run", "test"]), interrupt, "the console's unit test")?;
-    // Not `-p tests`: the libraries would be compiled once more, with the features of that package alone.
-    let arguments = ["--test", "it", "console::the_browser_tests_pass", "--", "--ignored", "--nocapture"];
     let variables = [(chromium::VARIABLE, browser), (NODE_VARIABLE, node.program)];
-    test::run_with_variables(&arguments.map(str::to_owned), &variables, interrupt)
+    test::run_ignored_end_to_end("console::the_browser_tests_pass", &variables, interrupt)
 }
 
 fn build(node: &Node, interrupt: &Interrupt) -> Result<()> {

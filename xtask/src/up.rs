@@ -9,11 +9,13 @@ use clap::Parser;
 
 use crate::data_dir::DataDir;
 use crate::database::{Database, DatabaseUrls};
-use crate::platform::{self, ListenSettings, Platform, PlatformSelector};
+use crate::model::EmbeddedModel;
+use crate::platform::{self, ListenSettings, Platform, PlatformArgs};
 use crate::proc::Interrupt;
 use crate::progress::print_status;
+use crate::running::Note;
 use crate::server::{self, BuildProfile, RunningServer};
-use crate::state::State;
+use crate::state::SavedState;
 use crate::{demo, pg, ui};
 
 /// Arguments of `up`.
@@ -25,8 +27,11 @@ pub struct Args {
     /// Skip the demo: start without the sample plant and its question.
     #[arg(long)]
     no_demo: bool,
+    /// Embed with this model in the server's process [default: the configured model].
+    #[arg(long, value_name = "NAME")]
+    embedded_model: Option<EmbeddedModel>,
     #[command(flatten)]
-    selector: PlatformSelector,
+    platform: PlatformArgs,
 }
 
 /// Starts the platform and serves until the user stops it.
@@ -34,9 +39,10 @@ pub struct Args {
 /// # Errors
 /// If a dependency is missing, in use, or does not start, or if the server stops unexpectedly.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let data = DataDir::open(args.selector.data_dir.as_deref())?;
-    let _lock = data.lock_for_up(interrupt)?;
-    server::stop_leftover(&pid_file(&data))?;
+    let data = DataDir::open(args.platform.data_dir.as_deref())?;
+    let _lock = data.lock_exclusive("up", interrupt)?;
+    let _note = Note::write("up", &data);
+    server::stop_orphaned_process(&pid_file(&data))?;
     platform::remove_env_file(&data)?;
     let port = pg::choose_port(args.port)?;
     let user_urls = DatabaseUrls::from_env()?;
@@ -44,16 +50,16 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
         urls.require_migration()?;
     }
 
-    let mut state = State::load_or_create(data.path())?;
-    state.dev_build = args.selector.build_profile_for_up() == BuildProfile::Dev;
+    let mut state = SavedState::load_or_create(data.path())?;
+    state.dev_build = args.platform.build_profile_to_run() == BuildProfile::Dev;
     state.save(data.path())?;
     let database = match user_urls {
         Some(urls) => Database::external(urls),
         None => Database::start(&data, &mut state, interrupt)?,
     };
-    let listen = ListenSettings::for_port(port, interrupt)?;
+    let listen = ListenSettings::with_embedded_model(port, args.embedded_model, interrupt)?;
     ui::build_if_possible(interrupt)?;
-    let program = server::build(args.selector.build_profile_for_up(), interrupt)?;
+    let program = server::build(args.platform.build_profile_to_run(), interrupt)?;
     state.program = Some(program.clone());
     state.save(data.path())?;
     let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;

@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 
 use crate::files::{self, LogFile};
 use crate::proc::{self, Interrupt};
@@ -82,7 +81,7 @@ impl Wheel {
     }
 
     fn verify(&self, file: &Path) -> Result<()> {
-        let found = sha256(file)?;
+        let found = files::sha256(file)?;
         if found != self.sha256 {
             bail!(
                 "{} has the SHA-256 {found}, but {} {} has {}",
@@ -164,17 +163,6 @@ fn find_pip() -> Option<Command> {
     })
 }
 
-/// The SHA-256 of a file, in hexadecimal digits.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn sha256(path: &Path) -> Result<String> {
-    let mut digest = Sha256::new();
-    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    io::copy(&mut file, &mut digest).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(hex::encode(digest.finalize()))
-}
-
 fn find_wheel(dir: &Path) -> Option<PathBuf> {
     let mut entries = fs::read_dir(dir).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     entries.find(|path| path.extension().is_some_and(|extension| extension == "whl"))
@@ -191,8 +179,12 @@ fn wheel_bytes(staging: &Path) -> u64 {
     entries.filter_map(Result::ok).map(wheel_file_bytes).max().unwrap_or_default()
 }
 
-/// Unpacks the directories in `directories`, and makes those files executable that the wheel marks as executable.
-fn unpack(wheel: &Path, destination: &Path, directories: &[&str]) -> Result<()> {
+/// Unpacks the directories in `directories`, and makes those files executable that the wheel marks as executable. Works
+/// for any zip file.
+///
+/// # Errors
+/// If the file is no zip file, or the destination cannot be written.
+pub fn unpack(wheel: &Path, destination: &Path, directories: &[&str]) -> Result<()> {
     let mut archive = zip::ZipArchive::new(io::BufReader::new(File::open(wheel)?))?;
     files::create_dir(destination, 0o755)?;
     for index in 0..archive.len() {
@@ -266,7 +258,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = write_wheel(dir.path());
         let error = SAMPLE.verify(&file).unwrap_err().to_string();
-        assert!(error.contains("SHA-256") && error.contains(&sha256(&file).unwrap()), "{error}");
+        assert!(error.contains("SHA-256") && error.contains(&files::sha256(&file).unwrap()), "{error}");
     }
 
     #[test]

@@ -10,7 +10,7 @@
     reason = "an example reads its own environment and plays the part of authentication"
 )]
 
-use data::{Database, PgDirectory, PgStore, PoolSettings};
+use data::{Database, PgStore, PgTenantDirectory, PoolSettings};
 use domain::document::DocumentFilter;
 use domain::ids::RequestId;
 use domain::page::PageRequest;
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
     let slug = std::env::args().nth(1).ok_or("usage: list_documents <tenant slug>")?;
     let database = Database::new(&url, &PoolSettings::default())?;
-    let tenant = PgDirectory::new(database.clone()).tenant(&slug).await?.ok_or("there is no such tenant")?;
+    let tenant = PgTenantDirectory::new(database.clone()).tenant(&slug).await?.ok_or("there is no such tenant")?;
     let request = RequestId::parse("example").ok_or("not a request id")?;
     let scope = TenantScope::mint(tenant.id, Actor::System, request);
 

@@ -24,7 +24,7 @@ row! {
         revoked_at: Option<Timestamp>,
     }
 }
-#[expect(clippy::single_component_path_imports, reason = "lets `crate::directory` use the macro")]
+#[expect(clippy::single_component_path_imports, reason = "lets `crate::tenant_directory` use the macro")]
 pub(crate) use access_token_columns;
 
 statements! {

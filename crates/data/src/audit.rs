@@ -24,6 +24,7 @@ pub use verify::AuditVerifier;
 use crate::deferred::NewAuditRow;
 use crate::error::store_error;
 use crate::pool::Database;
+use crate::replica::ReadReplica;
 use crate::rows::KeysetParams;
 use crate::statement::{DbRole, Statement, row, statements};
 use crate::tx::PgTenantTx;
@@ -179,6 +180,27 @@ impl AuditRepo for PgTenantTx {
         self.deferred().push_audit(audit_row(&columns, &outcome.operation));
         Ok(())
     }
+
+    async fn record_correlated_event(
+        &mut self,
+        id: AuditId,
+        correlation: Uuid,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let columns = RowColumns {
+            id,
+            phase: "event",
+            result_status: outcome.status,
+            model: outcome.model.as_deref(),
+            tools_used: &outcome.tools_used,
+            latency_ms: None,
+            correlation_id: correlation,
+            created_at: now,
+        };
+        self.deferred().push_audit(audit_row(&columns, &outcome.operation));
+        Ok(())
+    }
 }
 
 fn audit_row(columns: &RowColumns<'_>, operation: &AuditedOperation) -> NewAuditRow {
@@ -205,13 +227,36 @@ fn audit_row(columns: &RowColumns<'_>, operation: &AuditedOperation) -> NewAudit
 #[derive(Clone, Debug)]
 pub struct PgAuditReader {
     database: Database,
+    replica: Option<ReadReplica>,
 }
 
 impl PgAuditReader {
     /// Creates a reader from a connection pool of the auditor's role.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, replica: None }
+    }
+
+    /// Reads from the replica, which is also connected to with the auditor's role, while it keeps up with the primary.
+    #[must_use]
+    pub fn with_replica(self, replica: Option<ReadReplica>) -> Self {
+        Self { replica, ..self }
+    }
+
+    /// Runs `read` on the replica if it has caught up, and on the primary if it has not or fails.
+    async fn read_from<T, F>(&self, read: impl Fn(Database) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        if let Some(replica) = &self.replica
+            && let Some(database) = replica.caught_up(&self.database).await
+        {
+            match read(database.clone()).await {
+                Err(StoreError::Unavailable { .. }) => replica.pause(),
+                ended => return ended,
+            }
+        }
+        read(self.database.clone()).await
     }
 }
 
@@ -223,42 +268,53 @@ impl AuditReader for PgAuditReader {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError> {
-        let mut transaction = self.database.begin(scope.into()).await?;
-        let keyset = KeysetParams::new(page);
-        let rows = LIST
-            .query()
-            .bind(keyset.created_at)
-            .bind(keyset.id)
-            .bind(keyset.limit)
-            .bind(&filter.event_type)
-            .bind(filter.user_id.map(|id| id.as_uuid()))
-            .bind(filter.resource_id)
-            .bind(filter.from)
-            .bind(filter.to)
-            .bind(filter.result_status.map(ResultStatus::as_str))
-            .bind(filter.conversation_id.map(|id| id.as_uuid()))
-            .bind(filter.correlation_id)
-            .bind(&filter.request_id)
-            .bind(filter.session_id.map(|id| id.as_uuid()))
-            .fetch_all(&mut transaction)
-            .await?;
-        transaction.commit().await.map_err(store_error("reading the audit log"))?;
-        Ok(Page::from_rows(rows, page, |row: &AuditRecord| PageKey {
-            created_at: row.created_at,
-            id: row.id.as_uuid(),
-        }))
+        self.read_from(|database| list(database, scope, filter, page)).await
     }
 
     async fn chain_page(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<ChainPage, StoreError> {
-        export::page(&self.database, scope.tenant().as_uuid(), after, limit).await
+        let tenant = scope.tenant().as_uuid();
+        self.read_from(|database| async move { export::page(&database, tenant, after, limit).await }).await
     }
 
     async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
-        let mut transaction = self.database.begin(scope.into()).await?;
-        let record = GET.query().bind(id.as_uuid()).fetch_optional(&mut transaction).await?;
-        transaction.commit().await.map_err(store_error("reading a row of the audit log"))?;
-        Ok(record)
+        self.read_from(|database| find(database, scope, id)).await
     }
+}
+
+async fn list(
+    database: Database,
+    scope: &TenantScope,
+    filter: &AuditFilter,
+    page: &PageRequest,
+) -> Result<Page<AuditRecord>, StoreError> {
+    let mut transaction = database.begin(scope.into()).await?;
+    let keyset = KeysetParams::new(page);
+    let rows = LIST
+        .query()
+        .bind(keyset.created_at)
+        .bind(keyset.id)
+        .bind(keyset.limit)
+        .bind(&filter.event_type)
+        .bind(filter.user_id.map(|id| id.as_uuid()))
+        .bind(filter.resource_id)
+        .bind(filter.from)
+        .bind(filter.to)
+        .bind(filter.result_status.map(ResultStatus::as_str))
+        .bind(filter.conversation_id.map(|id| id.as_uuid()))
+        .bind(filter.correlation_id)
+        .bind(&filter.request_id)
+        .bind(filter.session_id.map(|id| id.as_uuid()))
+        .fetch_all(&mut transaction)
+        .await?;
+    transaction.commit().await.map_err(store_error("reading the audit log"))?;
+    Ok(Page::from_rows(rows, page, |row: &AuditRecord| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
+}
+
+async fn find(database: Database, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
+    let mut transaction = database.begin(scope.into()).await?;
+    let record = GET.query().bind(id.as_uuid()).fetch_optional(&mut transaction).await?;
+    transaction.commit().await.map_err(store_error("reading a row of the audit log"))?;
+    Ok(record)
 }
 
 impl From<AuditRow> for AuditRecord {

@@ -10,16 +10,18 @@ pub(crate) mod nearest;
 pub(crate) mod publish;
 mod sql;
 
-use crate::identifiers::{TextKind, normalize_identifiers};
 use crate::rows::{TextEnum, visible_classifications};
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::document::NewChunk;
+use domain::identifiers::{TextKind, normalize_identifiers};
 use domain::ids::{ChunkId, DocumentId};
 use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
-use domain::search::{Candidate, Passage, PassageTerms, RankedCandidate, SearchScope, SectionKey, TermSource};
+use domain::search::{
+    Candidate, LexicalQuery, Passage, PassageTerms, RankedCandidate, SearchScope, SectionKey, TermSource,
+};
 use domain::time::Timestamp;
 use sql::{candidate_columns, has_model_in_use, passage_columns, published};
 use std::collections::HashMap;
@@ -48,6 +50,7 @@ row! {
         chunk_index: i32,
         page: Option<i32>,
         section: Option<i64>,
+        doc_type: Option<String>,
         classification: TextEnum<Classification>,
         terms: Option<Vec<u8>>,
         text: Option<String>,
@@ -183,21 +186,23 @@ impl ChunkRepo for PgTenantTx {
 
     async fn search_lexical(
         &mut self,
-        query: &str,
+        query: &LexicalQuery,
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedCandidate>, StoreError> {
         let hits = LEXICAL
             .query()
             .bind(self.tenant())
-            .bind(query)
+            .bind(&query.text)
             .bind(visible_classifications(scope.clearance))
             .bind(document_ids(scope))
             .bind(&scope.filters.tags)
             .bind(&scope.filters.doc_type)
             .bind(scope.filters.include_superseded)
-            .bind(normalize_identifiers(query, TextKind::Query))
+            .bind(normalize_identifiers(&query.text, TextKind::Query))
             .bind(i64::from(limit))
+            .bind(query.synonyms.iter().map(|synonym| synonym.text.clone()).collect::<Vec<String>>())
+            .bind(query.synonyms.iter().map(|synonym| f64::from(synonym.weight)).collect::<Vec<f64>>())
             .fetch_all(self.connection())
             .await?;
         self.lexical_candidates(hits, scope.clearance).await
@@ -313,6 +318,7 @@ impl From<CandidateRow> for Candidate {
             chunk_index: row.chunk_index,
             page: row.page.and_then(|page| u32::try_from(page).ok()),
             section: row.section.map(SectionKey),
+            doc_type: row.doc_type,
             classification: row.classification.0,
             term_source: match row.terms {
                 Some(terms) => TermSource::Terms(PassageTerms::from_bytes(terms)),

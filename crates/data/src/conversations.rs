@@ -1,4 +1,4 @@
-//! Conversations of the current user. Row-level security hides those of other users.
+//! Conversations of the current user, or of the current team. Row-level security hides all others.
 
 use crate::rows::{KeysetParams, TextEnum, visible_classifications};
 use crate::statement::{Statement, row, statements};
@@ -6,7 +6,7 @@ use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::conversation::{Conversation, ConversationFilter, ConversationPatch};
 use domain::ids::ConversationId;
-use domain::model::ModelChoice;
+use domain::model::TierChoice;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{ConversationRepo, StoreError};
 use domain::role::Classification;
@@ -18,8 +18,9 @@ row! {
     struct ConversationRow {
         id: Uuid,
         user_id: Uuid,
+        team_id: Option<Uuid>,
         title: Option<String>,
-        model: Option<TextEnum<ModelChoice>>,
+        model: Option<TextEnum<TierChoice>>,
         metadata: Value,
         classification: TextEnum<Classification>,
         archived: bool,
@@ -33,11 +34,48 @@ row! {
 /// The columns of [`ConversationRow`] in a statement on `conversations`.
 macro_rules! conversation_columns {
     () => {
-        "id, user_id, title, model, metadata, classification, archived, active_message_id,
+        "id, user_id, team_id, title, model, metadata, classification, archived, active_message_id,
          EXISTS (SELECT FROM messages AS m
                  WHERE m.tenant_id = conversations.tenant_id AND m.conversation_id = conversations.id
                    AND m.status = 'streaming') AS is_busy,
          created_at, updated_at"
+    };
+}
+
+/// The SQL that lists conversations. `$5` is searched in titles, in questions, and in those answers of which neither
+/// the answer nor a source is classified above the clearance, and that are not written from a team's documents. In a
+/// team's space, titles and questions of other members are searched within the clearance only. `$6` lists the
+/// classifications within the clearance.
+macro_rules! list {
+    ($owner:literal) => {
+        concat!(
+            "SELECT ",
+            conversation_columns!(),
+            " FROM conversations
+             WHERE ",
+            $owner,
+            " AND ($4::boolean IS NULL OR archived = $4)
+               AND ($5::text IS NULL
+                    OR strpos(lower(coalesce(title, '')), lower($5)) > 0
+                       AND (team_id IS NULL OR user_id = app_user()
+                            OR classification = ANY($6) AND 'internal' = ANY($6))
+                    OR EXISTS (
+                   SELECT FROM messages AS m
+                   WHERE m.tenant_id = conversations.tenant_id AND m.conversation_id = conversations.id
+                     AND strpos(lower(m.content), lower($5)) > 0
+                     AND (m.role = 'user' AND (m.team_id IS NULL OR m.author_id = app_user()
+                                               OR m.classification = ANY($6))
+                          OR m.role <> 'user' AND m.classification = ANY($6) AND NOT m.metadata ? 'teams'
+                             AND NOT EXISTS (
+                         SELECT FROM jsonb_each_text(m.sources) AS source (document, recorded)
+                         LEFT JOIN documents AS d ON d.tenant_id = m.tenant_id AND d.id = source.document::uuid
+                         LEFT JOIN document_tombstones AS t
+                             ON t.tenant_id = m.tenant_id AND t.document_id = source.document::uuid
+                         WHERE coalesce(d.classification, t.classification, source.recorded) <> ALL ($6)))))
+               AND (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
+                                       coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+             ORDER BY created_at DESC, id DESC LIMIT $3"
+        )
     };
 }
 
@@ -53,30 +91,12 @@ statements! {
         "reading a conversation",
         concat!("SELECT ", conversation_columns!(), " FROM conversations WHERE id = $1"),
     );
-    /// `$5` is searched in titles, in questions, and in those answers of which neither the answer nor a source is
-    /// classified above the clearance. `$6` lists the classifications within the clearance.
-    LIST: ConversationRow = Statement::select(
+    /// The owner is named beside the policy, so that its index is used.
+    LIST: ConversationRow = Statement::select("conversations", "listing conversations", list!("user_id = app_user()"));
+    LIST_TEAM: ConversationRow = Statement::select(
         "conversations",
-        "listing conversations",
-        concat!(
-            "SELECT ",
-            conversation_columns!(),
-            " FROM conversations
-             WHERE ($4::boolean IS NULL OR archived = $4)
-               AND ($5::text IS NULL OR strpos(lower(coalesce(title, '')), lower($5)) > 0 OR EXISTS (
-                   SELECT FROM messages AS m
-                   WHERE m.tenant_id = conversations.tenant_id AND m.conversation_id = conversations.id
-                     AND strpos(lower(m.content), lower($5)) > 0
-                     AND (m.role = 'user' OR m.classification = ANY($6) AND NOT EXISTS (
-                         SELECT FROM jsonb_each_text(m.sources) AS source (document, recorded)
-                         LEFT JOIN documents AS d ON d.tenant_id = m.tenant_id AND d.id = source.document::uuid
-                         LEFT JOIN document_tombstones AS t
-                             ON t.tenant_id = m.tenant_id AND t.document_id = source.document::uuid
-                         WHERE coalesce(d.classification, t.classification, source.recorded) <> ALL ($6)))))
-               AND (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
-                                       coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-             ORDER BY created_at DESC, id DESC LIMIT $3"
-        ),
+        "listing a team's conversations",
+        list!("team_id = app_team()"),
     );
     UPDATE: ConversationRow = Statement::update(
         "conversations",
@@ -130,7 +150,8 @@ impl ConversationRepo for PgTenantTx {
         page: &PageRequest,
     ) -> Result<Page<Conversation>, StoreError> {
         let keyset = KeysetParams::new(page);
-        let query = LIST
+        let list = if self.scope().team().is_some() { LIST_TEAM } else { LIST };
+        let query = list
             .query()
             .bind(keyset.created_at)
             .bind(keyset.id)
@@ -178,6 +199,7 @@ impl From<ConversationRow> for Conversation {
         Self {
             id: row.id.into(),
             user_id: row.user_id.into(),
+            team_id: row.team_id.map(Into::into),
             title: row.title,
             model: row.model.map(|TextEnum(model)| model),
             metadata: row.metadata,

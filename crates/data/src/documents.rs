@@ -96,7 +96,7 @@ statements! {
         "changing a document's status",
         "UPDATE documents SET status = $3, failure = NULL, progress = NULL, updated_at = $2 WHERE id = $1",
     );
-    /// A single statement, so that the old revision drops out of search at the moment the new one appears.
+    /// A single statement, so that the new revision replaces the old one in search without a gap.
     SET_READY: () = Statement::update(
         "documents",
         "changing a document's status",

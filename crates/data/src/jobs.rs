@@ -1,15 +1,22 @@
 //! The job queue. Jobs are enqueued in a tenant's transaction, and claimed across all tenants with the worker's role.
 
+pub(crate) mod counts;
+
 use crate::error::store_error;
 use crate::pool::{Database, RowScope};
 use crate::rows::{TextEnum, non_negative};
 use crate::statement::{DbRole, Scalar, Statement, row, statements};
+use crate::teams::find_expired;
+use crate::trace_context::current_traceparent;
 use crate::tx::PgTenantTx;
+use crate::work_orders::count_plant_modes;
 use async_trait::async_trait;
+use counts::{DELIVERY_BACKLOG, DEPTH, JOB_COUNTS};
+use domain::channel::DeliveryBacklog;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
 use domain::ports::{
-    JobCounts, JobFilter, JobKind, JobPayload, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, RequeueOptions,
-    StoreError,
+    JobCounts, JobFilter, JobKind, JobPayload, JobQueue, JobRepo, Lease, LeasedJob, PlantModeCount, QueueDepth,
+    RequeueOptions, StoreError,
 };
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
@@ -34,22 +41,8 @@ row! {
         attempt: i32,
         max_attempts: i32,
         failures: i32,
-    }
-}
-
-row! {
-    struct QueueDepthRow, columns = queue_depth_columns {
-        due: i64,
-        leased: i64,
-        dead: i64,
-        oldest_due_s: i64,
-    }
-}
-
-row! {
-    struct JobCountsRow, columns = job_counts_columns {
-        pending: i64,
-        dead: i64,
+        traceparent: Option<String>,
+        team_id: Option<Uuid>,
     }
 }
 
@@ -73,29 +66,39 @@ statements! {
              leased = false, lease_token = lease_token + 1
          WHERE id = $1 AND lease_token = $2",
     );
-    /// Does nothing if the job is already queued or leased; resets and queues it again if it is dead. `turn_at` orders
-    /// the queue; `job_handicap` moves a large document back by up to ten minutes. PostgreSQL sends the notification on
-    /// commit.
+    /// Does nothing if the job is already queued or leased; resets and queues it again if it is dead. A job for
+    /// approvals that waits for another attempt is due at once: waiting for one system must not delay the others.
+    /// `turn_at` orders the queue; `job_handicap` moves a large document back by up to ten minutes. PostgreSQL sends
+    /// the notification on commit.
     ENQUEUE: () = Statement::insert(
         "jobs",
         "queueing a job",
         "WITH wanted AS (
              SELECT coalesce((SELECT file_size_bytes FROM documents WHERE id = $3), 0) AS size_bytes),
          queued AS (
-             INSERT INTO jobs AS job (id, tenant_id, kind, document_id, size_bytes, turn_at, created_at)
+             INSERT INTO jobs AS job (id, tenant_id, kind, document_id, size_bytes, turn_at, created_at, traceparent)
              SELECT coalesce($1, gen_random_uuid()), app_tenant(), $2, $3, size_bytes,
-                    clock_timestamp() + job_handicap(size_bytes), $4
+                    clock_timestamp() + job_handicap(size_bytes), $4, $5
              FROM wanted
              ON CONFLICT (tenant_id, document_id, kind) DO UPDATE
-             SET dead_at = NULL, attempts = 0, failures = 0, leased = false, lease_token = job.lease_token + 1,
-                 due_at = clock_timestamp(), turn_at = excluded.turn_at
-             WHERE job.dead_at IS NOT NULL)
+             SET dead_at = NULL, leased = false, lease_token = job.lease_token + 1, due_at = clock_timestamp(),
+                 attempts = CASE WHEN job.dead_at IS NULL THEN job.attempts ELSE 0 END,
+                 failures = CASE WHEN job.dead_at IS NULL THEN job.failures ELSE 0 END,
+                 turn_at = CASE WHEN job.dead_at IS NULL THEN job.turn_at ELSE excluded.turn_at END,
+                 traceparent = excluded.traceparent
+             WHERE job.dead_at IS NOT NULL
+                OR (job.kind = 'approvals' AND NOT job.leased AND job.due_at > clock_timestamp()))
          SELECT pg_notify('platform_jobs', '')",
     );
     CLAIM: LeasedJobRow = Statement::call(
         "claim_job",
         "claiming a job",
-        concat!("SELECT ", leased_job_columns!(), " FROM claim_job(make_interval(secs => $1), $2, $3)"),
+        concat!(
+            "SELECT ",
+            leased_job_columns!(),
+            " FROM claim_job(make_interval(secs => $1), $2, $3) AS job, job_traceparent(job.job_id) AS traceparent,
+                   job_team(job.job_id) AS team_id",
+        ),
     )
     .run_by(DbRole::Worker);
     HEARTBEAT: Scalar<bool> = Statement::call(
@@ -116,18 +119,6 @@ statements! {
         "SELECT build_vector_index($1, $2) AND finish_vector_index($1, $2)",
     )
     .run_by(DbRole::Worker);
-    DEPTH: QueueDepthRow = Statement::call(
-        "job_queue_depth",
-        "counting jobs",
-        concat!("SELECT ", queue_depth_columns!(), " FROM job_queue_depth()"),
-    )
-    .run_by(DbRole::Worker);
-    JOB_COUNTS: JobCountsRow = Statement::call(
-        "jobs_left",
-        "counting jobs of a kind",
-        concat!("SELECT ", job_counts_columns!(), " FROM jobs_left($1)"),
-    )
-    .run_by(DbRole::Worker);
     SWEEP_EXPIRED: Scalar<i64> = Statement::call(
         "sweep_idempotency_keys",
         "sweeping idempotency keys",
@@ -136,6 +127,18 @@ statements! {
     .run_by(DbRole::Worker);
     SWEEP_SESSIONS: Scalar<i64> = Statement::call("sweep_sessions", "sweeping sessions", "SELECT sweep_sessions()")
         .run_by(DbRole::Worker);
+    ENQUEUE_DUE_APPROVALS: Scalar<i64> = Statement::call(
+        "enqueue_due_approvals",
+        "queueing the processing of approvals",
+        "SELECT enqueue_due_approvals()",
+    )
+    .run_by(DbRole::Worker);
+    ENQUEUE_DUE_DELIVERIES: Scalar<i64> = Statement::call(
+        "enqueue_due_deliveries",
+        "queueing the delivery of messages",
+        "SELECT enqueue_due_deliveries()",
+    )
+    .run_by(DbRole::Worker);
     ENQUEUE_REINDEX: Scalar<i64> = Statement::call(
         "enqueue_reindex",
         "queueing the reindexing",
@@ -160,6 +163,14 @@ impl JobRepo for PgTenantTx {
         enqueue(self, Some(id), JobPayload::UpdateVectorIndexes, now).await
     }
 
+    async fn enqueue_approvals(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError> {
+        enqueue(self, Some(id), JobPayload::ProcessApprovals, now).await
+    }
+
+    async fn enqueue_deliveries(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError> {
+        enqueue(self, Some(id), JobPayload::DeliverMessages, now).await
+    }
+
     async fn holds_lease(&mut self, lease: Lease) -> Result<bool, StoreError> {
         let query = LOCK_LEASE.query().bind(lease.job.as_uuid()).bind(lease.token);
         Ok(query.optional_scalar(self.connection()).await?.is_some())
@@ -176,7 +187,8 @@ impl JobRepo for PgTenantTx {
     }
 }
 
-/// Enqueues a job; see [`JobRepo::enqueue_ingestion`] for repeated calls. Without an id, the database generates one.
+/// Enqueues a job, which names the current span as its origin; see [`JobRepo::enqueue_ingestion`] for repeated calls.
+/// Without an id, the database generates one.
 pub(crate) async fn enqueue(
     tx: &mut PgTenantTx,
     id: Option<JobId>,
@@ -189,6 +201,7 @@ pub(crate) async fn enqueue(
         .bind(payload.kind().as_str())
         .bind(payload.document().map(|document| document.as_uuid()))
         .bind(now)
+        .bind(current_traceparent())
         .execute(tx.connection())
         .await
 }
@@ -304,6 +317,10 @@ impl JobQueue for PgJobQueue {
         JOB_COUNTS.query().bind(kind.as_str()).fetch_one(&mut connection).await
     }
 
+    async fn plant_modes(&self) -> Result<Vec<PlantModeCount>, StoreError> {
+        count_plant_modes(&self.database).await
+    }
+
     async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("sweeping idempotency keys").await?;
         SWEEP_EXPIRED.query().scalar(&mut connection).await.map(non_negative)
@@ -312,6 +329,25 @@ impl JobQueue for PgJobQueue {
     async fn sweep_ended_sessions(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("sweeping sessions").await?;
         SWEEP_SESSIONS.query().scalar(&mut connection).await.map(non_negative)
+    }
+
+    async fn expired_teams(&self) -> Result<Vec<TenantScope>, StoreError> {
+        find_expired(&self.database).await
+    }
+
+    async fn enqueue_due_approvals(&self) -> Result<u64, StoreError> {
+        let mut connection = self.database.acquire("queueing the processing of approvals").await?;
+        ENQUEUE_DUE_APPROVALS.query().scalar(&mut connection).await.map(non_negative)
+    }
+
+    async fn enqueue_due_deliveries(&self) -> Result<u64, StoreError> {
+        let mut connection = self.database.acquire("queueing the delivery of messages").await?;
+        ENQUEUE_DUE_DELIVERIES.query().scalar(&mut connection).await.map(non_negative)
+    }
+
+    async fn delivery_backlog(&self) -> Result<DeliveryBacklog, StoreError> {
+        let mut connection = self.database.acquire("counting messages to channels").await?;
+        DELIVERY_BACKLOG.query().fetch_one(&mut connection).await
     }
 
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
@@ -331,9 +367,12 @@ impl LeasedJobRow {
         let to_u32 = |number: i32| u32::try_from(number).unwrap_or(0);
         #[expect(
             clippy::disallowed_methods,
-            reason = "a claimed job names its tenant; only this place may mint from it"
+            reason = "a claimed job names its tenant and space; only this place may mint from it"
         )]
-        let scope = TenantScope::mint(tenant, Actor::Worker, RequestId::from_uuid(job.as_uuid()));
+        let scope = {
+            let home = TenantScope::mint(tenant, Actor::Worker, RequestId::from_uuid(job.as_uuid()));
+            self.team_id.map_or_else(|| home.clone(), |team| home.in_team(tenant, team.into()))
+        };
         let payload = match (self.kind.0, self.document_id) {
             (JobKind::Ingestion, Some(document)) => JobPayload::Ingest(document.into()),
             (JobKind::Ingestion, None) => {
@@ -342,6 +381,8 @@ impl LeasedJobRow {
             }
             (JobKind::VectorIndex, _) => JobPayload::UpdateVectorIndexes,
             (JobKind::Reindex, _) => JobPayload::Reindex,
+            (JobKind::Approvals, _) => JobPayload::ProcessApprovals,
+            (JobKind::Deliveries, _) => JobPayload::DeliverMessages,
         };
         Ok(LeasedJob {
             lease: Lease { job, token: self.lease_token },
@@ -350,23 +391,7 @@ impl LeasedJobRow {
             attempt: to_u32(self.attempt),
             max_attempts: to_u32(self.max_attempts),
             failures: to_u32(self.failures),
+            traceparent: self.traceparent,
         })
-    }
-}
-
-impl From<QueueDepthRow> for QueueDepth {
-    fn from(row: QueueDepthRow) -> Self {
-        Self {
-            due: non_negative(row.due),
-            leased: non_negative(row.leased),
-            dead: non_negative(row.dead),
-            oldest_due_age_s: non_negative(row.oldest_due_s),
-        }
-    }
-}
-
-impl From<JobCountsRow> for JobCounts {
-    fn from(row: JobCountsRow) -> Self {
-        Self { pending: non_negative(row.pending), dead: non_negative(row.dead) }
     }
 }

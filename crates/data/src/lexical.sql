@@ -2,14 +2,14 @@
 -- the query's words.
 -- $1 tenant, $2 query, $3 visible classifications, $4 document ids (empty: all), $5 tags (empty: any), $6 document type
 -- (null: any), $7 whether to include documents that are not in force today (in UTC), $8 the query's normalized plant
--- identifiers, $9 limit.
+-- identifiers, $9 limit, $10 synonyms of the query's words, $11 their weights relative to a word of the query.
 --
 -- Corpus statistics cover only published documents that the caller may see, so that hidden documents have no influence
 -- on scores (ADR 38). A lexeme that occurs in more than 40 % of the passages is ignored if at least three rarer lexemes
 -- of the query remain. Passages are found by the rarest lexemes, as many as have 10,000 postings together, or more if these
 -- lexemes have fewer postings than candidates are wanted. The other lexemes add to the scores of the best candidates only
--- (ADR 73). `score_bound` is an upper bound of the score: each lexeme of the query repeated without limit in one passage,
--- including lexemes that no document contains.
+-- (ADR 73). `score_bound` is an upper bound of the score of the query's own lexemes: each repeated without limit in one
+-- passage, including lexemes that no document contains. Synonyms, which are in the score alone, may exceed it.
 --
 -- Plan as platform_app: the tenant and the lexemes are conditions of the index on (tenant_id, lexeme, document_id, …),
 -- which row-level security allows because their operators are leakproof. MATERIALIZED forces this plan, also before the
@@ -24,8 +24,17 @@ WITH constant AS (
     FROM documents
     WHERE tenant_id = $1 AND status <> 'failed' AND (embedding_model IS NOT NULL OR status = 'ready')
       AND classification = ANY($3)
-), asked AS MATERIALIZED (
+), own_word AS MATERIALIZED (
     SELECT lexeme FROM unnest(to_tsvector(app_language(), $2) || to_tsvector('simple', $8))
+), asked AS MATERIALIZED (
+    SELECT lexeme, 1::float8 AS factor, true AS own FROM own_word
+    UNION ALL
+    -- A lexeme of several synonyms has the highest of their weights.
+    SELECT word.lexeme, max(synonym.factor), false
+    FROM unnest($10::text[], $11::float8[]) AS synonym (words, factor)
+    CROSS JOIN LATERAL unnest(to_tsvector(app_language(), synonym.words)) AS word
+    WHERE word.lexeme NOT IN (SELECT lexeme FROM own_word)
+    GROUP BY word.lexeme
 ), matched AS MATERIALIZED (
     SELECT lexeme, document_id, embedding_model, chunk_indexes, frequencies, lengths
     FROM document_terms
@@ -41,7 +50,9 @@ WITH constant AS (
     FROM matched m
     JOIN documents d ON d.tenant_id = $1 AND d.id = m.document_id
     WHERE d.status <> 'failed' AND d.classification = ANY($3)
-      AND (d.embedding_model = m.embedding_model OR d.embedding_model IS NULL AND d.status = 'ready')
+      -- Not `… OR d.embedding_model IS NULL AND …`, which means the same: the planner expects hardly any row of it, and
+      -- joins what follows row by row.
+      AND coalesce(d.embedding_model = m.embedding_model, d.status = 'ready')
 ), counted AS MATERIALIZED (
     -- `found` does not depend on the filters, so that scores do not either.
     SELECT lexeme, sum(cardinality(chunk_indexes))::float8 AS found,
@@ -49,15 +60,18 @@ WITH constant AS (
     FROM posting
     GROUP BY lexeme
 ), word AS MATERIALIZED (
-    SELECT lexeme, found, found > 0.4 * passages AS common,
-           ln(1 + (passages - found + 0.5) / (found + 0.5)) AS weight,
+    SELECT lexeme, found, found > 0.4 * passages AS common, own,
+           factor * ln(1 + (passages - found + 0.5) / (found + 0.5)) AS weight,
            sum(wanted) OVER rarest_first <= max_postings
            OR sum(wanted) OVER rarest_first - wanted < candidates_per_hit * $9 AS selective
-    FROM counted, corpus, constant
+    FROM counted
+    JOIN asked USING (lexeme)
+    CROSS JOIN corpus
+    CROSS JOIN constant
     WINDOW rarest_first AS (ORDER BY found, lexeme)
 ), reach AS MATERIALIZED (
     SELECT sum((k1 + 1) * coalesce(word.weight, ln(1 + (passages + 0.5) / 0.5))) AS score_bound
-    FROM asked
+    FROM own_word
     LEFT JOIN word USING (lexeme)
     CROSS JOIN corpus
     CROSS JOIN constant
@@ -65,7 +79,7 @@ WITH constant AS (
     -- The words whose postings are read: rare enough, and not ignored as common.
     SELECT lexeme, weight, selective
     FROM word
-    WHERE NOT common OR (SELECT count(*) FROM word WHERE NOT common) < 3
+    WHERE NOT common OR own AND (SELECT count(*) FROM word WHERE own AND NOT common) < 3
 ), candidate AS MATERIALIZED (
     SELECT p.document_id, hit.chunk_index,
            sum(w.weight * hit.frequency * (k1 + 1)

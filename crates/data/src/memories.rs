@@ -14,12 +14,12 @@ use pgvector::Vector;
 use uuid::Uuid;
 
 row! {
-    struct MemoryRow, columns = memory_columns {
+    struct MemoryRow {
         id: Uuid,
         content: String,
         importance: f64,
         tags: Vec<String>,
-        source_type: TextEnum<MemoryOrigin>,
+        origin: TextEnum<MemoryOrigin>,
         status: TextEnum<MemoryStatus>,
         classification: TextEnum<Classification>,
         source_conversation_id: Option<Uuid>,
@@ -28,6 +28,14 @@ row! {
         created_at: Timestamp,
         updated_at: Timestamp,
     }
+}
+
+/// The columns of a [`MemoryRow`].
+macro_rules! memory_columns {
+    () => {
+        "id, content, importance, tags, source_type AS origin, status, classification, source_conversation_id,
+         source_message_id, expires_at, created_at, updated_at"
+    };
 }
 
 statements! {
@@ -274,7 +282,7 @@ impl From<MemoryRow> for Memory {
             content: row.content,
             importance: row.importance,
             tags: row.tags,
-            origin: row.source_type.0,
+            origin: row.origin.0,
             status: row.status.0,
             classification: row.classification.0,
             source: source.map(|(conversation, message)| MemorySource { conversation, message }),

@@ -5,9 +5,10 @@ use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::conversation::{
-    BranchSummary, Citation, FinishedAnswer, Message, MessageRole, MessageStatus, NewMessage, Sources, TextRange,
+    BranchSummary, Citation, FinishedAnswer, Message, MessageAuthor, MessageRole, MessageStatus, NewMessage, Sources,
+    TextRange,
 };
-use domain::ids::{ConversationId, MessageId};
+use domain::ids::{ConversationId, MessageId, TeamId};
 use domain::ports::{MessageRepo, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
@@ -32,16 +33,31 @@ row! {
         degraded: bool,
         unsupported: Json<Vec<TextRange>>,
         summary: Option<Json<BranchSummary>>,
+        author_id: Option<Uuid>,
+        author_name: Option<String>,
+        source_teams: Json<Vec<TeamId>>,
         created_at: Timestamp,
     }
 }
 
-/// The columns of [`MessageRow`] in a statement on `messages`.
+/// The columns of [`MessageRow`] in a statement on `messages`, or on a table with the same columns.
 macro_rules! message_columns {
-    () => {
-        "id, conversation_id, parent_id, seq, role, content, status, token_count, citations, model, classification,
-         sources, coalesce(metadata -> 'degraded' = 'true', false) AS degraded,
-         coalesce(metadata -> 'unsupported', '[]') AS unsupported, summary, created_at"
+    ($table:literal) => {
+        concat!(
+            "id, conversation_id, parent_id, seq, role, content, status, token_count, citations, model, classification,
+             sources, coalesce(metadata -> 'degraded' = 'true', false) AS degraded,
+             coalesce(metadata -> 'unsupported', '[]') AS unsupported, summary,
+             coalesce(metadata -> 'teams', '[]') AS source_teams,
+             CASE WHEN team_id IS NOT NULL AND role = 'user' THEN author_id END AS author_id,
+             CASE WHEN team_id IS NOT NULL AND role = 'user' THEN
+                 (SELECT coalesce(nullif(u.display_name, ''), u.email) FROM users AS u
+                  WHERE u.tenant_id = ",
+            $table,
+            ".tenant_id AND u.id = ",
+            $table,
+            ".author_id) END AS author_name,
+             created_at"
+        )
     };
 }
 
@@ -59,12 +75,12 @@ statements! {
              UPDATE conversations
              SET next_seq = next_seq + cardinality($3), updated_at = greatest(updated_at, $2),
                  active_message_id = coalesce(($3::uuid[])[cardinality($3)], active_message_id)
-             WHERE id = $1 RETURNING next_seq - cardinality($3) - 1 AS previous_seq
+             WHERE id = $1 RETURNING next_seq - cardinality($3) - 1 AS previous_seq, user_id
          )
          INSERT INTO messages
              (id, tenant_id, conversation_id, user_id, parent_id, seq, role, content, status, token_count,
               classification, instance, created_at)
-         SELECT new.id, app_tenant(), $1, app_user(), new.parent_id, numbered.previous_seq + new.number, new.role,
+         SELECT new.id, app_tenant(), $1, numbered.user_id, new.parent_id, numbered.previous_seq + new.number, new.role,
                 new.content, new.status, new.token_count, new.classification,
                 CASE WHEN new.status = 'streaming' THEN app_instance() END, $2
          FROM numbered, new
@@ -91,14 +107,14 @@ statements! {
         "reading messages",
         concat!(
             "SELECT ",
-            message_columns!(),
+            message_columns!("messages"),
             " FROM messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT $2"
         ),
     );
     GET: MessageRow = Statement::select(
         "messages",
         "reading a message",
-        concat!("SELECT ", message_columns!(), " FROM messages WHERE id = $1"),
+        concat!("SELECT ", message_columns!("messages"), " FROM messages WHERE id = $1"),
     );
     /// Each step of the recursion finds one message by its key. A message has a higher `seq` than its parent, so
     /// ordering by `seq` returns the branch from its first message to its last.
@@ -114,7 +130,7 @@ statements! {
                      ON earlier.tenant_id = branch.tenant_id AND earlier.id = branch.parent_id
                  WHERE branch.length < $3)
              SELECT ",
-            message_columns!(),
+            message_columns!("branch"),
             " FROM branch ORDER BY seq"
         ),
     );
@@ -227,6 +243,8 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         withheld: false,
         degraded: false,
         summary: None,
+        author: None,
+        source_teams: Vec::new(),
         created_at: now,
     }
 }
@@ -250,6 +268,8 @@ impl From<MessageRow> for Message {
             withheld: false,
             degraded: row.degraded,
             summary: row.summary.map(|summary| summary.0),
+            author: row.author_id.map(|id| MessageAuthor { id: id.into(), name: row.author_name.unwrap_or_default() }),
+            source_teams: row.source_teams.0,
             created_at: row.created_at,
         }
     }

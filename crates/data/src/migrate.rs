@@ -1,18 +1,43 @@
 //! Applies the migrations, which are embedded in the program, and sets the passwords of the login roles.
 
 use crate::error::SetupError;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The first migration. Its first statement creates the roles and grants privileges on the database. A dump contains
 /// neither: roles belong to the whole cluster, and privileges on a database are not part of any schema.
 const ROLES_MIGRATION: &str = include_str!("../../../migrations/0001_roles.sql");
-/// The text that ends the first statement of [`ROLES_MIGRATION`].
+/// The migration that adds the role of the plant process, in the same way.
+const PLANT_ROLE_MIGRATION: &str = include_str!("../../../migrations/0043_plant_connectors.sql");
+/// The text that ends the first statement of these migrations.
 const END_OF_ROLES: &str = "$$;";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// SQLSTATE `lock_not_available`: a statement waited longer than `lock_timeout`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// Timeouts and retries of migrations that wait for locks on tables in use. While a migration waits, every later query
+/// of the same table waits behind it; so it times out quickly to let the queries through, and is retried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LockWait {
+    /// Maximum wait of a statement for a lock; PostgreSQL's `lock_timeout`.
+    pub timeout: Duration,
+    /// Pause between two attempts.
+    pub pause: Duration,
+    /// Number of attempts to apply the pending migrations, at least 1.
+    pub attempts: u32,
+}
+
+impl Default for LockWait {
+    /// About three minutes in total.
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(5), pause: Duration::from_secs(2), attempts: 25 }
+    }
+}
 
 /// A database role that the platform logs in as: the roles to which `migrate` gives a password.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -23,11 +48,13 @@ pub enum LoginRole {
     Worker,
     /// Used to read the audit log; has no other privileges.
     Auditor,
+    /// Used by the plant process; sees their connectors, tags, requests and samples.
+    Plant,
 }
 
 impl LoginRole {
     /// All login roles of the platform.
-    pub const ALL: [Self; 3] = [Self::App, Self::Worker, Self::Auditor];
+    pub const ALL: [Self; 4] = [Self::App, Self::Worker, Self::Auditor, Self::Plant];
 
     /// Name of the role in the database.
     #[must_use]
@@ -36,20 +63,54 @@ impl LoginRole {
             Self::App => "platform_app",
             Self::Worker => "platform_worker",
             Self::Auditor => "platform_auditor",
+            Self::Plant => "platform_plant",
         }
     }
 }
 
-/// Applies all pending migrations, with the login in `url` (a superuser, or the database's owner with CREATEROLE). An
-/// advisory lock taken by sqlx makes concurrent runs safe: each migration is applied once.
+/// Applies all pending migrations, with the login in `url` (a superuser, or the database's owner with CREATEROLE).
+/// Concurrent runs are serialized.
 ///
 /// # Errors
-/// If the database is not reachable, if a migration fails, or if the database contains a migration that this program
-/// does not know or knows with different content.
+/// If the database is not reachable, if a migration fails or does not get its locks, or if the database contains a
+/// migration that this program does not know or knows with different content.
 pub async fn run(url: &str) -> Result<(), SetupError> {
+    run_with_lock_wait(url, LockWait::default()).await
+}
+
+/// Like [`run`], but with the given lock timeout and retries.
+///
+/// # Errors
+/// See [`run`].
+pub async fn run_with_lock_wait(url: &str, lock_wait: LockWait) -> Result<(), SetupError> {
     let mut connection = connect(url).await?;
-    MIGRATIONS.run(&mut connection).await?;
+    // Take sqlx's advisory lock before setting `lock_timeout`, so the timeout does not apply to waiting for another
+    // run. `Migrator::run` takes it again, which is harmless.
+    connection.lock().await?;
+    sqlx::query("SELECT set_config('lock_timeout', $1, false)")
+        .bind(format!("{}ms", lock_wait.timeout.as_millis()))
+        .execute(&mut connection)
+        .await
+        .map_err(|source| SetupError::Database { activity: "setting the lock timeout", source })?;
+    let mut attempt = 1;
+    while let Err(error) = MIGRATIONS.run(&mut connection).await {
+        if !is_lock_timeout(&error) {
+            return Err(error.into());
+        }
+        if attempt >= lock_wait.attempts {
+            return Err(SetupError::TablesInUse(error));
+        }
+        tracing::warn!(attempt, "timed out waiting for a table lock; retrying the migration");
+        attempt += 1;
+        tokio::time::sleep(lock_wait.pause).await;
+    }
+    // Releases the advisory lock.
     close(connection).await
+}
+
+fn is_lock_timeout(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = error else { return false };
+    source.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
 /// Sets the password of `role`, with the login in `url`, and allows the role to log in.
@@ -115,17 +176,19 @@ pub async fn is_empty(url: &str) -> Result<bool, SetupError> {
 }
 
 /// Creates the roles and grants the privileges on the database, which a dump does not contain, with the login in `url`.
-/// Runs the first statement of the first migration.
+/// Runs the first statement of the migrations that create roles.
 ///
 /// # Errors
 /// If the database is not reachable, or the login may not create roles.
 pub async fn prepare_roles(url: &str) -> Result<(), SetupError> {
     let mut connection = connect(url).await?;
-    let create_roles = ROLES_MIGRATION.split_inclusive(END_OF_ROLES).next().unwrap_or(ROLES_MIGRATION);
-    sqlx::raw_sql(create_roles)
-        .execute(&mut connection)
-        .await
-        .map_err(|source| SetupError::Database { activity: "creating the roles", source })?;
+    for migration in [ROLES_MIGRATION, PLANT_ROLE_MIGRATION] {
+        let create_roles = migration.split_inclusive(END_OF_ROLES).next().unwrap_or(migration);
+        sqlx::raw_sql(create_roles)
+            .execute(&mut connection)
+            .await
+            .map_err(|source| SetupError::Database { activity: "creating the roles", source })?;
+    }
     close(connection).await
 }
 

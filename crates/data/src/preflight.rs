@@ -13,6 +13,15 @@ const MIN_SERVER_VERSION: i32 = 160_000;
 const AUDITOR_TABLES: [&str; 5] =
     ["audit_logs", "audit_chain", "audit_checkpoints", "audit_retirements", "audit_unsealed"];
 
+/// The privileges on tables that the plant process's role may have.
+const PLANT_PRIVILEGES: [(&str, &[&str]); 5] = [
+    ("connectors", &["SELECT"]),
+    ("tags", &["SELECT"]),
+    ("plant_requests", &["SELECT", "UPDATE"]),
+    ("tag_samples", &["SELECT", "INSERT", "UPDATE"]),
+    ("recorded_samples", &["SELECT", "INSERT"]),
+];
+
 /// The connection pools to check, one per role.
 #[derive(Clone, Copy, Debug)]
 pub struct RolePools<'a> {
@@ -22,29 +31,47 @@ pub struct RolePools<'a> {
     pub worker: &'a Database,
     /// Connections of the auditor's role.
     pub auditor: &'a Database,
+    /// Connections of the plant process's role, where there are any.
+    pub plant: Option<&'a Database>,
 }
 
 /// Checks the server, the migrations and the privileges of all roles.
 ///
 /// # Errors
-/// [`SetupError::Unsupported`] with all problems found, each as a full sentence; [`SetupError::Database`] if a query
-/// fails.
+/// [`SetupError::RequirementsNotMet`] with all problems found, each as a full sentence; [`SetupError::Database`] if a
+/// query fails.
 pub async fn check(roles: RolePools<'_>) -> Result<(), SetupError> {
     let mut problems = Vec::new();
-    for (database, pool_role) in
-        [(roles.app, LoginRole::App), (roles.worker, LoginRole::Worker), (roles.auditor, LoginRole::Auditor)]
-    {
-        let database_error = |source| SetupError::Database { activity: pool_role.check_activity(), source };
-        let mut connection = database.acquire_for_setup().await.map_err(database_error)?;
-        if pool_role == LoginRole::App {
-            problems.extend(server_problems(&mut connection).await.map_err(database_error)?);
-            problems.extend(migrate::check(&mut connection).await.map_err(database_error)?);
-            problems.extend(unprotected_tables(&mut connection).await.map_err(database_error)?);
-        }
-        problems.extend(row_security_bypasses(&mut connection).await.map_err(database_error)?);
-        problems.extend(privilege_problems(&mut connection, pool_role).await.map_err(database_error)?);
+    let plant = roles.plant.map(|plant| (plant, LoginRole::Plant));
+    let others = [(roles.app, LoginRole::App), (roles.worker, LoginRole::Worker), (roles.auditor, LoginRole::Auditor)];
+    for (database, pool_role) in others.into_iter().chain(plant) {
+        problems.extend(role_problems(database, pool_role).await?);
     }
-    if problems.is_empty() { Ok(()) } else { Err(SetupError::Unsupported { problems }) }
+    if problems.is_empty() { Ok(()) } else { Err(SetupError::RequirementsNotMet { problems }) }
+}
+
+/// Checks only the plant process's role, the only role that process connects as.
+///
+/// # Errors
+/// See [`check`].
+pub async fn check_plant(plant: &Database) -> Result<(), SetupError> {
+    let problems = role_problems(plant, LoginRole::Plant).await?;
+    if problems.is_empty() { Ok(()) } else { Err(SetupError::RequirementsNotMet { problems }) }
+}
+
+/// The problems of one role and, with the application's, those of the server and the schema.
+async fn role_problems(database: &Database, pool_role: LoginRole) -> Result<Vec<String>, SetupError> {
+    let database_error = |source| SetupError::Database { activity: pool_role.check_activity(), source };
+    let mut problems = Vec::new();
+    let mut connection = database.acquire_for_setup().await.map_err(database_error)?;
+    if pool_role == LoginRole::App {
+        problems.extend(server_problems(&mut connection).await.map_err(database_error)?);
+        problems.extend(migrate::check(&mut connection).await.map_err(database_error)?);
+        problems.extend(unprotected_tables(&mut connection).await.map_err(database_error)?);
+    }
+    problems.extend(row_security_bypasses(&mut connection).await.map_err(database_error)?);
+    problems.extend(privilege_problems(&mut connection, pool_role).await.map_err(database_error)?);
+    Ok(problems)
 }
 
 impl LoginRole {
@@ -53,6 +80,7 @@ impl LoginRole {
             Self::App => "checking the application's role",
             Self::Worker => "checking the worker's role",
             Self::Auditor => "checking the auditor's role",
+            Self::Plant => "checking the plant process's role",
         }
     }
 
@@ -62,6 +90,7 @@ impl LoginRole {
             Self::App => "application",
             Self::Worker => "worker",
             Self::Auditor => "auditor",
+            Self::Plant => "plant",
         }
     }
 
@@ -73,6 +102,9 @@ impl LoginRole {
             Self::App => table != "audit_logs" || privilege == "INSERT",
             Self::Worker => false,
             Self::Auditor => AUDITOR_TABLES.contains(&table) && privilege == "SELECT",
+            Self::Plant => {
+                PLANT_PRIVILEGES.iter().any(|(known, privileges)| *known == table && privileges.contains(&privilege))
+            }
         }
     }
 }
@@ -105,7 +137,10 @@ async fn unprotected_tables(connection: &mut PgConnection) -> Result<Vec<String>
     )
     .fetch_all(connection)
     .await?;
-    Ok(tables.into_iter().map(|table| format!("Row security is not forced on table \"{table}\".")).collect())
+    Ok(tables
+        .into_iter()
+        .map(|table| format!("Row-level security is not enabled and forced on table \"{table}\"."))
+        .collect())
 }
 
 /// Finds the ways in which the connected role could bypass row-level security, itself or as a member of another role.
@@ -141,8 +176,8 @@ async fn row_security_bypasses(connection: &mut PgConnection) -> Result<Vec<Stri
     Ok(bypasses.into_iter().map(sentence).collect())
 }
 
-/// Reports the privileges on tables that the connected role must not have. Also reports if it lacks the privileges that
-/// `pool_role` has in a migrated database.
+/// Reports the privileges on tables that the connected role must not have. Also reports a role that lacks one of a few
+/// indicative privileges, which means that the migrations were not applied.
 async fn privilege_problems(connection: &mut PgConnection, pool_role: LoginRole) -> Result<Vec<String>, sqlx::Error> {
     let granted: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, c.relname::text, wanted.name
@@ -165,6 +200,7 @@ async fn privilege_problems(connection: &mut PgConnection, pool_role: LoginRole)
     let has_required_privileges = match pool_role {
         LoginRole::App => has_privilege("audit_logs", "INSERT") && has_privilege("conversations", "SELECT"),
         LoginRole::Auditor => has_privilege("audit_logs", "SELECT"),
+        LoginRole::Plant => has_privilege("connectors", "SELECT") && has_privilege("recorded_samples", "INSERT"),
         LoginRole::Worker => {
             // to_regprocedure returns NULL where the function does not exist (a database that was never migrated).
             let may_claim: Option<bool> = sqlx::query_scalar(

@@ -21,17 +21,19 @@ use domain::scope::TenantScope;
 use sqlx::postgres::PgListener;
 use sqlx::types::Json;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 use wire::StoredEvent;
 
 /// The NOTIFY channel of [`RunSignal`]s.
 const CHANNEL: &str = "platform_runs";
 
 row! {
-    struct StoredRunRow, columns = stored_run_columns {
+    struct StoredRunRow {
         classification: TextEnum<Classification>,
         sources: Json<Sources>,
         last_seq: i64,
         is_last: bool,
+        started_by: Uuid,
     }
 }
 
@@ -42,24 +44,26 @@ row! {
 }
 
 statements! {
-    /// Commits without waiting for the disk: the events are a copy of what the process holds in memory, and the
-    /// finished answer is stored durably.
+    /// Commits without waiting for the disk: the events are a copy of those in the process's memory, and the finished
+    /// answer is stored durably.
     APPEND: () = Statement::insert(
         "run_events",
         "storing events of a run",
         "INSERT INTO run_events (tenant_id, user_id, run_id, conversation_id, message_id, first_seq, last_seq, events,
                                  content, classification, sources, is_last)
-         SELECT app_tenant(), app_user(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+         SELECT app_tenant(),
+                CASE WHEN app_team() IS NULL THEN app_user()
+                     ELSE (SELECT c.user_id FROM conversations AS c WHERE c.id = $2) END,
+                $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
          FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed",
     );
     FIND: StoredRunRow = Statement::select(
         "run_events",
         "finding a run",
-        concat!(
-            "SELECT ",
-            stored_run_columns!(),
-            " FROM run_events WHERE run_id = $1 ORDER BY first_seq DESC LIMIT 1"
-        ),
+        "SELECT e.classification, e.sources, e.last_seq, e.is_last, coalesce(m.author_id, e.user_id) AS started_by
+         FROM run_events AS e
+         LEFT JOIN messages AS m ON m.tenant_id = e.tenant_id AND m.id = e.message_id
+         WHERE e.run_id = $1 ORDER BY e.first_seq DESC LIMIT 1",
     );
     READ: EventsRow = Statement::select(
         "run_events",
@@ -116,6 +120,7 @@ impl RunEventStore for PgRunEventStore {
         Ok(row.map(|row| StoredRun {
             classification: row.classification.0,
             sources: row.sources.0,
+            started_by: row.started_by.into(),
             last_seq: u64::try_from(row.last_seq).unwrap_or_default(),
             has_ended: row.is_last,
         }))
@@ -166,8 +171,8 @@ fn delta_text(numbered: &NumberedEvent) -> Option<&str> {
 
 fn to_payload(signal: RunSignal) -> String {
     match signal {
-        RunSignal::Stored(run) => format!("stored {}", run.as_uuid()),
-        RunSignal::Read(run) => format!("read {}", run.as_uuid()),
+        RunSignal::EventsStored(run) => format!("stored {}", run.as_uuid()),
+        RunSignal::ReaderActive(run) => format!("read {}", run.as_uuid()),
         RunSignal::Cancel(run) => format!("cancel {}", run.as_uuid()),
     }
 }
@@ -176,8 +181,8 @@ fn parse_signal(payload: &str) -> Option<RunSignal> {
     let (word, id) = payload.split_once(' ')?;
     let run = RunId::from_uuid(id.parse().ok()?);
     match word {
-        "stored" => Some(RunSignal::Stored(run)),
-        "read" => Some(RunSignal::Read(run)),
+        "stored" => Some(RunSignal::EventsStored(run)),
+        "read" => Some(RunSignal::ReaderActive(run)),
         "cancel" => Some(RunSignal::Cancel(run)),
         _ => None,
     }
@@ -191,7 +196,7 @@ mod tests {
     #[test]
     fn a_signal_survives_the_round_trip_through_its_payload() {
         let run = RunId::from_uuid(Uuid::from_u128(7));
-        for signal in [RunSignal::Stored(run), RunSignal::Read(run), RunSignal::Cancel(run)] {
+        for signal in [RunSignal::EventsStored(run), RunSignal::ReaderActive(run), RunSignal::Cancel(run)] {
             assert_eq!(parse_signal(&to_payload(signal)), Some(signal));
         }
         assert_eq!(parse_signal("cancel nonsense"), None);

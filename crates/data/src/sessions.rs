@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::ids::{SessionId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{SessionRepo, StoreError};
-use domain::session::{NewSessionToken, Session};
+use domain::session::{FirstSeenToken, Session};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
@@ -77,10 +77,10 @@ statements! {
 
 #[async_trait]
 impl SessionRepo for PgTenantTx {
-    async fn record(&mut self, token: &NewSessionToken, now: Timestamp) -> Result<(), StoreError> {
+    async fn record(&mut self, token: &FirstSeenToken, now: Timestamp) -> Result<(), StoreError> {
         RECORD
             .query()
-            .bind(token.id.as_uuid())
+            .bind(token.session_id.as_uuid())
             .bind(token.user_id.as_uuid())
             .bind(&token.client)
             .bind(now)
@@ -89,7 +89,11 @@ impl SessionRepo for PgTenantTx {
             .await
     }
 
-    async fn revoked_user(&mut self, id: SessionId, token_expires_at: Timestamp) -> Result<Option<UserId>, StoreError> {
+    async fn user_of_revoked_session(
+        &mut self,
+        id: SessionId,
+        token_expires_at: Timestamp,
+    ) -> Result<Option<UserId>, StoreError> {
         let user = REVOKED_USER.query().bind(id.as_uuid()).optional_scalar(self.connection()).await?;
         if user.is_some() {
             let extend = EXTEND_REVOCATION.query().bind(id.as_uuid()).bind(token_expires_at);

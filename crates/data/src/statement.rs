@@ -22,6 +22,8 @@ pub enum DbRole {
     Worker,
     /// The role that reads the audit log.
     Auditor,
+    /// The role of the plant process.
+    Plant,
     /// The role that owns the tables, to which the login that applies migrations switches.
     Owner,
 }
@@ -159,13 +161,23 @@ impl<R> Statement<R> {
     }
 
     /// A span with attributes of OpenTelemetry's semantic conventions for database clients. It contains no parameters.
+    /// A statement of a background task, which runs outside any span, gets none, so that polling does not fill the
+    /// collector with traces of a single statement.
     fn span(&self) -> Span {
+        if Span::current().is_none() {
+            return Span::none();
+        }
         let span = tracing::debug_span!(
             "db.query",
+            otel.name = format!("{} {}", self.operation, self.target).trim_end(),
+            otel.kind = "client",
+            otel.status_code = field::Empty,
             db.system.name = "postgresql",
             db.operation.name = self.operation,
             db.collection.name = field::Empty,
             db.stored_procedure.name = field::Empty,
+            db.response.status_code = field::Empty,
+            error.type = field::Empty,
         );
         let target = if self.is_function { "db.stored_procedure.name" } else { "db.collection.name" };
         if !self.target.is_empty() {
@@ -173,6 +185,40 @@ impl<R> Statement<R> {
         }
         span
     }
+
+    /// Converts an error of the statement, and records it in the statement's span.
+    fn failed(self, span: Span) -> impl FnOnce(sqlx::Error) -> StoreError {
+        move |error| {
+            record_error(&span, &error);
+            store_error(self.activity)(error)
+        }
+    }
+}
+
+/// Records the SQLSTATE, or that the failure was not the server's. The error's message may contain values.
+fn record_error(span: &Span, error: &sqlx::Error) {
+    if span.is_disabled() {
+        return;
+    }
+    span.record("otel.status_code", "error");
+    match error.as_database_error().and_then(|error| error.code()) {
+        Some(code) => {
+            span.record("db.response.status_code", &*code);
+            span.record("error.type", &*code);
+        }
+        None => {
+            span.record("error.type", "client");
+        }
+    }
+}
+
+/// A span for a command that begins or ends a transaction. Like a statement, it is traced only within another span.
+pub(crate) fn transaction_span(command: &'static str) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    let system = "postgresql";
+    tracing::debug_span!("db.transaction", otel.name = command, otel.kind = "client", db.system.name = system)
 }
 
 /// Description of a statement for the test that prepares it.
@@ -211,8 +257,9 @@ impl<'q, R> Query<'q, R> {
 
     /// Runs the statement and returns the number of affected rows.
     pub(crate) async fn rows_affected(self, connection: &mut PgConnection) -> Result<u64, StoreError> {
-        let result = self.inner.execute(connection).instrument(self.statement.span()).await;
-        result.map(|done| done.rows_affected()).map_err(store_error(self.statement.activity))
+        let span = self.statement.span();
+        let result = self.inner.execute(connection).instrument(span.clone()).await;
+        result.map(|done| done.rows_affected()).map_err(self.statement.failed(span))
     }
 
     /// Fetches all rows of the result.
@@ -221,9 +268,10 @@ impl<'q, R> Query<'q, R> {
         R: Record,
         T: From<R>,
     {
-        let rows = self.inner.fetch_all(connection).instrument(self.statement.span()).await;
+        let span = self.statement.span();
+        let rows = self.inner.fetch_all(connection).instrument(span.clone()).await;
         let records = rows.and_then(|rows| rows.iter().map(|row| R::from_row(row).map(T::from)).collect());
-        records.map_err(store_error(self.statement.activity))
+        records.map_err(self.statement.failed(span))
     }
 
     /// Fetches the first row, or `None` if the result is empty.
@@ -232,9 +280,10 @@ impl<'q, R> Query<'q, R> {
         R: Record,
         T: From<R>,
     {
-        let row = self.inner.fetch_optional(connection).instrument(self.statement.span()).await;
+        let span = self.statement.span();
+        let row = self.inner.fetch_optional(connection).instrument(span.clone()).await;
         let record = row.and_then(|row| row.map(|row| R::from_row(&row).map(T::from)).transpose());
-        record.map_err(store_error(self.statement.activity))
+        record.map_err(self.statement.failed(span))
     }
 
     /// Fetches the first row. An empty result is an error.
@@ -243,8 +292,9 @@ impl<'q, R> Query<'q, R> {
         R: Record,
         T: From<R>,
     {
-        let row = self.inner.fetch_one(connection).instrument(self.statement.span()).await;
-        row.and_then(|row| R::from_row(&row).map(T::from)).map_err(store_error(self.statement.activity))
+        let span = self.statement.span();
+        let row = self.inner.fetch_one(connection).instrument(span.clone()).await;
+        row.and_then(|row| R::from_row(&row).map(T::from)).map_err(self.statement.failed(span))
     }
 
     /// Calls `handle` for each row as it arrives from the server. For results that are too large for memory.
@@ -264,7 +314,8 @@ impl<'q, R> Query<'q, R> {
             }
             Ok(())
         };
-        read_rows.instrument(statement.span()).await.map_err(store_error(statement.activity))
+        let span = statement.span();
+        read_rows.instrument(span.clone()).await.map_err(statement.failed(span))
     }
 }
 

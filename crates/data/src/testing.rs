@@ -1,4 +1,5 @@
-//! Gives each test its own migrated database, with login roles for the application, the worker and the auditor.
+//! Gives each test its own migrated database, with login roles for the application, the worker, the auditor and the
+//! plant process.
 //!
 //! `PLATFORM_TEST_DATABASE_URL` is the URL of a superuser of a throw-away cluster; `cargo xtask test` provides one. The
 //! first test migrates a template database, and every test works on a copy of it.
@@ -71,6 +72,12 @@ impl TestDb {
         self.url(LoginRole::Auditor)
     }
 
+    /// Connection URL of the plant process's role.
+    #[must_use]
+    pub fn plant_url(&self) -> String {
+        self.url(LoginRole::Plant)
+    }
+
     /// Connection URL of the cluster's superuser.
     #[must_use]
     pub fn superuser_url(&self) -> String {
@@ -101,6 +108,14 @@ impl TestDb {
         small_pool(&self.auditor_url())
     }
 
+    /// Creates a connection pool of the plant process's role.
+    ///
+    /// # Errors
+    /// As [`Self::app_pool`].
+    pub fn plant_pool(&self) -> Result<Database, TestError> {
+        small_pool(&self.plant_url())
+    }
+
     fn url(&self, role: LoginRole) -> String {
         self.server.url(&self.name, &format!("{}:{PASSWORD}", role.name()))
     }
@@ -124,32 +139,50 @@ impl Drop for TestDb {
 pub fn statements() -> Vec<StatementInfo> {
     [
         crate::access_tokens::STATEMENTS,
+        crate::agents::STATEMENTS,
+        crate::approvals::STATEMENTS,
+        crate::goal_queue::STATEMENTS,
+        crate::goals::statements::STATEMENTS,
         crate::audit::STATEMENTS,
         crate::audit::export::STATEMENTS,
         crate::audit::liveness_lock::STATEMENTS,
         crate::audit::maintenance::STATEMENTS,
         crate::audit::purge::STATEMENTS,
         crate::audit::verify::STATEMENTS,
+        crate::channels::STATEMENTS,
         crate::chunks::STATEMENTS,
         crate::chunks::model_switch::STATEMENTS,
         crate::chunks::nearest::STATEMENTS,
         crate::chunks::publish::STATEMENTS,
+        crate::connectors::STATEMENTS,
         crate::conversations::STATEMENTS,
         crate::deferred::STATEMENTS,
-        crate::directory::STATEMENTS,
+        crate::tenant_directory::STATEMENTS,
         crate::documents::STATEMENTS,
         crate::feedback::STATEMENTS,
+        crate::glossary::STATEMENTS,
         crate::idempotency::STATEMENTS,
         crate::jobs::STATEMENTS,
+        crate::jobs::counts::STATEMENTS,
         crate::ledger::STATEMENTS,
+        crate::maintenance_systems::STATEMENTS,
+        crate::mcp_servers::STATEMENTS,
+        crate::teams::STATEMENTS,
+        crate::teams::EXPIRED_STATEMENTS,
         crate::memories::STATEMENTS,
         crate::messages::STATEMENTS,
+        crate::plant_queue::STATEMENTS,
+        crate::plant_requests::STATEMENTS,
+        crate::recorded_samples::STATEMENTS,
+        crate::replica::STATEMENTS,
         crate::run_events::STATEMENTS,
         crate::run_events::RECOVERY_STATEMENTS,
         crate::sessions::STATEMENTS,
+        crate::plant_tags::STATEMENTS,
         crate::tx::STATEMENTS,
         crate::usage::STATEMENTS,
         crate::users::STATEMENTS,
+        crate::work_orders::STATEMENTS,
     ]
     .concat()
 }

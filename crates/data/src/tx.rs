@@ -7,15 +7,18 @@
 use crate::deferred::DeferredRows;
 use crate::error::store_error;
 use crate::pool::Database;
-use crate::statement::{Statement, statements};
+use crate::statement::{Statement, statements, transaction_span};
 use async_trait::async_trait;
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo, JobRepo,
-    MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AgentRepo, ApprovalRepo, AuditRepo, ChannelRepo, ChunkRepo, ConnectorRepo, ConversationRepo,
+    DocumentRepo, FeedbackRepo, GlossaryRepo, GoalRepo, IdempotencyRepo, JobRepo, MaintenanceSystemRepo, McpServerRepo,
+    MemoryRepo, MessageRepo, PlantModeRepo, PlantRequestRepo, SessionRepo, Store, StoreError, TeamRepo, TenantTx,
+    UsageRepo, UserRepo, WorkOrderRepo,
 };
 use domain::scope::TenantScope;
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::mem;
+use tracing::Instrument as _;
 
 statements! {
     PING: () = Statement::call("", "pinging the database", "SELECT 1");
@@ -89,7 +92,7 @@ impl PgTenantTx {
         Ok(self.connection())
     }
 
-    /// Notes that a statement has set `plan_cache_mode` to `force_custom_plan`.
+    /// Records that a statement has set `plan_cache_mode` to `force_custom_plan`.
     pub(crate) fn set_uses_custom_plans(&mut self) {
         self.uses_custom_plans = true;
     }
@@ -153,12 +156,48 @@ impl TenantTx for PgTenantTx {
     fn jobs(&mut self) -> &mut dyn JobRepo {
         self
     }
+    fn approvals(&mut self) -> &mut dyn ApprovalRepo {
+        self
+    }
+    fn work_orders(&mut self) -> &mut dyn WorkOrderRepo {
+        self
+    }
+    fn maintenance_system(&mut self) -> &mut dyn MaintenanceSystemRepo {
+        self
+    }
+    fn plant_mode(&mut self) -> &mut dyn PlantModeRepo {
+        self
+    }
+    fn channels(&mut self) -> &mut dyn ChannelRepo {
+        self
+    }
+    fn mcp_servers(&mut self) -> &mut dyn McpServerRepo {
+        self
+    }
+    fn connectors(&mut self) -> &mut dyn ConnectorRepo {
+        self
+    }
+    fn glossary(&mut self) -> &mut dyn GlossaryRepo {
+        self
+    }
+    fn plant_requests(&mut self) -> &mut dyn PlantRequestRepo {
+        self
+    }
+    fn teams(&mut self) -> &mut dyn TeamRepo {
+        self
+    }
+    fn agents(&mut self) -> &mut dyn AgentRepo {
+        self
+    }
+    fn goals(&mut self) -> &mut dyn GoalRepo {
+        self
+    }
     fn usage(&mut self) -> &mut dyn UsageRepo {
         self
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         self.insert_deferred().await?;
-        self.transaction.commit().await.map_err(store_error("committing"))
+        self.transaction.commit().instrument(transaction_span("COMMIT")).await.map_err(store_error("committing"))
     }
 }

@@ -11,6 +11,7 @@ use domain::login::LoginClaims;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{StoreError, UserRepo};
 use domain::role::{Grant, Role};
+use domain::team::{TeamRole, TeamStanding};
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use domain::user::{Identity, Membership, NewUser, User, UserPatch};
@@ -44,6 +45,9 @@ row! {
         tenant_name: String,
         settings: Json<TenantSettings>,
         session_revoked: bool,
+        in_team: bool,
+        team_role: Option<TextEnum<TeamRole>>,
+        is_guest: bool,
     }
 }
 
@@ -93,8 +97,13 @@ statements! {
             "SELECT ",
             user_columns!("u."),
             ", t.is_active AS tenant_active, t.name AS tenant_name, t.config AS settings,
-               coalesce(s.revoked_at, a.revoked_at) IS NOT NULL AS session_revoked
+               coalesce(s.revoked_at, a.revoked_at) IS NOT NULL AS session_revoked,
+               app_team() IS NOT NULL AS in_team, CASE WHEN tt.deleted_at IS NULL THEN m.team_role END AS team_role,
+               u.home_tenant_id IS NOT NULL AS is_guest
              FROM users u JOIN tenants t ON t.id = u.tenant_id
+             LEFT JOIN team_memberships m ON m.tenant_id = u.tenant_id AND m.team_id = app_team() AND m.user_id = u.id
+                 AND m.left_at IS NULL
+             LEFT JOIN teams tt ON tt.tenant_id = m.tenant_id AND tt.id = m.team_id
              LEFT JOIN sessions s ON s.tenant_id = u.tenant_id AND s.id = $2
              LEFT JOIN access_tokens a ON a.tenant_id = u.tenant_id AND a.id = $2
              WHERE u.id = $1"
@@ -139,6 +148,16 @@ statements! {
                  is_active = coalesce($6, is_active), grants = coalesce($7, grants)
              WHERE id = $1 RETURNING ",
             user_columns!()
+        ),
+    );
+    ACTIVE_APPROVERS: UserRow = Statement::select(
+        "users",
+        "listing approvers",
+        concat!(
+            "SELECT ",
+            user_columns!(),
+            " FROM users WHERE is_active AND (id = ANY($1) OR ($2 AND 'approver' = ANY(grants)))
+             ORDER BY id LIMIT 500"
         ),
     );
     LOCK_ADMINS: Scalar<Uuid> = Statement::select(
@@ -271,6 +290,11 @@ impl UserRepo for PgTenantTx {
             .await
     }
 
+    async fn active_approvers(&mut self, named: &[UserId], with_grant: bool) -> Result<Vec<User>, StoreError> {
+        let named: Vec<Uuid> = named.iter().map(UserId::as_uuid).collect();
+        ACTIVE_APPROVERS.query().bind(named).bind(with_grant).fetch_all(self.connection()).await
+    }
+
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError> {
         let ids = LOCK_ADMINS.query().scalars(self.connection()).await?;
         Ok(ids.into_iter().map(UserId::from_uuid).collect())
@@ -345,7 +369,13 @@ impl From<UserRow> for User {
 
 impl From<Joined<UserRow, TenantAndSessionRow>> for Membership {
     fn from(Joined(user, tenant): Joined<UserRow, TenantAndSessionRow>) -> Self {
-        let TenantAndSessionRow { tenant_active, tenant_name, settings: Json(settings), session_revoked } = tenant;
-        Self { user: user.into(), tenant_active, tenant_name, settings, session_revoked }
+        let TenantAndSessionRow { tenant_active, tenant_name, settings: Json(settings), session_revoked, .. } = tenant;
+        let role = tenant.team_role.map(|TextEnum(role)| role);
+        let team = tenant.in_team.then_some(TeamStanding {
+            role: role.filter(|_| !tenant.is_guest),
+            guest_role: role.filter(|_| tenant.is_guest),
+            guest_clearance: None,
+        });
+        Self { user: user.into(), tenant_active, tenant_name, settings, session_revoked, team }
     }
 }

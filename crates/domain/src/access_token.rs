@@ -31,6 +31,14 @@ const SCOPES: &[(Resource, &[Operation])] = &[
     (Resource::Usage, &[Operation::Read]),
     (Resource::Feedback, &[Operation::List, Operation::Update, Operation::Delete]),
     (Resource::Reasoning, &[Operation::Read]),
+    (Resource::Readings, &[Operation::List, Operation::Read]),
+    (Resource::Tools, &[Operation::List, Operation::Create]),
+    (Resource::ForeignTools, &[Operation::Read, Operation::Create]),
+    (Resource::WorkOrders, &[Operation::List, Operation::Read, Operation::Create]),
+    (Resource::Approvals, &[Operation::List, Operation::Read]),
+    (Resource::Teams, &[Operation::List, Operation::Read]),
+    (Resource::Agents, &[Operation::List]),
+    (Resource::Goals, &[Operation::List, Operation::Read, Operation::Create, Operation::Update, Operation::Delete]),
 ];
 
 /// Error: the string is not a known scope.

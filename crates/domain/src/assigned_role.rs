@@ -13,8 +13,8 @@ pub struct AssignedRole {
     pub from_token: bool,
     /// An admin pinned the role: a token may lower it but never raise it.
     pub pinned: bool,
-    /// When the role was set: the time of the admin's change, or the `iat` of the last token that was applied. `None`
-    /// if the role has not been set since the user was created.
+    /// When the role was set: the time of the admin's change, or the `iat` of the latest token whose role claim set,
+    /// confirmed or removed it. `None` if the role has not been set since the user was created.
     pub set_at: Option<Timestamp>,
 }
 
@@ -27,7 +27,7 @@ pub struct RoleClaim {
     pub issued_at: Option<Timestamp>,
 }
 
-/// Why the role claim of a token was ignored.
+/// Why the token's role claim is not granted. `NoIssueTime` still removes a role that an earlier token granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RoleClaimRejection {
     /// The token was issued before the role was set.
@@ -57,13 +57,13 @@ impl AssignedRole {
         Self { role, from_token: false, pinned: false, set_at: None }
     }
 
-    /// Returns why the token's role claim is ignored, or `None` if it is applied. The result is the same before and
-    /// after [`Self::with_role_claim`].
+    /// Why the token's role claim is not granted; `None` if it is applied. `NoIssueTime` still removes a role that an
+    /// earlier token granted. The result is the same before and after [`Self::with_role_claim`].
     ///
     /// `iat` has a resolution of one second, so a token issued in the same second in which the role was set counts as
     /// later.
     #[must_use]
-    pub fn rejection_of(&self, claim: RoleClaim) -> Option<RoleClaimRejection> {
+    pub fn claim_rejection(&self, claim: RoleClaim) -> Option<RoleClaimRejection> {
         let Some(issued_at) = claim.issued_at else { return claim.role.map(|_| RoleClaimRejection::NoIssueTime) };
         if self.set_at.is_some_and(|set_at| issued_at < set_at.trunc_subsecs(0)) {
             return Some(RoleClaimRejection::IssuedBeforeRoleChange);
@@ -78,7 +78,7 @@ impl AssignedRole {
     /// earlier token granted.
     #[must_use]
     pub fn with_role_claim(self, claim: RoleClaim) -> Self {
-        match self.rejection_of(claim) {
+        match self.claim_rejection(claim) {
             Some(RoleClaimRejection::IssuedBeforeRoleChange | RoleClaimRejection::Pinned) => return self,
             Some(RoleClaimRejection::NoIssueTime) | None => {}
         }
@@ -90,8 +90,9 @@ impl AssignedRole {
         }
     }
 
-    /// The role after an admin's change. Setting a role pins it, even if it is the current one; so does `pinned = true`
-    /// alone. After unpinning, the next token that was issued after the role was set decides.
+    /// The role after an admin's change. Setting a role pins it unless `pinned` is `Some(false)`, even if the role is
+    /// unchanged; `pinned` alone pins the current role. After unpinning, the next token that was issued after the role
+    /// was set decides.
     #[must_use]
     pub fn with_admin_change(self, role: Option<Role>, pinned: Option<bool>, now: Timestamp) -> Self {
         let sets_role = role.is_some() || pinned == Some(true);
@@ -121,7 +122,7 @@ mod tests {
         let current = current.with_role_claim(claim(Role::User, 200));
         let late_claim = claim(Role::Admin, 150);
         assert_eq!(
-            (current.with_role_claim(late_claim), current.rejection_of(late_claim)),
+            (current.with_role_claim(late_claim), current.claim_rejection(late_claim)),
             (current, Some(RoleClaimRejection::IssuedBeforeRoleChange))
         );
         let confirmed = current.with_role_claim(claim(Role::User, 300));
@@ -136,12 +137,12 @@ mod tests {
         assert!(current.pinned);
         let raising_claim = claim(Role::Admin, 200);
         assert_eq!(
-            (current.with_role_claim(raising_claim), current.rejection_of(raising_claim)),
+            (current.with_role_claim(raising_claim), current.claim_rejection(raising_claim)),
             (current, Some(RoleClaimRejection::Pinned))
         );
         let lowering_claim = claim(Role::Viewer, 200);
         let lowered = current.with_role_claim(lowering_claim);
-        assert_eq!((lowered.role, lowered.pinned, current.rejection_of(lowering_claim)), (Role::Viewer, true, None));
+        assert_eq!((lowered.role, lowered.pinned, current.claim_rejection(lowering_claim)), (Role::Viewer, true, None));
         let unpinned = lowered.with_admin_change(None, Some(false), at(300));
         assert_eq!(unpinned.with_role_claim(claim(Role::Admin, 150)).role, Role::Viewer, "issued before");
         assert_eq!(unpinned.with_role_claim(claim(Role::Admin, 250)).role, Role::Admin);
@@ -165,7 +166,7 @@ mod tests {
         let without_iat = RoleClaim { role: Some(Role::Admin), issued_at: None };
         let initial = AssignedRole::initial(Role::Viewer);
         assert_eq!(
-            (initial.with_role_claim(without_iat), initial.rejection_of(without_iat)),
+            (initial.with_role_claim(without_iat), initial.claim_rejection(without_iat)),
             (initial, Some(RoleClaimRejection::NoIssueTime))
         );
         let current = initial.with_role_claim(claim(Role::User, 100));

@@ -33,6 +33,34 @@ impl EventType {
     pub const MEMORY_SUGGESTED: Self = Self("memory.suggested");
     /// A document was ingested.
     pub const DOC_INGESTION: Self = Self("doc.ingestion");
+    /// A write waits for approval.
+    pub const APPROVAL_REQUESTED: Self = Self("approval.requested");
+    /// An approver approved or rejected a write.
+    pub const APPROVAL_DECIDED: Self = Self("approval.decided");
+    /// Nobody decided in time, so others are asked as well.
+    pub const APPROVAL_ESCALATED: Self = Self("approval.escalated");
+    /// Nobody decided in time, or an approved write could not be executed in time.
+    pub const APPROVAL_EXPIRED: Self = Self("approval.expired");
+    /// The requester withdrew the request, or a change of the policy voided it.
+    pub const APPROVAL_CANCELLED: Self = Self("approval.cancelled");
+    /// The worker executed an approved write, or found that it may not be executed.
+    pub const APPROVAL_EXECUTED: Self = Self("approval.executed");
+    /// A user did something in a team of another tenant; recorded in the user's own.
+    pub const TEAM_GUEST_ACCESS: Self = Self("team.guest_access");
+    /// An invitation of another tenant's user was stored in that tenant.
+    pub const TEAM_INVITATION_DELIVERED: Self = Self("team.invitation_delivered");
+    /// A guest accepted or declined; recorded in the tenant that owns the team.
+    pub const TEAM_INVITATION_ANSWERED: Self = Self("team.invitation_answered");
+    /// A guest left a team or was removed; recorded in the guest's own tenant.
+    pub const TEAM_MEMBERSHIP_ENDED: Self = Self("team.membership_ended");
+    /// The content of a deleted team was deleted, with the numbers of documents and conversations.
+    pub const TEAM_PURGED: Self = Self("team.content_deleted");
+    /// A worker made a plan for a goal, or found that it cannot.
+    pub const GOAL_PLANNED: Self = Self("goal.planned");
+    /// A worker started a try of a goal's step.
+    pub const STEP_STARTED: Self = Self("step.started");
+    /// A try of a goal's step ended: the outcome event of `step.started`.
+    pub const STEP_FINISHED: Self = Self("step.finished");
     /// The operator purged old rows from the audit log.
     pub const AUDIT_PURGED: Self = Self("audit.retired");
     /// A process of the platform started. The row's metadata contains a keyed hash of the configuration, so that
@@ -47,6 +75,20 @@ impl EventType {
         Self::TOOL_INVOCATION,
         Self::MEMORY_SUGGESTED,
         Self::DOC_INGESTION,
+        Self::APPROVAL_REQUESTED,
+        Self::APPROVAL_DECIDED,
+        Self::APPROVAL_ESCALATED,
+        Self::APPROVAL_EXPIRED,
+        Self::APPROVAL_CANCELLED,
+        Self::APPROVAL_EXECUTED,
+        Self::TEAM_GUEST_ACCESS,
+        Self::TEAM_INVITATION_DELIVERED,
+        Self::TEAM_INVITATION_ANSWERED,
+        Self::TEAM_MEMBERSHIP_ENDED,
+        Self::TEAM_PURGED,
+        Self::GOAL_PLANNED,
+        Self::STEP_STARTED,
+        Self::STEP_FINISHED,
         Self::AUDIT_PURGED,
         Self::PLATFORM_STARTED,
     ];

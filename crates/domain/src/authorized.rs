@@ -2,7 +2,7 @@
 
 use crate::audit::EventType;
 use crate::credential::Credential;
-use crate::ids::AuditId;
+use crate::ids::{AuditId, TeamId};
 use crate::ports::{Store, StoreError};
 use crate::rights::{Permission, Reach, Rights};
 use crate::role::Classification;
@@ -41,11 +41,13 @@ impl AuditReceipt {
     }
 }
 
-/// The data that a permit covers; at present always the data of the user's own tenant.
+/// The data that a permit covers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DataSpace {
-    /// The user's own tenant.
+    /// The home space of the user's own tenant.
     OwnTenant,
+    /// The space of this team, in the tenant that owns it.
+    Team(TeamId),
 }
 
 /// What the policy gate granted: scope, rights, credential and data space, with the receipt of the audit row.
@@ -170,13 +172,27 @@ pub struct Authorized<C> {
     permit: Permit,
     command: C,
     transaction: SharedTransaction,
+    team_permits: Vec<Permit>,
 }
 
 impl<C> Authorized<C> {
     /// Binds a permit to its command. Banned by clippy outside `policy::gate` and the fakes.
     #[must_use]
     pub fn mint(permit: Permit, command: C, transaction: SharedTransaction) -> Self {
-        Self { permit, command, transaction }
+        Self { permit, command, transaction, team_permits: Vec::new() }
+    }
+
+    /// Adds a permit for each team that the command searches. Banned by clippy outside `policy::gate`, which mints
+    /// them.
+    #[must_use]
+    pub fn with_team_permits(self, team_permits: Vec<Permit>) -> Self {
+        Self { team_permits, ..self }
+    }
+
+    /// Permits for the teams that the command searches, each for the team's space.
+    #[must_use]
+    pub fn team_permits(&self) -> &[Permit] {
+        &self.team_permits
     }
 
     /// Continues in the gate's transaction, which contains the intent, if the command shares it and it is not committed

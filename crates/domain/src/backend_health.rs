@@ -6,11 +6,11 @@ use serde::Serialize;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackendStatus {
-    /// The last health check and the latest requests succeeded.
+    /// It counts as reachable, and no circuit breaker is open.
     Up,
     /// It answers health checks, but requests for one of its models have failed; new ones are tried after a pause.
     Failing,
-    /// The last health check failed.
+    /// Health checks found it unreachable or, twice in a row, not answering.
     Down,
 }
 

@@ -17,6 +17,8 @@ string_enum! {
         UserActive = "user_active",
         /// The session of the token was not revoked.
         Session = "session",
+        /// The user is a member of the team that the request is for.
+        Team = "team",
         /// Role and grants allow the operation on the resource; this also determines the reach.
         Matrix = "matrix",
         /// The token's own scopes include the operation.

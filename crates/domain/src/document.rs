@@ -1,7 +1,7 @@
 //! Documents, their passages, and the failures of ingestion.
 
 use crate::classified::HasClassification;
-use crate::ids::{ChunkId, DocumentId, UserId};
+use crate::ids::{ChunkId, DocumentId, TeamId, UserId};
 use crate::role::{Classification, string_enum};
 use crate::search::PassageTerms;
 use crate::time::{Date, Timestamp};
@@ -117,6 +117,8 @@ pub struct Document {
     pub metadata: Value,
     /// User who uploaded it.
     pub uploaded_by: UserId,
+    /// The team that it belongs to; `None` in the home space.
+    pub team_id: Option<TeamId>,
     /// When it was uploaded.
     pub created_at: Timestamp,
     /// When its state or metadata last changed.
@@ -222,7 +224,7 @@ pub struct NewChunk {
     /// Embedding vector of unit length, with the model's dimension.
     pub embedding: Vec<f32>,
     /// Terms for ranking the passage. `None` makes every search that finds the passage read its text instead.
-    pub terms: Option<PassageTerms>,
+    pub term_hashes: Option<PassageTerms>,
 }
 
 impl HasClassification for Document {

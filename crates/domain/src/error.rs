@@ -21,6 +21,8 @@ pub enum ErrorKind {
     NotFound,
     /// The request conflicts with the current state of the resource.
     Conflict,
+    /// The resource exists, but the time for the request has passed.
+    Gone,
     /// The request or the file is larger than allowed.
     TooLarge,
     /// The content type is not supported.
@@ -35,13 +37,14 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in order of declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::InvalidField,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
         Self::Conflict,
+        Self::Gone,
         Self::TooLarge,
         Self::UnsupportedType,
         Self::RateLimited,
@@ -59,6 +62,7 @@ impl ErrorKind {
             Self::Forbidden => "policy_denied",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
+            Self::Gone => "gone",
             Self::TooLarge => "payload_too_large",
             Self::UnsupportedType => "unsupported_media",
             Self::RateLimited => "rate_limited",

@@ -89,6 +89,28 @@ typed_id! {
     ModelCallId;
     /// A turn's reservation of a part of the budgets.
     ReservationId;
+    /// A request for approval of a write.
+    ApprovalId;
+    /// A work order of the platform's own list.
+    WorkOrderId;
+    /// A channel that people are told of approvals by.
+    ChannelId;
+    /// A message to a channel.
+    DeliveryId;
+    /// An MCP server whose tools a tenant may call.
+    McpServerId;
+    /// A connector to a plant system.
+    ConnectorId;
+    /// A tag of a plant system.
+    TagId;
+    /// A request to the plant process.
+    PlantRequestId;
+    /// A team, which has a space of its own in the tenant that owns it.
+    TeamId;
+    /// An invitation of another tenant's user to a team.
+    InvitationId;
+    /// A goal of a user.
+    GoalId;
 }
 
 impl TenantId {

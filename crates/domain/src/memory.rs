@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub const DEFAULT_IMPORTANCE: f64 = 0.5;
 
 string_enum! {
-    /// Whether the user or the platform created a memory.
+    /// Whether a memory is explicit or inferred. Which message it comes from is its [`MemorySource`].
     MemoryOrigin {
         /// The user asked for it.
         Explicit = "explicit",
@@ -51,7 +51,7 @@ pub struct Memory {
     pub importance: f64,
     /// Labels that filters match exactly.
     pub tags: Vec<String>,
-    /// Whether the user or the platform created it.
+    /// Whether it is explicit or inferred.
     pub origin: MemoryOrigin,
     /// Whether it is used.
     pub status: MemoryStatus,

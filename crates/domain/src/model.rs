@@ -1,11 +1,12 @@
 //! Requests to models and their responses, independent of any provider's API.
 
 pub use crate::chat_options::ChatOptions;
-pub use crate::model_tier::{ModelChoice, ModelTier};
+pub use crate::model_tier::{ModelTier, TierChoice};
 pub use crate::served_by::CallUsage;
 
 use crate::classified::{Classified, HasClassification};
 use crate::error::{Classify, ErrorKind};
+use crate::plant::NumberedReading;
 use crate::role::Classification;
 use crate::search::{Passage, SurroundingText};
 use crate::served_by::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
@@ -93,7 +94,7 @@ pub struct ChatRequest {
     /// Maximum number of output tokens.
     pub max_output_tokens: u32,
     /// Question and passages once more, for the extractive answerer, which does not read the prompt.
-    pub extractive: ExtractiveInput,
+    pub extractive_input: ExtractiveInput,
     /// Sampling and output options.
     pub options: ChatOptions,
 }
@@ -109,6 +110,10 @@ pub struct ExtractiveInput {
     /// Whether none of the passages matches the question well. The nearest ones are then shown without the claim that
     /// they answer.
     pub is_weak_match: bool,
+    /// Readings of plant systems to state, with their numbers.
+    pub readings: Vec<NumberedReading>,
+    /// Why plant systems that the question is about were not read, for the user.
+    pub readings_failure: Option<String>,
 }
 
 /// An item of a streamed answer.
@@ -218,6 +223,14 @@ pub enum ModelError {
         /// Wait time requested by the server (`Retry-After`), if any.
         retry_after: Option<Duration>,
     },
+    /// No backend can take the request at the moment; none was called.
+    #[error("no model backend is currently available: {reason}")]
+    NoBackendAvailable {
+        /// Reason, without content of the request.
+        reason: &'static str,
+        /// Time until one may be available again, if known.
+        retry_after: Option<Duration>,
+    },
     /// Nothing arrived within the time limit.
     #[error("model backend {backend} sent no data for {waited_s} s")]
     Timeout {
@@ -281,6 +294,9 @@ pub enum ModelError {
         #[source]
         last: Box<Self>,
     },
+    /// The tenant's privacy rules cannot be applied, so nothing is sent to a model. Contains the reason.
+    #[error("the tenant's privacy rules are invalid: {0}")]
+    InvalidPrivacyRules(String),
     /// No backend is configured for this tier and classification.
     #[error("no model backend is configured for {requested}")]
     NotConfigured {
@@ -290,7 +306,8 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// The backend that failed, or the last one that failed; empty if none was called.
+    /// The backend that failed, or the last one that failed; `any` if none was available, `privacy rules` if those are
+    /// invalid, empty if none is configured.
     #[must_use]
     pub fn backend(&self) -> &str {
         match self {
@@ -303,6 +320,8 @@ impl ModelError {
             | Self::Filtered { backend }
             | Self::ContextTooLong { backend } => backend,
             Self::Exhausted { last, .. } => last.backend(),
+            Self::NoBackendAvailable { .. } => "any",
+            Self::InvalidPrivacyRules(_) => "privacy rules",
             Self::NotConfigured { .. } => "",
         }
     }
@@ -311,11 +330,11 @@ impl ModelError {
     #[must_use]
     pub fn error_type(&self) -> &'static str {
         match self {
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { .. } | Self::NoBackendAvailable { .. } => "unavailable",
             Self::Timeout { .. } => "timeout",
             Self::Interrupted { .. } => "broken_off",
             Self::InvalidResponse { .. } => "garbled",
-            Self::Misconfigured { .. } => "misconfigured",
+            Self::Misconfigured { .. } | Self::InvalidPrivacyRules(_) => "misconfigured",
             Self::Refused { .. } => "refused",
             Self::Filtered { .. } => "content_filter",
             Self::ContextTooLong { .. } => "context_too_long",
@@ -370,7 +389,9 @@ impl Classify for ModelError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Unavailable { retry_after, .. } => Some(retry_after.unwrap_or(Duration::from_secs(5))),
+            Self::Unavailable { retry_after, .. } | Self::NoBackendAvailable { retry_after, .. } => {
+                Some(retry_after.unwrap_or(Duration::from_secs(5)))
+            }
             Self::ContextTooLong { .. } | Self::Filtered { .. } => None,
             Self::Exhausted { last, .. } => last.retry_after(),
             _ => Some(Duration::from_secs(5)),

@@ -1,6 +1,6 @@
 //! The model ids of the OpenAI-compatible API, a closed list (`docs/adr/0032-an-openai-compatible-surface.md`).
 
-use crate::model_tier::{ModelChoice, ModelTier};
+use crate::model_tier::{ModelTier, TierChoice};
 use crate::role::{Operation, Resource, string_enum};
 
 string_enum! {
@@ -50,11 +50,11 @@ impl ModelId {
 
     /// The corresponding choice of tier; `None` for the embedding model, which does not chat.
     #[must_use]
-    pub const fn model_choice(self) -> Option<ModelChoice> {
+    pub const fn tier_choice(self) -> Option<TierChoice> {
         match self {
-            Self::Auto => Some(ModelChoice::Auto),
-            Self::Fast | Self::FastDirect => Some(ModelChoice::Fast),
-            Self::Heavy | Self::HeavyDirect => Some(ModelChoice::Heavy),
+            Self::Auto => Some(TierChoice::Auto),
+            Self::Fast | Self::FastDirect => Some(TierChoice::Fast),
+            Self::Heavy | Self::HeavyDirect => Some(TierChoice::Heavy),
             Self::Embed => None,
         }
     }

@@ -14,7 +14,7 @@ string_enum! {
 
 string_enum! {
     /// A user's or tenant's choice of tier.
-    ModelChoice {
+    TierChoice {
         /// The platform chooses a tier for each question.
         Auto = "auto",
         /// The everyday model.

@@ -38,6 +38,8 @@ string_enum! {
         UnknownTool = "unknown_tool",
         /// A tool was called without a user; tools run on behalf of users only.
         NoUser = "no_user",
+        /// The user is no member of the team any more, or the team, or its guests, were suspended.
+        NotTeamMember = "not_team_member",
         /// The tool writes to a plant system.
         ToolWrites = "writes",
     }

@@ -70,7 +70,7 @@ mod tests {
     async fn only_outages_are_retried() {
         assert!(matches!(run_with(&[|| Ok(())]).await, (Ok(()), 1, Duration::ZERO)));
         assert!(matches!(run_with(&[|| Err(unavailable()), || Err(unavailable()), || Ok(())]).await, (Ok(()), 3, _)));
-        let conflict: fn() -> Result<(), StoreError> = || Err(StoreError::Conflict { what: "it" });
+        let conflict: fn() -> Result<(), StoreError> = || Err(StoreError::Conflict { reason: "It exists." });
         assert!(matches!(run_with(&[conflict]).await, (Err(StoreError::Conflict { .. }), 1, _)));
         assert!(matches!(run_with(&[|| Err(unavailable()), conflict]).await, (Ok(()), 2, _)));
         let (result, calls, waited) = run_with(&[|| Err(unavailable())]).await;

@@ -32,7 +32,7 @@ impl fmt::Display for Reach {
     }
 }
 
-/// One cell of the policy matrix: an operation on a kind of resource.
+/// One row of the policy matrix: an operation on a kind of resource.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Permission {
     /// Kind of resource that is acted on.
@@ -130,7 +130,7 @@ impl Rights {
     }
 }
 
-/// Prints the clearance and the granted permissions; the many empty cells are omitted.
+/// Prints the clearance and the granted permissions; permissions that are not granted are omitted.
 impl fmt::Debug for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let allowed = Permission::all().filter_map(|permission| Some((permission, self.reach(permission)?)));

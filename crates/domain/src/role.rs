@@ -117,6 +117,36 @@ string_enum! {
         Feedback = "feedback",
         /// The reasoning that a model writes before its answer.
         Reasoning = "reasoning",
+        /// The tools that a user may call.
+        Tools = "tools",
+        /// Approvals of writes.
+        Approvals = "approvals",
+        /// Rules on who approves the writes of a tool.
+        ApprovalPolicies = "approval_policies",
+        /// Work orders of the platform's own list.
+        WorkOrders = "work_orders",
+        /// The maintenance system to which approved work orders are written.
+        MaintenanceSystem = "maintenance_system",
+        /// Whether the tenant's plant systems may be read and written.
+        PlantMode = "plant_mode",
+        /// Channels that people are told of approvals by.
+        Channels = "channels",
+        /// Tags of plant systems (list) and their values (read).
+        Readings = "readings",
+        /// MCP servers, and the decisions on their tools.
+        McpServers = "mcp_servers",
+        /// Calls of the tools of MCP servers: `read`, and `create` for those that write.
+        ForeignTools = "foreign_tools",
+        /// Connectors to plant systems, and the catalogue of their tags.
+        Connectors = "connectors",
+        /// Teams, their members (share) and invitations to them.
+        Teams = "teams",
+        /// Agents that a part of the work can be handed to.
+        Agents = "agents",
+        /// Goals, with their plans and steps.
+        Goals = "goals",
+        /// The tenant's own glossary.
+        Glossary = "glossary",
     }
 }
 

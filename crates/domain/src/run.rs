@@ -4,10 +4,12 @@ pub use crate::token_usage::{FinishReason, TokenUsage};
 
 use crate::conversation::{Citation, TextRange};
 use crate::error::Problem;
-use crate::ids::{ConversationId, MessageId, RunId};
+use crate::goal::StepStatus;
+use crate::ids::{ApprovalId, ConversationId, MessageId, RunId};
 use crate::model::ModelToolCall;
 use crate::model_tier::ModelTier;
 use crate::role::string_enum;
+use crate::time::Timestamp;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +73,7 @@ pub enum RunEvent {
         call_id: String,
         /// Name of the tool.
         name: String,
-        /// The search query, if the tool searches documents.
+        /// The search query, if the tool searches documents, or tags for the question.
         query: Option<String>,
     },
     /// A tool call ended.
@@ -83,9 +85,36 @@ pub enum RunEvent {
         /// How the call ended.
         status: ToolStatus,
     },
+    /// The model called a tool that writes, so the call waits for approval. The run continues.
+    ApprovalRequired {
+        /// The request for approval.
+        approval_id: ApprovalId,
+        /// Name of the tool.
+        tool: String,
+        /// What the write changes, in the plant's own notation.
+        target: String,
+        /// When the request expires.
+        expires_at: Timestamp,
+    },
+    /// A specialist starts with a part of the question.
+    StepStarted {
+        /// Id of the part, unique within the run.
+        step_id: String,
+        /// Name of the agent.
+        agent: String,
+        /// What the part is about.
+        title: String,
+    },
+    /// A specialist has ended its part.
+    StepFinished {
+        /// Id of the part.
+        step_id: String,
+        /// How it ended.
+        status: StepStatus,
+    },
     /// The model requests a tool of the client, which the client runs itself.
     ClientToolRequested(ModelToolCall),
-    /// The answer cites this passage.
+    /// The answer cites this passage or reading.
     Cited(Citation),
     /// The run ended with an answer, complete or partial.
     Finished(RunSummary),
@@ -119,7 +148,7 @@ pub struct RunSummary {
     pub omitted_count: u32,
     /// Id of the answer's message.
     pub message_id: MessageId,
-    /// Statements of the answer that no passage supports, in order; empty if the documents were not searched.
+    /// Statements of the answer that no passage or reading supports, in order; empty if nothing was searched or read.
     #[serde(rename = "unsupported")]
     pub unsupported_statements: Vec<TextRange>,
 }
@@ -153,7 +182,7 @@ pub struct Answer {
     pub run_id: RunId,
     /// Text of the answer.
     pub content: String,
-    /// Passages that the answer cites.
+    /// Passages and readings that the answer cites.
     pub citations: Vec<Citation>,
     /// Summary of the run.
     pub summary: RunSummary,

@@ -1,6 +1,6 @@
-//! For whom work runs: the tenant, the actor, the request and the session.
+//! For whom work runs: the tenant, the space in it, the actor, the request and the session.
 
-use crate::ids::{RequestId, SessionId, TenantId, UserId};
+use crate::ids::{RequestId, SessionId, TeamId, TenantId, UserId};
 
 /// Who acts within a tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,13 +23,16 @@ pub struct TenantScope {
     actor: Actor,
     request: RequestId,
     session: Option<SessionId>,
+    team: Option<TeamId>,
+    /// The tenant of a guest; `None` for users of the scope's own tenant.
+    home: Option<TenantId>,
 }
 
 impl TenantScope {
     /// Creates a scope. Banned by clippy outside `policy::authn`, `data::jobs` and the fakes.
     #[must_use]
     pub fn mint(tenant: TenantId, actor: Actor, request: RequestId) -> Self {
-        Self { tenant, actor, request, session: None }
+        Self { tenant, actor, request, session: None, team: None, home: None }
     }
 
     /// Adds the session that the work belongs to. Audit rows record it, and a membership that is read in this scope
@@ -37,6 +40,47 @@ impl TenantScope {
     #[must_use]
     pub fn in_session(self, session: Option<SessionId>) -> Self {
         Self { session, ..self }
+    }
+
+    /// The scope of a user of the same tenant, for work that the worker does in this user's rows. Banned by clippy
+    /// outside `runtime::approvals::notice`.
+    #[must_use]
+    pub fn for_user(&self, user: UserId) -> Self {
+        Self { actor: Actor::User(user), session: None, ..self.clone() }
+    }
+
+    /// The scope in which the actor works in a team of `host`: nothing but the team's rows is visible. A user of
+    /// another tenant is a guest there. Banned by clippy outside `domain::space`, which checks the membership, and
+    /// `data::jobs`.
+    #[must_use]
+    pub fn in_team(&self, host: TenantId, team: TeamId) -> Self {
+        let own = self.home.unwrap_or(self.tenant);
+        Self { tenant: host, team: Some(team), home: (own != host).then_some(own), ..self.clone() }
+    }
+
+    /// The scope of the platform itself in another tenant, to deliver what a user of this one asks of a user there.
+    /// Banned by clippy outside `runtime::teams`.
+    #[must_use]
+    pub fn in_other_tenant(&self, tenant: TenantId) -> Self {
+        Self { tenant, actor: Actor::System, session: None, team: None, home: None, ..self.clone() }
+    }
+
+    /// The scope of the same work in the home space of the actor's own tenant.
+    #[must_use]
+    pub fn at_home(&self) -> Self {
+        Self { tenant: self.home.unwrap_or(self.tenant), team: None, home: None, ..self.clone() }
+    }
+
+    /// The team whose space the work is done in; `None` in the home space.
+    #[must_use]
+    pub fn team(&self) -> Option<TeamId> {
+        self.team
+    }
+
+    /// The own tenant of a guest; `None` for users of the scope's tenant.
+    #[must_use]
+    pub fn guest_of(&self) -> Option<TenantId> {
+        self.home
     }
 
     /// The tenant whose rows are visible.

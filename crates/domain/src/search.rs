@@ -1,6 +1,7 @@
 //! Search: filters, passages, hits and results.
 
 use crate::classified::HasClassification;
+use crate::glossary::GlossarySource;
 use crate::ids::{ChunkId, DocumentId};
 use crate::role::Classification;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,30 @@ pub struct SearchScope {
     pub filters: SearchFilters,
     /// Passages of a higher classification are excluded in SQL, before ranking.
     pub clearance: Classification,
+}
+
+/// What the lexical search looks for.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LexicalQuery {
+    /// The query's own words.
+    pub text: String,
+    /// What else means the same as words of `text`.
+    pub synonyms: Vec<WeightedSynonym>,
+}
+
+/// A word or phrase that means the same as words of a query.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WeightedSynonym {
+    /// The word or phrase; each of its words is searched by itself.
+    pub text: String,
+    /// How much each of its words counts relative to a word of the query, above 0 and up to 1.
+    pub weight: f32,
+}
+
+impl From<&str> for LexicalQuery {
+    fn from(text: &str) -> Self {
+        Self { text: text.to_owned(), synonyms: Vec::new() }
+    }
 }
 
 /// A passage with its position in a document.
@@ -65,6 +90,8 @@ pub struct Candidate {
     pub page: Option<u32>,
     /// Identifies the headings above the passage.
     pub section: Option<SectionKey>,
+    /// Kind of its document, in the plant's own words.
+    pub doc_type: Option<String>,
     /// Classification of the content.
     pub classification: Classification,
     /// The words of the passage.
@@ -147,6 +174,30 @@ pub struct Hit {
     pub rerank_score: Option<f32>,
     /// The text around it, if requested.
     pub surrounding_text: SurroundingText,
+    /// What of the query it contains, if requested.
+    pub explanation: Option<HitExplanation>,
+}
+
+/// What of a query a hit contains. Words are as the query spells them, in lower case.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HitExplanation {
+    /// Words of the query that occur in the hit, in any inflection.
+    pub words: Vec<String>,
+    /// Words of the query that occur in the hit only by a synonym.
+    pub synonyms: Vec<SynonymMatch>,
+    /// Plant tags of the query that occur in the hit, normalized: `P101A` for `P-101A`.
+    pub tags: Vec<String>,
+}
+
+/// A synonym that stands for words of the query.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SynonymMatch {
+    /// The words of the query.
+    pub words: String,
+    /// The synonym as the glossary spells it.
+    pub synonym: String,
+    /// Which glossary it is from.
+    pub source: GlossarySource,
 }
 
 /// The text around a passage in its document: at most one passage in each direction, without the part that overlaps
@@ -172,6 +223,17 @@ pub struct Retrieval {
     pub degraded: bool,
     /// Whether the best hits are good enough to answer from.
     pub answerable: bool,
+}
+
+impl Retrieval {
+    /// Adds what was found in another space: the hits of both, as their comparable scores order them.
+    pub fn merge(&mut self, other: Self) {
+        self.hits.extend(other.hits);
+        self.hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+        self.confidence = self.confidence.max(other.confidence);
+        self.degraded |= other.degraded;
+        self.answerable |= other.answerable;
+    }
 }
 
 impl HasClassification for Passage {

@@ -25,9 +25,9 @@ pub struct Session {
 
 /// A token that is used for the first time, with its session.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NewSessionToken {
+pub struct FirstSeenToken {
     /// Session that the token belongs to.
-    pub id: SessionId,
+    pub session_id: SessionId,
     /// User whom the token identifies.
     pub user_id: UserId,
     /// OAuth client that requested the token, if the token names it.

@@ -16,10 +16,10 @@ pub enum StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The row conflicts with another one, or refers to one that does not exist.
-    #[error("{what} conflicts with stored data")]
+    #[error("a row conflicts with stored data: {reason}")]
     Conflict {
-        /// What conflicts; the subject of the sentence.
-        what: &'static str,
+        /// What conflicts, as a full sentence for the caller.
+        reason: &'static str,
     },
     /// The database rejected the statement, which is a bug.
     #[error("the database rejected a statement while {activity}")]
@@ -44,7 +44,7 @@ impl Classify for StoreError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Unavailable { .. } => Some("The database is not available at the moment.".to_owned()),
-            Self::Conflict { what } => Some(format!("{what} conflicts with stored data.")),
+            Self::Conflict { reason } => Some((*reason).to_owned()),
             Self::Failed { .. } => None,
         }
     }

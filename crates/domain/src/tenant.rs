@@ -2,10 +2,11 @@
 
 use crate::budget::{Budgets, Money, PeriodSpending};
 use crate::ids::{TenantId, UserId};
-use crate::model::ModelChoice;
+use crate::model::TierChoice;
 use crate::privacy::PiiSanitization;
 use crate::role::{Classification, Role};
 use crate::time::Timestamp;
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ settings! {
         /// Highest classification that may be sent to a model outside the site; `internal` by default.
         pub cloud_classification: Option<Classification>,
         /// Model tier for turns where neither the turn nor the conversation chooses one; `auto` by default.
-        pub default_model: Option<ModelChoice>,
+        pub default_model: Option<TierChoice>,
         /// How the assistant answers in this plant, in the administrators' words; part of each system message, so it
         /// must not contain what a model may not see. At most [`MAX_INSTRUCTIONS_CHARS`] characters.
         pub instructions: Option<String>,
@@ -80,6 +81,47 @@ settings! {
         pub access_token_max_days: Option<u32>,
         /// Which values must not reach models unchanged.
         pub pii_sanitization: PiiSanitization,
+        /// The lowest role that may request writes to plant systems: `admin` (the default) or `user`.
+        pub write_tools_min_role: Option<Role>,
+        /// Whether teams have members across tenants.
+        pub teams: TeamSettings,
+        /// How goals of the tenant are executed.
+        pub goals: GoalRules,
+    }
+}
+
+/// What a tenant allows between its teams and other tenants. Nothing is allowed unless it is set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TeamSettings {
+    /// Users of other tenants may be members of this tenant's teams.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub host_guests: bool,
+    /// Users of this tenant may be members of other tenants' teams.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub join_others: bool,
+    /// Highest classification that guests of this tenant's teams may see; `internal` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest_classification: Option<Classification>,
+    /// Days until the content of a deleted team goes; [`Self::DELETE_AFTER_DAYS`] by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_after_days: Option<u32>,
+}
+
+impl TeamSettings {
+    /// Default of `delete_after_days`.
+    pub const DELETE_AFTER_DAYS: u32 = 7;
+
+    /// Teams that were deleted at this time or earlier are not restored any more: their content goes.
+    #[must_use]
+    pub fn expired_since(&self, now: Timestamp) -> Timestamp {
+        now - TimeDelta::days(i64::from(self.delete_after_days.unwrap_or(Self::DELETE_AFTER_DAYS)))
+    }
+
+    /// Highest classification that guests may see.
+    #[must_use]
+    pub fn guest_clearance(&self) -> Classification {
+        self.guest_classification.unwrap_or(Classification::Internal)
     }
 }
 
@@ -96,6 +138,12 @@ impl TenantSettings {
         let mut merged = serde_json::to_value(self)?;
         apply_merge_patch(&mut merged, patch);
         serde_json::from_value(merged)
+    }
+
+    /// The lowest role that may request writes to plant systems; never below `user`.
+    #[must_use]
+    pub fn lowest_write_role(&self) -> Role {
+        self.write_tools_min_role.unwrap_or(Role::Admin).max(Role::User)
     }
 
     /// Highest classification that may be sent to a model outside the site.
@@ -240,6 +288,18 @@ pub struct SettingsVersion {
     pub changed_by: Option<UserId>,
     /// When the change was made.
     pub changed_at: Timestamp,
+}
+
+/// How goals of a tenant are executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GoalRules {
+    /// Whether users must approve each plan; `false` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_approval: Option<bool>,
+    /// Maximum number of steps that run at once, if it is lower than the platform's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parallel_steps: Option<u32>,
 }
 
 /// Request limits per role.

@@ -73,6 +73,10 @@ pub type ClaimText = BoundedText<255>;
 pub type ShortText = BoundedText<128>;
 /// The comment of a rating.
 pub type FeedbackComment = BoundedText<2_000>;
+/// The reason of a request for approval, the comment of a decision, or the reason of a plant mode.
+pub type ApprovalComment = BoundedText<2_000>;
+/// What a user wants of a goal.
+pub type ObjectiveText = BoundedText<4_000>;
 /// The text of a memory.
 pub type MemoryText = BoundedText<4_000>;
 

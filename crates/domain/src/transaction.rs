@@ -31,7 +31,7 @@ impl SharedTransaction {
 
     /// For an intent that is already committed: the use case begins new transactions.
     #[must_use]
-    pub fn committed() -> Self {
+    pub fn intent_committed() -> Self {
         Self(Arc::new(Mutex::new(State { tx: None, is_committed: true })))
     }
 
@@ -86,9 +86,8 @@ pub struct UseCaseTransaction {
 }
 
 impl UseCaseTransaction {
-    /// Hands the transaction back after success: the gate adds the outcome and commits before it returns the result to
-    /// the caller.
-    pub fn finish(self) {
+    /// Leaves the commit to the gate, which adds the outcome and commits before it returns the result to the caller.
+    pub fn defer_commit(self) {
         self.shared.lock().tx = Some(self.tx);
     }
 

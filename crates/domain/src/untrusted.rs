@@ -22,7 +22,7 @@ const ROLE_NAMES: &[&str] =
 /// Borrows the text if it contains no marker.
 #[must_use]
 pub fn neutralize(text: &str) -> Cow<'_, str> {
-    let break_offsets = Scanner::new(text).break_offsets();
+    let break_offsets = break_offsets(text);
     if break_offsets.is_empty() {
         return Cow::Borrowed(text);
     }
@@ -54,84 +54,75 @@ fn fold(c: char) -> char {
     }
 }
 
-/// Scans a text for the positions at which markers must be broken.
-struct Scanner {
-    /// Each character, folded, with its byte offset in the text.
-    chars: Vec<(usize, char)>,
-    text_len: usize,
+/// Returns the byte offsets at which markers must be broken, in order.
+fn break_offsets(text: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut at_line_start = true;
+    for (at, c) in text.char_indices() {
+        let c = fold(c);
+        let rest = after_first(&text[at..]);
+        let broken_before = match c {
+            '<' if starts_tag(rest) => Some(rest),
+            '[' if is_bracketed_marker(rest) => Some(rest),
+            '"' | '\'' if is_role_key(rest, c) => Some(rest),
+            _ if at_line_start && c.is_alphabetic() => after_role_name(&text[at..]),
+            _ => None,
+        };
+        found.extend(broken_before.map(|rest| text.len() - rest.len()));
+        at_line_start = match c {
+            '\n' => true,
+            // May precede a role name: indentation, list, quotation and heading marks, emphasis.
+            ' ' | '\t' | '*' | '_' | '#' | '>' | '-' | '`' => at_line_start,
+            _ => false,
+        };
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
-impl Scanner {
-    fn new(text: &str) -> Self {
-        Self { chars: text.char_indices().map(|(at, c)| (at, fold(c))).collect(), text_len: text.len() }
-    }
+/// The first character, folded.
+fn first(text: &str) -> Option<char> {
+    text.chars().next().map(fold)
+}
 
-    fn break_offsets(&self) -> Vec<usize> {
-        let mut break_offsets = Vec::new();
-        let mut at_line_start = true;
-        for index in 0..self.chars.len() {
-            let c = self.chars[index].1;
-            let break_index = match c {
-                '<' => self.starts_tag(index + 1).then_some(index + 1),
-                '[' => self.is_bracketed_marker(index + 1).then_some(index + 1),
-                '"' | '\'' => self.is_role_key(index, c).then_some(index + 1),
-                _ if at_line_start && c.is_alphabetic() => self.role_name_end(index),
-                _ => None,
-            };
-            break_offsets.extend(break_index.map(|index| self.byte_offset(index)));
-            at_line_start = match c {
-                '\n' => true,
-                // May precede a role name: indentation, list, quotation and heading marks, emphasis.
-                ' ' | '\t' | '*' | '_' | '#' | '>' | '-' | '`' => at_line_start,
-                _ => false,
-            };
-        }
-        break_offsets.sort_unstable();
-        break_offsets.dedup();
-        break_offsets
-    }
+fn after_first(text: &str) -> &str {
+    let mut chars = text.chars();
+    chars.next();
+    chars.as_str()
+}
 
-    fn byte_offset(&self, index: usize) -> usize {
-        self.chars.get(index).map_or(self.text_len, |(at, _)| *at)
-    }
+/// The text after `word`, if it begins with it, ignoring ASCII case.
+fn after_word<'t>(text: &'t str, word: &str) -> Option<&'t str> {
+    let mut chars = text.chars();
+    let is_equal = |expected: char| chars.next().is_some_and(|c| fold(c).eq_ignore_ascii_case(&expected));
+    let is_match = word.chars().all(is_equal);
+    is_match.then_some(chars.as_str())
+}
 
-    fn char_at(&self, index: usize) -> char {
-        self.chars.get(index).map_or(' ', |(_, c)| *c)
-    }
+/// Whether a tag or a template token continues here: `<|im_start|>`, `</s>`, `<<SYS>>`, `<start_of_turn>`. A `<` before
+/// a space, a sign or a number is a comparison.
+fn starts_tag(text: &str) -> bool {
+    let is_start = |c: char| c.is_alphabetic() || matches!(c, '|' | '/' | '<' | '_' | '!' | '?' | '\u{2581}');
+    first(text).is_some_and(is_start)
+}
 
-    /// Whether a tag or a template token starts here: `<|im_start|>`, `</s>`, `<<SYS>>`, `<start_of_turn>`. A `<`
-    /// before a space, a sign or a number is a comparison.
-    fn starts_tag(&self, index: usize) -> bool {
-        let c = self.char_at(index);
-        c.is_alphabetic() || matches!(c, '|' | '/' | '<' | '_' | '!' | '?' | '\u{ff5c}' | '\u{2581}')
-    }
+fn is_bracketed_marker(text: &str) -> bool {
+    let word = if first(text) == Some('/') { after_first(text) } else { text };
+    BRACKETED_MARKERS.iter().filter_map(|marker| after_word(word, marker)).any(|rest| first(rest) == Some(']'))
+}
 
-    fn is_bracketed_marker(&self, index: usize) -> bool {
-        let from = if self.char_at(index) == '/' { index + 1 } else { index };
-        BRACKETED_MARKERS.iter().any(|word| self.matches_word(from, word) && self.char_at(from + word.len()) == ']')
-    }
+/// Whether `role":` follows, as in a chat message written as JSON.
+fn is_role_key(text: &str, quote: char) -> bool {
+    let Some(rest) = after_word(text, "role").filter(|rest| first(rest) == Some(quote)) else { return false };
+    after_first(rest).chars().map(fold).find(|c| !c.is_whitespace()) == Some(':')
+}
 
-    /// Whether `"role":` starts here, as in a chat message written as JSON.
-    fn is_role_key(&self, index: usize, quote: char) -> bool {
-        self.matches_word(index + 1, "role")
-            && self.char_at(index + 5) == quote
-            && self.chars[(index + 6).min(self.chars.len())..].iter().find(|(_, c)| !c.is_whitespace()).map(|(_, c)| *c)
-                == Some(':')
-    }
-
-    /// End index of the role name that starts here and is followed by a colon; `None` if there is none.
-    fn role_name_end(&self, index: usize) -> Option<usize> {
-        let ends = ROLE_NAMES.iter().filter(|word| self.matches_word(index, word)).map(|word| index + word.len());
-        ends.into_iter().find(|end| {
-            let rest = &self.chars[(*end).min(self.chars.len())..];
-            rest.iter().map(|(_, c)| *c).find(|c| !matches!(c, ' ' | '\t' | '*' | '_' | '`')) == Some(':')
-        })
-    }
-
-    /// Whether `word` starts here, ignoring ASCII case.
-    fn matches_word(&self, index: usize, word: &str) -> bool {
-        word.chars().enumerate().all(|(offset, c)| self.char_at(index + offset).eq_ignore_ascii_case(&c))
-    }
+/// The text after the role name with which `text` begins, if a colon follows it.
+fn after_role_name(text: &str) -> Option<&str> {
+    let is_role =
+        |rest: &&str| rest.chars().map(fold).find(|c| !matches!(c, ' ' | '\t' | '*' | '_' | '`')) == Some(':');
+    ROLE_NAMES.iter().filter_map(|name| after_word(text, name)).find(is_role)
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use crate::assigned_role::{AssignedRole, RoleClaim};
 use crate::ids::UserId;
+use crate::plant::PlantMode;
 use crate::refusal::RefusalCode;
 use crate::role::{Classification, Grant, Role};
+use crate::team::{TeamRole, TeamStanding};
 use crate::tenant::TenantSettings;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ pub struct User {
     pub issuer: String,
     /// Stable id of the user at the issuer (Entra ID: `oid`).
     pub external_id: String,
-    /// Email address, for display only; never used for authorization.
+    /// Email address, for display and for mail; never used for authorization. Empty if the tokens have none.
     pub email: String,
     /// Name, for display only.
     pub display_name: Option<String>,
@@ -125,6 +127,8 @@ pub struct Membership {
     pub settings: TenantSettings,
     /// Whether the session or access token of the scope that read this was revoked.
     pub session_revoked: bool,
+    /// Where the scope that read this acts in a team, what the user is there.
+    pub team: Option<TeamStanding>,
 }
 
 /// A user's own account, as currently stored.
@@ -136,6 +140,8 @@ pub struct Account {
     pub entitlements: Entitlements,
     /// Settings of the user's tenant.
     pub settings: TenantSettings,
+    /// Whether the tenant's plant systems may be read and written.
+    pub plant_mode: PlantMode,
 }
 
 impl Membership {
@@ -148,19 +154,60 @@ impl Membership {
             Some(RefusalCode::UserDisabled)
         } else if self.session_revoked {
             Some(RefusalCode::SessionRevoked)
+        } else if self.team.is_some_and(|team| team.role.is_none()) {
+            Some(RefusalCode::NotTeamMember)
         } else {
             None
+        }
+    }
+
+    /// A guest's membership of a team, completed by the same user's membership at home: both tenants and both rows
+    /// count, the role is that of the home tenant, and the clearance what both allow.
+    #[must_use]
+    pub fn with_home(self, home: &Self) -> Self {
+        let role = home.user.role;
+        let is_allowed = self.settings.teams.host_guests && home.settings.teams.join_others;
+        let clearance = home.settings.clearance(role).min(self.settings.teams.guest_clearance());
+        let team = self.team.map(|team| TeamStanding {
+            role: team.guest_role.filter(|_| is_allowed),
+            guest_clearance: Some(clearance),
+            ..team
+        });
+        Self {
+            user: User { role, grants: Vec::new(), is_active: self.user.is_active && home.user.is_active, ..self.user },
+            tenant_active: self.tenant_active && home.tenant_active,
+            session_revoked: home.session_revoked,
+            team,
+            ..self
         }
     }
 
     /// The resulting entitlements. `configured_grants` are added to the grants in the database.
     #[must_use]
     pub fn entitlements(&self, configured_grants: &[Grant]) -> Entitlements {
+        let role = self.user.role;
+        if let Some(team) = self.team {
+            // Grants are powers in the tenant, not in its teams.
+            let clearance = self.settings.clearance(role);
+            return Entitlements {
+                role,
+                grants: Vec::new(),
+                clearance: team.guest_clearance.map_or(clearance, |limit| limit.min(clearance)),
+                may_request_writes: false,
+                team: team.role,
+            };
+        }
         let mut grants = self.user.grants.clone();
         grants.extend(configured_grants);
         grants.sort_unstable();
         grants.dedup();
-        Entitlements { role: self.user.role, grants, clearance: self.settings.clearance(self.user.role) }
+        Entitlements {
+            role,
+            grants,
+            clearance: self.settings.clearance(role),
+            may_request_writes: role >= self.settings.lowest_write_role(),
+            team: None,
+        }
     }
 }
 
@@ -173,4 +220,10 @@ pub struct Entitlements {
     pub grants: Vec<Grant>,
     /// The highest classification the user may see.
     pub clearance: Classification,
+    /// Whether the role reaches the tenant's lowest role for write tools (`write_tools_min_role`). Not stored if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_request_writes: bool,
+    /// The role in the team whose space is entered; rights are the lower of both roles. Not stored in the home space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamRole>,
 }

@@ -11,6 +11,7 @@
 use domain::command::{ReadAccount, SendMessage};
 use domain::ids::{MessageId, RequestId, RunId, TenantId, UserId};
 use domain::model::ModelTier;
+use domain::plant::PlantMode;
 use domain::role::{Classification, Role};
 use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, TokenUsage};
 use domain::scope::{Actor, TenantScope};
@@ -30,7 +31,7 @@ use uuid::Uuid;
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let mut gate = MockGate::new();
-    gate.on_login(|_, origin| Ok(caller(origin.request)));
+    gate.on_authenticate(|_, origin| Ok(caller(origin.request)));
     gate.on::<ReadAccount>(|caller, _| Ok(account(caller)));
     gate.on::<SendMessage>(|_, _| Ok(canned_answer()));
     let ports = Ports {
@@ -73,13 +74,20 @@ fn caller(request: RequestId) -> Caller {
         last_login: None,
         created_at: Default::default(),
     };
-    let entitlements = Entitlements { role: Role::Admin, grants: Vec::new(), clearance: Classification::Restricted };
+    let entitlements = Entitlements {
+        role: Role::Admin,
+        grants: Vec::new(),
+        clearance: Classification::Restricted,
+        may_request_writes: false,
+        team: None,
+    };
     Caller::new(TenantScope::mint(tenant.id, Actor::User(user.id), request), tenant, user, entitlements)
 }
 
 fn account(caller: &Caller) -> Account {
     let settings = caller.tenant().settings.clone();
-    Account { user: caller.user().clone(), entitlements: caller.entitlements().clone(), settings }
+    let plant_mode = PlantMode::Normal;
+    Account { user: caller.user().clone(), entitlements: caller.entitlements().clone(), settings, plant_mode }
 }
 
 fn canned_answer() -> EventStream {

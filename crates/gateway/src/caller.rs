@@ -20,14 +20,14 @@ use policy::gate::{Execute, Gate};
 use std::sync::Arc;
 
 /// Extractor for handlers behind authentication. Provides the caller, the gate, and the request's id and path.
-pub(crate) struct ApiCall {
+pub(crate) struct AuthenticatedRequest {
     gate: Arc<dyn Gate>,
     pub(crate) caller: Caller,
     pub(crate) info: RequestInfo,
     in_flight: Option<InFlightGuard>,
 }
 
-impl ApiCall {
+impl AuthenticatedRequest {
     /// Executes a command on the caller's behalf. The gate authorizes, audits and runs it.
     pub(crate) async fn execute<C>(&self, command: C) -> Result<C::Output, ApiError>
     where
@@ -45,7 +45,7 @@ impl ApiCall {
     }
 }
 
-impl<S> FromRequestParts<S> for ApiCall
+impl<S> FromRequestParts<S> for AuthenticatedRequest
 where
     S: Sync,
     Arc<dyn Gate>: FromRef<S>,

@@ -3,6 +3,8 @@
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use domain::error::{Classify, ErrorKind, Problem};
 use domain::ids::AuditId;
 use domain::upload::FieldError;
@@ -25,9 +27,9 @@ pub(crate) struct ApiError {
     pub(crate) detail: Option<String>,
     /// The invalid fields.
     pub(crate) fields: Vec<FieldError>,
-    /// How long to wait before a retry.
+    /// Time to wait before a retry.
     pub(crate) retry_after: Option<Duration>,
-    /// Cause, for the log only.
+    /// Cause of the error, for the log only.
     pub(crate) cause: Option<Box<str>>,
     /// Audit row of the decision, if the gate refused the request.
     pub(crate) decision_id: Option<AuditId>,
@@ -75,8 +77,8 @@ impl ApiError {
             None => HeaderValue::from_static(r#"Bearer error="invalid_token""#),
             Some(seconds) => {
                 let challenge = format!(
-                    "Bearer error=\"insufficient_user_authentication\", \
-                     error_description=\"a more recent sign-in is required\", max_age=\"{seconds}\""
+                    "Bearer error=\"insufficient_user_authentication\", max_age=\"{seconds}\", \
+                     error_description=\"a more recent sign-in is required\""
                 );
                 HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"))
             }
@@ -92,6 +94,17 @@ impl ApiError {
     }
 }
 
+/// The challenge in the form of Microsoft Entra ID, for clients that sign in there: the client passes the claims on in
+/// its next authorization request, which asks for the authentication context `c1`.
+fn claims_challenge() -> HeaderValue {
+    let claims = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
+    let challenge = format!(
+        "Bearer realm=\"\", error=\"insufficient_claims\", claims=\"{}\", cc_type=\"authcontext\"",
+        BASE64_STANDARD.encode(claims)
+    );
+    HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"))
+}
+
 /// Maps an error kind to its HTTP status.
 pub(crate) const fn status(kind: ErrorKind) -> StatusCode {
     match kind {
@@ -100,6 +113,7 @@ pub(crate) const fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::Forbidden => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::Gone => StatusCode::GONE,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorKind::InvalidField => StatusCode::UNPROCESSABLE_ENTITY,
@@ -149,6 +163,9 @@ impl IntoResponse for ApiError {
         }
         if self.kind == ErrorKind::Unauthenticated {
             response.headers_mut().insert(WWW_AUTHENTICATE, self.challenge());
+        }
+        if self.code == "step_up_required" {
+            response.headers_mut().append(WWW_AUTHENTICATE, claims_challenge());
         }
         response.extensions_mut().insert(self);
         response

@@ -31,15 +31,21 @@
 
 mod body;
 mod caller;
+mod chart;
 pub mod console;
+mod csv;
+mod csv_body;
 mod error;
+mod fields;
 mod file_name;
 mod form_digest;
+mod goal_rules_change;
 mod header_size;
 mod headers;
 mod idempotency;
 mod lingering_close;
 mod load_shedding;
+mod mcp;
 mod merge_patch;
 mod metrics;
 mod multipart;
@@ -64,10 +70,12 @@ mod settings;
 mod settings_change;
 mod sse;
 mod state;
+mod team_settings_change;
 mod throttled_body;
 mod trace;
-mod wire;
+mod trace_context;
 
+pub use mcp::McpSettings;
 pub use metrics::HttpMetrics;
 pub use openapi::openapi;
 pub use rate_limit::{

@@ -1,7 +1,7 @@
-//! Merge patches (RFC 7396) with typed fields: what each field may be, and where a wrong one is.
+//! Merge patches (RFC 7396) with typed fields, whose errors point to the invalid field.
 
 use crate::error::ApiError;
-use domain::model::ModelChoice;
+use domain::model::TierChoice;
 use domain::role::Classification;
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
@@ -28,7 +28,7 @@ pub(crate) trait Validate {
 }
 
 impl Validate for Classification {}
-impl Validate for ModelChoice {}
+impl Validate for TierChoice {}
 impl Validate for bool {}
 impl Validate for u8 {}
 impl Validate for u32 {}

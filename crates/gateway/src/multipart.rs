@@ -2,16 +2,16 @@
 
 use crate::body::{check_storable, parse_json, prefix_pointer};
 use crate::error::ApiError;
+use crate::fields;
 use crate::file_name;
 use crate::form_digest::FormDigest;
 use crate::throttled_body::{ConsumedBytes, ThrottledBody};
-use crate::wire;
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
 use chrono::Datelike as _;
 use domain::error::ErrorKind;
-use domain::ids::DocumentId;
+use domain::ids::{DocumentId, TeamId};
 use domain::ports::{BlobError, ByteStream};
 use domain::role::Classification;
 use domain::text::{RevisionLabel, ShortText};
@@ -29,8 +29,8 @@ const MAX_FIELD_BYTES: usize = 64 << 10;
 /// Maximum number of form fields other than the file.
 const MAX_FIELDS: usize = 64;
 /// Names of the form fields other than `file`.
-const FIELD_NAMES: [&str; 7] =
-    ["tags", "doc_type", "classification", "revision", "effective_from", "supersedes", "metadata"];
+const FIELD_NAMES: [&str; 8] =
+    ["team_id", "tags", "doc_type", "classification", "revision", "effective_from", "supersedes", "metadata"];
 
 /// A form whose body has not been read yet.
 pub(crate) struct FormReader {
@@ -57,12 +57,42 @@ pub(crate) async fn open(request: Request, digest: Option<FormDigest>) -> Result
     Ok(FormReader { multipart, progress: ReadProgress { consumed_bytes, digest } })
 }
 
-/// Converts a form to an upload. The body is read only as the consumer reads the upload's bytes.
+/// A form that turned out to be for a team, read up to that field. The decision on the upload was made for another
+/// space, so that upload ends there, and another one continues.
+pub(crate) struct TeamForm {
+    /// As the field names it.
+    pub(crate) team: TeamId,
+    reader: FormReader,
+    form: PartialForm,
+}
+
+/// An upload, and what is left of its form if that names a team that the upload is not for.
+pub(crate) struct FormUpload {
+    /// Reads the form as its bytes are read.
+    pub(crate) upload: Upload,
+    /// Gets a value only if the upload fails for that reason.
+    pub(crate) redirected: oneshot::Receiver<TeamForm>,
+}
+
+/// Converts a form to an upload into the space of `team`. The body is read only as the consumer reads the upload's
+/// bytes.
 ///
 /// An invalid field ends the byte stream; `Upload::form` then returns the error.
-pub(crate) fn into_upload(reader: FormReader, max_bytes: u64) -> Upload {
+pub(crate) fn into_upload(reader: FormReader, max_bytes: u64, team: Option<TeamId>) -> FormUpload {
+    start_upload(reader, max_bytes, PartialForm { team, ..PartialForm::default() })
+}
+
+/// Continues an upload in the space of the team that its form names.
+pub(crate) fn continue_upload(form: TeamForm, max_bytes: u64) -> FormUpload {
+    let TeamForm { team, reader, form } = form;
+    start_upload(reader, max_bytes, PartialForm { team: Some(team), ..form })
+}
+
+fn start_upload(reader: FormReader, max_bytes: u64, form: PartialForm) -> FormUpload {
     let (sender, receiver) = oneshot::channel();
-    Upload { bytes: file_bytes(reader, max_bytes, sender), form: receive_form(receiver) }
+    let (redirect, redirected) = oneshot::channel();
+    let bytes = file_bytes(reader, max_bytes, form, FormSenders { form: sender, redirect });
+    FormUpload { upload: Upload { bytes, form: receive_form(receiver) }, redirected }
 }
 
 /// Reads a form only to compute its digest. Returns `None` if the body is interrupted, or larger than an upload may be.
@@ -78,7 +108,12 @@ pub(crate) async fn compute_digest(reader: FormReader, max_bytes: u64) -> Option
     progress.finish()
 }
 
-type FormSender = oneshot::Sender<Result<UploadForm, FieldError>>;
+/// Where the form goes at the end of the body, or when it names another team.
+struct FormSenders {
+    form: oneshot::Sender<Result<UploadForm, FieldError>>,
+    redirect: oneshot::Sender<TeamForm>,
+}
+
 type FormReceiver = oneshot::Receiver<Result<UploadForm, FieldError>>;
 
 fn receive_form(receiver: FormReceiver) -> BoxFuture<'static, Result<UploadForm, FieldError>> {
@@ -105,17 +140,16 @@ impl ReadProgress {
 }
 
 /// Streams the bytes of the file. Parses the other fields as they arrive, and sends the form at the end of the body.
-fn file_bytes(reader: FormReader, max_bytes: u64, sender: FormSender) -> ByteStream {
+fn file_bytes(reader: FormReader, max_bytes: u64, mut form: PartialForm, senders: FormSenders) -> ByteStream {
     let FormReader { mut multipart, mut progress } = reader;
     Box::pin(async_stream::stream! {
-        let mut form = PartialForm::default();
         let mut remaining_bytes = max_bytes;
         let result = loop {
             let mut part = match multipart.next_field().await {
                 Ok(Some(part)) => part,
                 Ok(None) => {
                     progress.finish();
-                    break form.finish().map_err(FormError::from);
+                    break std::mem::take(&mut form).finish().map_err(FormError::from);
                 }
                 Err(error) => break Err(interrupted(&error)),
             };
@@ -148,8 +182,13 @@ fn file_bytes(reader: FormReader, max_bytes: u64, sender: FormSender) -> ByteStr
         };
         // Sending fails only if the receiver was dropped, in which case nobody needs the form.
         match result {
-            Ok(form) => drop(sender.send(Ok(form))),
-            Err(FormError::Field(error)) => drop(sender.send(Err(error))),
+            Ok(form) => drop(senders.form.send(Ok(form))),
+            Err(FormError::Field(error)) => drop(senders.form.send(Err(error))),
+            Err(FormError::OtherTeam(team)) => {
+                let reader = FormReader { multipart, progress };
+                drop(senders.redirect.send(TeamForm { team, reader, form }));
+                drop(senders.form.send(Err(field_error("/team_id", "names another space than the upload's"))));
+            }
             Err(FormError::Body(error)) => yield Err(error),
         }
     })
@@ -161,6 +200,8 @@ enum FormError {
     Field(FieldError),
     /// The body was interrupted or is too large.
     Body(BlobError),
+    /// The form is for this team, and the upload is not.
+    OtherTeam(TeamId),
 }
 
 impl From<FieldError> for FormError {
@@ -173,6 +214,8 @@ impl From<FieldError> for FormError {
 #[derive(Default)]
 struct PartialForm {
     field_count: usize,
+    /// The team that the upload is for.
+    team: Option<TeamId>,
     filename: Option<String>,
     tags: Vec<ShortText>,
     doc_type: Option<ShortText>,
@@ -205,26 +248,43 @@ impl PartialForm {
             return Err(field_error(&format!("/{name}"), detail).into());
         }
         let text = read_text(&mut part, &name, progress).await?;
+        if name == "team_id" {
+            return self.check_team(&text);
+        }
         Ok(self.set_field(&name, &text)?)
+    }
+
+    /// Checks that the upload is for the team that the form names. A field before the file can still be followed.
+    fn check_team(&self, text: &str) -> Result<(), FormError> {
+        let id = text.trim().parse::<Uuid>();
+        let team = TeamId::from_uuid(id.map_err(|_| field_error("/team_id", "must be the id of a team"))?);
+        match self.team {
+            Some(known) if known == team => Ok(()),
+            Some(_) => Err(field_error("/team_id", "names another team than before").into()),
+            None if self.filename.is_some() => {
+                Err(field_error("/team_id", "must come before the file, or be a parameter of the query").into())
+            }
+            None => Err(FormError::OtherTeam(team)),
+        }
     }
 
     fn set_field(&mut self, name: &str, text: &str) -> Result<(), FieldError> {
         match name {
             "tags" => {
                 let tags = parse_tags(text)?;
-                self.tags.extend(to_field_error(wire::parse_tags("/tags", &tags))?);
-                if self.tags.len() > wire::MAX_TAGS {
-                    return Err(field_error("/tags", format!("must be at most {} tags", wire::MAX_TAGS)));
+                self.tags.extend(to_field_error(fields::parse_tags("/tags", &tags))?);
+                if self.tags.len() > fields::MAX_TAGS {
+                    return Err(field_error("/tags", format!("must be at most {} tags", fields::MAX_TAGS)));
                 }
                 Ok(())
             }
-            "doc_type" => set_once(&mut self.doc_type, name, to_field_error(wire::parse_text("/doc_type", text))?),
+            "doc_type" => set_once(&mut self.doc_type, name, to_field_error(fields::parse_text("/doc_type", text))?),
             "classification" => {
                 let parsed = text.trim().parse::<Classification>();
                 let class = parsed.map_err(|error| field_error("/classification", truncate(&error.to_string())))?;
                 set_once(&mut self.classification, name, class)
             }
-            "revision" => set_once(&mut self.revision, name, to_field_error(wire::parse_text("/revision", text))?),
+            "revision" => set_once(&mut self.revision, name, to_field_error(fields::parse_text("/revision", text))?),
             "effective_from" => set_once(&mut self.effective_from, name, parse_date(text)?),
             "supersedes" => {
                 let id = text.trim().parse::<Uuid>();
@@ -293,7 +353,7 @@ fn parse_metadata(text: &str) -> Result<Value, FieldError> {
     let Ok(Value::Object(fields)) = parse_json(text.as_bytes()) else {
         return Err(field_error("/metadata", "must be a JSON object"));
     };
-    let value = to_field_error(wire::parse_metadata("/metadata", fields))?;
+    let value = to_field_error(fields::parse_metadata("/metadata", fields))?;
     check_storable(&value).map_err(|error| prefix_pointer("metadata", error))?;
     Ok(value)
 }
@@ -305,7 +365,7 @@ fn set_once<T>(field: &mut Option<T>, name: &str, value: T) -> Result<(), FieldE
     }
 }
 
-/// Converts an error of the parsers in [`wire`] to its first field error.
+/// Converts an error of the parsers in [`fields`] to its first field error.
 fn to_field_error<T>(parsed: Result<T, ApiError>) -> Result<T, FieldError> {
     parsed.map_err(|error| {
         let first = error.fields.into_iter().next();

@@ -23,7 +23,7 @@ const MAX_TIMESTAMP_MICROS: i64 = 253_402_300_799_999_999;
 pub(crate) struct Listing<T> {
     /// The items.
     pub(crate) data: Vec<T>,
-    /// Give this as `cursor` to get the next page; null on the last one.
+    /// Pass it as `cursor` to get the next page; null on the last page.
     pub(crate) next_cursor: Option<String>,
     /// Whether there is a next page.
     pub(crate) has_more: bool,

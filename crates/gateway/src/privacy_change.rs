@@ -1,8 +1,8 @@
-//! Changes of a tenant's privacy rules: which values a change may set, and what is wrong with a pattern.
+//! Changes of a tenant's privacy rules: the values that a change may set, and the errors of patterns.
 
 use crate::error::ApiError;
+use crate::fields;
 use crate::merge_patch::{PatchField, Validate, deserialize_present, patch};
-use crate::wire;
 use domain::privacy::{BuiltInPattern, CustomPattern, MAX_PATTERNS, PrivacyAction};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -11,9 +11,9 @@ use utoipa::openapi::schema::{ArrayBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 patch! {
-    /// Which values must not reach models as they are.
+    /// Values that must not reach models unchanged.
     PiiSanitizationChange {
-        /// Whether the rules apply; false unless given.
+        /// Whether the rules apply; false by default.
         enabled: bool,
         #[schema(schema_with = action)]
         action: PrivacyAction,
@@ -26,12 +26,12 @@ patch! {
 
 impl Validate for PrivacyAction {}
 
-/// What happens to a value: `redact` unless given.
+/// What happens to a value; `redact` by default.
 fn action() -> RefOr<Schema> {
-    wire::enum_schema(PrivacyAction::ALL.iter().map(|action| action.as_str()), true)
+    fields::enum_schema(PrivacyAction::ALL.iter().map(|action| action.as_str()), true)
 }
 
-/// Built-in patterns that apply: all unless given.
+/// Built-in patterns that apply; all by default.
 #[derive(Deserialize, Serialize, Debug)]
 pub(crate) struct BuiltInPatterns(Vec<BuiltInPattern>);
 
@@ -49,13 +49,13 @@ fn built_in_patterns() -> RefOr<Schema> {
     let names = BuiltInPattern::ALL.iter().map(|pattern| pattern.as_str());
     let patterns = ArrayBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
-        .items(wire::enum_schema(names, false))
+        .items(fields::enum_schema(names, false))
         .unique_items(true)
         .build();
     Schema::Array(patterns).into()
 }
 
-/// The tenant's own patterns, all of which a change replaces.
+/// The tenant's own patterns. A change replaces all of them.
 #[derive(Deserialize, Serialize, Debug)]
 pub(crate) struct CustomPatterns(Vec<CustomPatternChange>);
 

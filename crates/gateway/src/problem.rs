@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 /// Header that tells OpenAI's client libraries whether to retry.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Serialize, ToSchema, Debug)]
 #[schema(as = Problem, example = json!({
     "type": "/problems/validation", "title": "A field is not allowed", "status": 422,
@@ -27,35 +27,35 @@ const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
     "errors": [{"pointer": "/title", "detail": "must not be empty"}]
 }))]
 pub(crate) struct ProblemDocument {
-    /// The type of problem, as an address relative to this server: a page that explains it.
+    /// The type of problem: the URL, relative to this server, of a page that explains it.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// The type in a few words.
+    /// Short title of the type.
     pub(crate) title: &'static str,
     /// The HTTP status.
     pub(crate) status: u16,
-    /// A sentence on this occurrence.
+    /// Explanation of this occurrence, as a sentence.
     pub(crate) detail: String,
-    /// The path that was asked for.
+    /// Path of the request.
     pub(crate) instance: String,
-    /// A stable code for programs; may be more exact than the type.
+    /// A stable code for programs; may be more specific than the type.
     pub(crate) code: &'static str,
-    /// The request, as in the log, the audit log and `x-request-id`.
+    /// Id of the request, as in the log, the audit log and `x-request-id`.
     pub(crate) request_id: String,
-    /// Of a refusal (403): what an admin can ask about, with `GET /v1/admin/decisions/{id}`.
+    /// For a refusal (403): the id with which an admin can look up the reason, at `GET /v1/admin/decisions/{id}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) decision_id: Option<String>,
-    /// The fields that are not allowed.
+    /// The invalid fields, with reasons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<FieldProblem>,
 }
 
-/// A field that is not allowed.
+/// An invalid field of a request.
 #[derive(Serialize, ToSchema, Debug)]
 pub(crate) struct FieldProblem {
-    /// Which: a JSON pointer (RFC 6901) into the body, or `/` and the name of a form field, parameter or header.
+    /// A JSON pointer (RFC 6901) into the body, or `/` and the name of a form field, parameter or header.
     pub(crate) pointer: String,
-    /// Why, as a sentence.
+    /// The reason, as a sentence.
     pub(crate) detail: String,
 }
 

@@ -22,6 +22,7 @@ pub(crate) const fn title(kind: ErrorKind) -> &'static str {
         ErrorKind::Forbidden => "Not allowed",
         ErrorKind::NotFound => "Not found",
         ErrorKind::Conflict => "Conflict with the current state",
+        ErrorKind::Gone => "Too late",
         ErrorKind::TooLarge => "Too large",
         ErrorKind::UnsupportedType => "The content type is not supported",
         ErrorKind::RateLimited => "Too many requests",
@@ -39,6 +40,7 @@ pub(crate) const fn default_detail(kind: ErrorKind) -> &'static str {
         ErrorKind::Forbidden => "Your role does not allow this.",
         ErrorKind::NotFound => "Nothing exists at this address.",
         ErrorKind::Conflict => "The request conflicts with the current state.",
+        ErrorKind::Gone => "The time for this request has passed.",
         ErrorKind::TooLarge => "The request is larger than allowed.",
         ErrorKind::UnsupportedType => "The content type is not supported at this address.",
         ErrorKind::RateLimited => {

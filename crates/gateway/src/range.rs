@@ -9,7 +9,7 @@ pub(crate) enum RequestedRange {
     Whole,
     /// One range, clipped to the size of the file.
     Part(ByteRange),
-    /// The range starts beyond the end of the file; respond with 416.
+    /// The range contains no byte of the file; respond with 416.
     Unsatisfiable,
 }
 

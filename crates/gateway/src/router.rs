@@ -8,6 +8,7 @@ use crate::headers::security_headers;
 use crate::idempotency::handle_idempotency_key;
 use crate::lingering_close::lingering_close;
 use crate::load_shedding::{LoadLimit, shed_load};
+use crate::mcp::{self, McpEndpoint};
 use crate::metrics::HttpMetrics;
 use crate::peer_limit::{PeerLimit, limit_peers};
 use crate::rate_limit::RateLimiter;
@@ -50,8 +51,9 @@ pub struct Ports {
 /// needs, and a timeout for reading headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
     let console = ConsoleState::new(ports.console, Arc::clone(&ports.ids), openapi::resources());
-    let trace_state = trace::TraceState { ids: ports.ids, metrics: ports.metrics };
+    let trace_state = trace::TraceState { ids: ports.ids, metrics: ports.metrics, behind_proxy: settings.behind_proxy };
     let state = AppState {
+        mcp: McpEndpoint::new(&gate, &settings),
         gate,
         readiness: ports.readiness,
         limiter: ports.limiter,
@@ -67,12 +69,17 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
     let (read_only_routes, _) = routes::read_only_routes().split_for_parts();
     let (public_routes, _) = routes::public_routes().split_for_parts();
     let (probes, _) = routes::probes().split_for_parts();
+    let mcp_routes = routes::mcp()
+        .route_layer(authentication_layer.clone())
+        .route_layer(from_fn_with_state(state.clone(), mcp::name_metadata));
     // The layer that is added last runs first. The fallback is added before the layers, so that they also apply to
     // unknown paths.
     let limited_routes = idempotent_routes
         .route_layer(idempotency_layer)
         .merge(read_only_routes)
         .route_layer(authentication_layer)
+        .merge(mcp_routes)
+        .merge(routes::mcp_metadata())
         .merge(public_routes)
         .merge(openapi::docs_routes())
         .merge(routes::console())
@@ -87,7 +94,7 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
         .layer(from_fn(limit_header_size))
         .layer(CatchPanicLayer::custom(panic_response))
         .layer(from_fn(security_headers))
-        .layer(from_fn_with_state(trace_state, trace::trace))
+        .layer(from_fn_with_state(trace_state, trace::trace_request))
         .with_state(state)
 }
 
@@ -96,11 +103,12 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
 pub(crate) fn startup_router(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> Router {
     let starting_error =
         || async { ApiError::new(ErrorKind::Unavailable, "The server is starting; try again in a moment.") };
+    let trace_state = trace::TraceState { ids, metrics: None, behind_proxy: false };
     routes::starting_probes(readiness)
         .layer(from_fn(trace::log_at_debug))
         .fallback(starting_error)
         .layer(from_fn(security_headers))
-        .layer(from_fn_with_state(trace::TraceState { ids, metrics: None }, trace::trace))
+        .layer(from_fn_with_state(trace_state, trace::trace_request))
 }
 
 async fn unknown_path() -> ApiError {

@@ -1,6 +1,7 @@
 //! Settings of the gateway that the operator can change.
 
 use crate::console::ConsoleSettings;
+use crate::mcp::McpSettings;
 use std::time::Duration;
 
 /// Settings of the gateway.
@@ -30,8 +31,10 @@ pub struct GatewaySettings {
     /// Maximum time to read and discard the rest of a rejected request's body, so that the client receives the
     /// response.
     pub lingering_close_timeout: Duration,
-    /// How users of the console sign in.
+    /// Sign-in settings of the console.
     pub console: ConsoleSettings,
+    /// The MCP endpoint.
+    pub mcp: McpSettings,
 }
 
 impl GatewaySettings {
@@ -56,6 +59,7 @@ impl Default for GatewaySettings {
             keep_alive_interval: Duration::from_secs(15),
             lingering_close_timeout: Duration::from_secs(10),
             console: ConsoleSettings::default(),
+            mcp: McpSettings::default(),
         }
     }
 }

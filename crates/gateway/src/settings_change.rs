@@ -1,14 +1,19 @@
 //! Tenant settings in the API: the list of settings, how each is displayed, and the values that a change may set.
 
 use crate::error::ApiError;
+use crate::fields;
+use crate::goal_rules_change::GoalRulesChange;
 use crate::merge_patch::{PatchField, Validate, check_range, deserialize_present, patch};
 use crate::privacy_change::PiiSanitizationChange;
-use crate::wire;
+use crate::team_settings_change::TeamSettingsChange;
 use domain::error::ErrorKind;
-use domain::model::ModelChoice;
+use domain::model::TierChoice;
 use domain::privacy::PiiSanitization;
 use domain::role::{Classification, Role};
-use domain::tenant::{ClearanceLimits, MAX_INSTRUCTIONS_CHARS, Quotas, RoleRateLimits, SettingsChange, TenantSettings};
+use domain::tenant::{
+    ClearanceLimits, GoalRules, MAX_INSTRUCTIONS_CHARS, Quotas, RoleRateLimits, SettingsChange, TeamSettings,
+    TenantSettings,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -66,7 +71,7 @@ macro_rules! settings {
         })+ }
     ) => {
         patch! {
-            /// A change of your tenant's settings: what is missing stays, null takes an override away.
+            /// A change of your tenant's settings: fields that are missing are not changed, null removes an override.
             #[schema(example = json!({"clearance": {"user": "confidential"}, "language": null}))]
             OwnSettingsChange {
                 $($(#[$change_meta])* $key: $change $([$min to $max])?,)+
@@ -74,7 +79,7 @@ macro_rules! settings {
         }
 
         patch! {
-            /// A change of any tenant's settings: what is missing stays, null takes an override away.
+            /// A change of any tenant's settings: fields that are missing are not changed, null removes an override.
             #[schema(example = json!({
                 "quotas": {"documents": 10000}, "rate_limits": {"user": {"per_minute": 60, "per_hour": 600}}
             }))]
@@ -84,7 +89,7 @@ macro_rules! settings {
             }
         }
 
-        /// Settings as they are shown. What is not set is null, or empty.
+        /// Settings as they are displayed. Those that are not set are null or empty.
         #[derive(Serialize, ToSchema, Debug)]
         pub(crate) struct SettingsView {
             $($(#[$view_meta])* $key: $view,)+
@@ -110,16 +115,16 @@ settings! {
                 ClearanceLimits,
         }
         model_classification {
-            change: #[schema(schema_with = wire::classification_or_null)] Classification,
-            view: #[schema(schema_with = wire::classification_or_null)] Option<Classification>,
+            change: #[schema(schema_with = fields::classification_or_null)] Classification,
+            view: #[schema(schema_with = fields::classification_or_null)] Option<Classification>,
         }
         cloud_classification {
-            change: #[schema(schema_with = wire::classification_or_null)] Classification,
-            view: #[schema(schema_with = wire::classification_or_null)] Option<Classification>,
+            change: #[schema(schema_with = fields::classification_or_null)] Classification,
+            view: #[schema(schema_with = fields::classification_or_null)] Option<Classification>,
         }
         default_model {
-            change: #[schema(schema_with = wire::model_choice_or_null)] ModelChoice,
-            view: #[schema(schema_with = wire::model_choice_or_null)] Option<ModelChoice>,
+            change: #[schema(schema_with = fields::tier_choice_or_null)] TierChoice,
+            view: #[schema(schema_with = fields::tier_choice_or_null)] Option<TierChoice>,
         }
         instructions {
             change: #[schema(schema_with = instructions)] Instructions,
@@ -141,13 +146,34 @@ settings! {
         pii_sanitization {
             change: #[schema(value_type = Option<PiiSanitizationChange>)] PiiSanitizationChange,
             view:
-                /// Which values must not reach models as they are.
+                /// Values that must not reach models unchanged.
                 #[schema(value_type = Object)]
                 PiiSanitization,
         }
+        write_tools_min_role {
+            change: #[schema(schema_with = write_tools_min_role)] WriteToolsMinRole,
+            view:
+                /// The lowest role that may request writes to plant systems; `admin` where it is null.
+                #[schema(schema_with = write_tools_min_role)]
+                Option<Role>,
+        }
+        teams {
+            change: #[schema(value_type = Option<TeamSettingsChange>)] TeamSettingsChange,
+            view:
+                /// Whether teams have members across tenants.
+                #[schema(value_type = Object)]
+                TeamSettings,
+        }
+        goals {
+            change: #[schema(value_type = Option<GoalRulesChange>)] GoalRulesChange,
+            view:
+                /// How goals are executed, where it differs from the platform's rules.
+                #[schema(value_type = Object)]
+                GoalRules,
+        }
         access_token_max_days {
             change:
-                /// The longest life of a personal access token.
+                /// The maximum lifetime of a personal access token.
                 u32 [1 to 3650],
             view: Option<u32>,
         }
@@ -163,7 +189,7 @@ settings! {
         quotas {
             change: #[schema(value_type = Option<QuotasChange>)] QuotasChange,
             view:
-                /// What the tenant may use; what is missing is not limited.
+                /// Quotas of the tenant; a quota that is missing is not limited.
                 #[schema(value_type = Object)]
                 Quotas,
         }
@@ -175,7 +201,7 @@ patch! {
     ClearanceChange {
         #[schema(schema_with = viewer_clearance)]
         viewer: ViewerClearance,
-        #[schema(schema_with = wire::classification_or_null)]
+        #[schema(schema_with = fields::classification_or_null)]
         user: Classification,
     }
 }
@@ -192,7 +218,7 @@ patch! {
     }
 }
 
-/// How many requests one user may make; both are needed.
+/// Number of requests that one user may make; both limits are required.
 #[derive(Deserialize, Serialize, ToSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RateTierChange {
@@ -204,15 +230,15 @@ pub(crate) struct RateTierChange {
 
 // 9007199254740991 is 2^53 - 1, the largest integer that every JSON implementation reads exactly (RFC 8259, section 6).
 patch! {
-    /// What the tenant may use.
+    /// Quotas of the tenant.
     QuotasChange {
-        /// Documents kept at once.
+        /// Maximum number of stored documents.
         documents: u64 [0 to 9007199254740991_u64],
-        /// Bytes of their files.
+        /// Maximum total size of their files, in bytes.
         bytes: u64 [0 to 9007199254740991_u64],
-        /// Requests in a day, of all users together: so many at once, and given back evenly over the day.
+        /// Requests per day, for all users together: the maximum burst, which is refilled evenly over the day.
         requests_per_day: u64 [0 to 9007199254740991_u64],
-        /// Tokens of chat turns a day (UTC).
+        /// Tokens of chat turns per day (UTC).
         tokens_per_day: u64 [0 to 9007199254740991_u64],
         /// The same for each user.
         user_tokens_per_day: u64 [0 to 9007199254740991_u64],
@@ -222,7 +248,7 @@ patch! {
         cost_per_month: f64 [0.0 to 1_000_000_000.0],
         /// The same for each user.
         user_cost_per_month: f64 [0.0 to 1_000_000_000.0],
-        /// From how many percent of a limit of tokens or cost on it is said to be nearly used up; 80 unless given.
+        /// Percentage of a token or cost limit from which it is reported as nearly used up; 80 by default.
         soft_percent: u8 [1 to 100],
     }
 }
@@ -274,7 +300,25 @@ impl Validate for ViewerClearance {
 
 fn viewer_clearance() -> RefOr<Schema> {
     let classes = Classification::ALL.iter().filter(|class| **class <= Classification::Internal);
-    wire::enum_schema(classes.map(|class| class.as_str()), true)
+    fields::enum_schema(classes.map(|class| class.as_str()), true)
+}
+
+/// The lowest role that may request writes to plant systems: never `viewer`.
+#[derive(Deserialize, Serialize, Debug)]
+struct WriteToolsMinRole(Role);
+
+impl Validate for WriteToolsMinRole {
+    fn validate(&self, pointer: &str) -> Result<(), ApiError> {
+        if self.0 < Role::User {
+            return Err(ApiError::invalid_field(pointer, "must be user or admin"));
+        }
+        Ok(())
+    }
+}
+
+fn write_tools_min_role() -> RefOr<Schema> {
+    let roles = Role::ALL.iter().filter(|role| **role >= Role::User);
+    fields::enum_schema(roles.map(|role| role.as_str()), true)
 }
 
 /// Instructions of a tenant for the assistant.
@@ -295,7 +339,7 @@ impl Validate for Instructions {
 fn instructions() -> RefOr<Schema> {
     let text = ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-        .pattern(Some(wire::NOT_BLANK))
+        .pattern(Some(fields::NOT_BLANK))
         .max_length(Some(MAX_INSTRUCTIONS_CHARS))
         .description(Some(
             "How the assistant answers in this plant. Every model sees it: it must not contain anything confidential.",
@@ -318,7 +362,7 @@ impl Validate for Language {
 }
 
 fn language() -> RefOr<Schema> {
-    wire::enum_schema(LANGUAGES.iter().copied(), true)
+    fields::enum_schema(LANGUAGES.iter().copied(), true)
 }
 
 /// A merge patch within the patch: `null` removes a mapping.
@@ -341,12 +385,12 @@ impl Validate for RoleMappings {
 fn role_mappings() -> RefOr<Schema> {
     let name = ObjectBuilder::new()
         .schema_type(Type::String)
-        .pattern(Some(wire::NOT_BLANK))
+        .pattern(Some(fields::NOT_BLANK))
         .max_length(Some(MAX_MAPPED_NAME_CHARS))
         .build();
     let mut mappings = ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-        .additional_properties(Some(wire::role_or_null()))
+        .additional_properties(Some(fields::role_or_null()))
         .max_properties(Some(MAX_MAPPINGS))
         .build();
     mappings.property_names = Some(Box::new(Schema::Object(name)));

@@ -1,13 +1,14 @@
 //! Writes a run's events as server-sent events, or combines them into one answer for clients that do not stream.
 
 use crate::error::ApiError;
+use crate::fields::{self, CitationBody, TextRangeBody};
 use crate::problem::ProblemDocument;
 use crate::request_info::RequestInfo;
-use crate::wire::{self, CitationBody, TextRangeBody};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use domain::ids::{MessageId, RunId};
 use domain::model::ModelTier;
 use domain::run::{Escalation, EventStream, NumberedEvent, RunEvent, RunSummary, TokenUsage};
@@ -23,7 +24,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 #[derive(ToSchema, Debug)]
 #[expect(dead_code, reason = "it exists for the OpenAPI document")]
 pub(crate) struct StreamEvent {
-    /// Counts from 1 within a run; `Last-Event-ID` takes it.
+    /// Counts from 1 within a run; pass it in `Last-Event-ID` to resume.
     #[schema(pattern = "^[0-9]+$")]
     id: String,
     #[schema(schema_with = event_name)]
@@ -39,6 +40,9 @@ fn event_name() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         "message.delta",
         "tool.started",
         "tool.finished",
+        "approval.required",
+        "step.started",
+        "step.finished",
         "citation",
         "run.finished",
         "error",
@@ -55,11 +59,11 @@ pub(crate) struct RunStarted {
     message_id: Uuid,
     /// The tier that answers: `fast` or `heavy`.
     model: &'static str,
-    /// Why the platform chose the tier for hard questions; missing where it did not.
-    #[schema(schema_with = wire::escalation_or_null)]
+    /// Why the platform chose the tier for hard questions; missing if it did not.
+    #[schema(schema_with = fields::escalation_or_null)]
     #[serde(skip_serializing_if = "Option::is_none")]
     escalated: Option<&'static str>,
-    /// What to tell the user; missing where there is nothing.
+    /// Message to the user; missing if there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     warnings: Vec<RunWarning>,
@@ -74,7 +78,7 @@ pub(crate) struct RunWarning {
     pattern: String,
 }
 
-/// `message.reasoning`: what the model thinks before it answers; admins see it, and it is not kept.
+/// `message.reasoning`: the model's reasoning before its answer; only admins receive it, and it is not stored.
 #[derive(Serialize, ToSchema, Debug)]
 pub(crate) struct MessageReasoning {
     /// The next piece.
@@ -93,7 +97,7 @@ pub(crate) struct MessageDelta {
 pub(crate) struct ToolStarted {
     call_id: String,
     name: String,
-    /// The words that are searched, where the tool searches documents: a follow-up is completed by its conversation.
+    /// The search text, if the tool searches documents: a follow-up question is completed from its conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     query: Option<String>,
 }
@@ -103,14 +107,44 @@ pub(crate) struct ToolStarted {
 pub(crate) struct ToolFinished {
     call_id: String,
     name: String,
-    #[schema(schema_with = wire::tool_status)]
+    #[schema(schema_with = fields::tool_status)]
+    status: &'static str,
+}
+
+/// `approval.required`: a tool that writes was called. People decide on the call, and the run continues.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct ApprovalRequired {
+    approval_id: Uuid,
+    /// Name of the tool.
+    tool: String,
+    /// What the write would change, in the plant's own notation.
+    target: String,
+    /// When the request expires.
+    expires_at: DateTime<Utc>,
+}
+
+/// `step.started`: a specialist starts with a part of the question.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct StepStarted {
+    step_id: String,
+    /// Name of the agent.
+    agent: String,
+    /// What the part is about.
+    title: String,
+}
+
+/// `step.finished`: a specialist has ended its part.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct StepFinished {
+    step_id: String,
+    #[schema(schema_with = fields::step_status)]
     status: &'static str,
 }
 
 /// `run.finished`
 #[derive(Serialize, ToSchema, Debug)]
 pub(crate) struct RunFinished {
-    #[schema(schema_with = wire::finish_reason)]
+    #[schema(schema_with = fields::finish_reason)]
     finish_reason: &'static str,
     usage: UsageBody,
     /// The model that served.
@@ -123,17 +157,17 @@ pub(crate) struct RunFinished {
     /// may see.
     left_out: u32,
     message_id: Uuid,
-    /// Parts of the text that no passage supports.
+    /// Parts of the text that no passage or reading supports.
     unsupported: Vec<TextRangeBody>,
 }
 
-/// `error`: the run broke off.
+/// `error`: the run was interrupted.
 #[derive(Serialize, ToSchema, Debug)]
 pub(crate) struct RunFailed {
     problem: ProblemDocument,
 }
 
-/// Tokens read and written.
+/// Numbers of input and output tokens.
 #[derive(Serialize, ToSchema, Clone, Copy, Debug)]
 #[schema(as = Usage)]
 pub(crate) struct UsageBody {
@@ -159,7 +193,7 @@ pub(crate) struct Answer {
     /// The model that served.
     model: String,
     usage: UsageBody,
-    #[schema(schema_with = wire::finish_reason)]
+    #[schema(schema_with = fields::finish_reason)]
     finish_reason: &'static str,
     /// A fallback served, a part (retrieval, say) was down, or something was left out.
     degraded: bool,
@@ -168,12 +202,12 @@ pub(crate) struct Answer {
     /// How many passages, documents and earlier answers were left out because they are classified above what the model
     /// may see.
     left_out: u32,
-    /// Parts of the text that no passage supports.
+    /// Parts of the text that no passage or reading supports.
     unsupported: Vec<TextRangeBody>,
 }
 
 /// Builds the response that streams a run. When the client disconnects, the response and with it `events` is dropped,
-/// which tells the runtime that the reader is gone.
+/// which notifies the runtime that the reader is gone.
 pub(crate) fn run_response(events: EventStream, info: RequestInfo, keep_alive_interval: Duration) -> Response {
     response(events.map(move |event| to_sse(event, &info)), keep_alive_interval)
 }
@@ -229,6 +263,9 @@ pub(crate) async fn collect_answer(mut events: EventStream) -> Result<(Answer, R
             RunEvent::Reasoning { .. }
             | RunEvent::ToolStarted { .. }
             | RunEvent::ToolFinished { .. }
+            | RunEvent::ApprovalRequired { .. }
+            | RunEvent::StepStarted { .. }
+            | RunEvent::StepFinished { .. }
             | RunEvent::ClientToolRequested(_) => {}
             RunEvent::Failed(problem) => return Err(problem.into()),
             RunEvent::Finished(summary) => {
@@ -280,6 +317,16 @@ fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Er
         }
         RunEvent::ToolFinished { call_id, name, status } => {
             event.event("tool.finished").json_data(ToolFinished { call_id, name, status: status.as_str() })
+        }
+        RunEvent::ApprovalRequired { approval_id, tool, target, expires_at } => {
+            let approval_id = approval_id.as_uuid();
+            event.event("approval.required").json_data(ApprovalRequired { approval_id, tool, target, expires_at })
+        }
+        RunEvent::StepStarted { step_id, agent, title } => {
+            event.event("step.started").json_data(StepStarted { step_id, agent, title })
+        }
+        RunEvent::StepFinished { step_id, status } => {
+            event.event("step.finished").json_data(StepFinished { step_id, status: status.as_str() })
         }
         // Only direct requests in OpenAI's format can have client tools, and their events are not written here.
         RunEvent::ClientToolRequested(_) => Ok(event.comment("call of a client tool")),

@@ -2,6 +2,7 @@
 
 use crate::console::ConsoleState;
 use crate::load_shedding::LoadLimit;
+use crate::mcp::McpEndpoint;
 use crate::peer_limit::PeerLimit;
 use crate::rate_limit::RateLimiter;
 use crate::readiness::Readiness;
@@ -23,4 +24,5 @@ pub(crate) struct AppState {
     pub(crate) tasks: TaskTracker,
     pub(crate) load_limit: LoadLimit,
     pub(crate) console: ConsoleState,
+    pub(crate) mcp: McpEndpoint,
 }

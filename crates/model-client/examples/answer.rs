@@ -31,13 +31,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         prompt: Classified::new(Vec::new(), Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 512,
-        extractive: ExtractiveInput {
+        extractive_input: ExtractiveInput {
             question,
             passages: vec![
                 passage(1, "Joint | Torque, N·m\nTie bolts of the casing | 480\nPump feet | 280"),
                 passage(2, "Warm the pump up before the start. The bearings of P-101A trip the motor at 95 °C."),
             ],
             is_weak_match: false,
+            ..ExtractiveInput::default()
         },
     };
     let settings = ModelSettings::default();

@@ -1,21 +1,25 @@
 //! Embeds a question and three sentences, and prints how close each sentence is to the question.
 //!
 //! ```text
-//! cargo run --release -p model-client --example embed -- <model directory>
+//! cargo run --release -p model-client --example embed -- all-minilm-l6-v2|use-multilingual-v3 <model directory>
 //! ```
-//! The directory must contain the `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2.
+//! The directory must contain the model's files.
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
 
 use std::{error::Error, path::PathBuf};
 
 use domain::model::EmbedPurpose;
+use model_client::config::EmbeddedModel;
 use model_client::local::embed::LocalEmbedder;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let model_dir = std::env::args_os().nth(1).map(PathBuf::from).ok_or("the argument <model directory> is missing")?;
-    let embedder = LocalEmbedder::load(&model_dir, 2)?;
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().ok_or("the argument <model> is missing")?;
+    let model: EmbeddedModel = serde_json::from_value(name.into())?;
+    let model_dir = arguments.next().map(PathBuf::from).ok_or("the argument <model directory> is missing")?;
+    let embedder = LocalEmbedder::load(model, &model_dir, 2)?;
     let question = "How do I isolate the pump before maintenance?";
     let sentences = [
         "Lock and tag the breaker, then close both block valves.",

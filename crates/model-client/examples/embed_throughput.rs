@@ -1,14 +1,16 @@
-//! Benchmarks the in-process embedding model: how many chunks of 256 tokens it embeds per second, and the latency of a
-//! query when idle and under that load.
+//! Benchmarks an in-process embedding model: how many chunks of 256 tokens and how many short texts it embeds per
+//! second, and the latency of a query when idle and under that load.
 //!
 //! ```text
-//! time cargo run --release -p model-client --example embed_throughput -- <model directory> [threads] [chunks]
+//! time cargo run --release -p model-client --example embed_throughput -- \
+//!     all-minilm-l6-v2|use-multilingual-v3 <model directory> [threads] [chunks]
 //! ```
 //! `time` reports the CPU seconds, which measure the cost even if the machine is busy with other work.
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
 
 use domain::model::EmbedPurpose;
+use model_client::config::EmbeddedModel;
 use model_client::local::embed::{EmbedError, LocalEmbedder};
 use std::error::Error;
 use std::path::PathBuf;
@@ -18,13 +20,15 @@ use tokio::time::Instant;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().ok_or("the argument <model> is missing")?;
+    let model: EmbeddedModel = serde_json::from_value(name.into())?;
     let model_dir = arguments.next().map(PathBuf::from).ok_or("the argument <model directory> is missing")?;
     let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
     let chunks = arguments.next().map_or(Ok(200), |chunks| chunks.parse())?;
 
     let start = Instant::now();
-    let embedder = LocalEmbedder::load(&model_dir, threads)?;
-    println!("load: {:.0} ms", milliseconds(start.elapsed()));
+    let embedder = LocalEmbedder::load(model, &model_dir, threads)?;
+    println!("{}, load: {:.0} ms", embedder.name(), milliseconds(start.elapsed()));
 
     let chunk = "The operator closes the valve and notes the pressure. ".repeat(40);
     println!("tokens: {} of {} in a chunk", embedder.count_tokens(&chunk), embedder.max_tokens());
@@ -33,6 +37,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     embedder.embed(EmbedPurpose::Document, vec![chunk.clone(); chunks]).await?;
     println!("documents: {:.1} chunks/s on {threads} threads", chunks as f64 / start.elapsed().as_secs_f64());
+
+    let texts = chunks * 10;
+    let start = Instant::now();
+    embedder.embed(EmbedPurpose::Document, vec!["The operator closes the valve.".to_owned(); texts]).await?;
+    println!("short texts: {:.0} per second", texts as f64 / start.elapsed().as_secs_f64());
+
+    let start = Instant::now();
+    let counted = (0..chunks).map(|_| embedder.count_tokens(&chunk)).sum::<usize>();
+    println!("tokenizer: {:.0} tokens/s on one thread", counted as f64 / start.elapsed().as_secs_f64());
 
     print_latencies("query, idle", &mut latencies(&embedder).await?);
     let mut load = std::pin::pin!(embedder.embed(EmbedPurpose::Document, vec![chunk; chunks]));

@@ -14,9 +14,33 @@ use url::Url;
 #[serde(rename_all = "lowercase")]
 pub enum EmbedSource {
     /// By the model that runs in this process.
-    Embedded,
+    #[serde(rename = "embedded")]
+    InProcess,
     /// By the backends of the `embed` tier.
     Remote,
+}
+
+/// An embedding model that runs in this process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Deserialize)]
+pub enum EmbeddedModel {
+    /// all-MiniLM-L6-v2: English, 384 dimensions.
+    #[default]
+    #[serde(rename = "all-minilm-l6-v2")]
+    AllMiniLmL6V2,
+    /// Universal Sentence Encoder multilingual v3: 16 languages, 512 dimensions.
+    #[serde(rename = "use-multilingual-v3")]
+    UseMultilingualV3,
+}
+
+impl EmbeddedModel {
+    /// The name that is stored with each vector.
+    #[must_use]
+    pub fn vector_name(self) -> &'static str {
+        match self {
+            Self::AllMiniLmL6V2 => "all-MiniLM-L6-v2",
+            Self::UseMultilingualV3 => "use-multilingual-v3-512",
+        }
+    }
 }
 
 /// The server product, which decides which variant of the OpenAI API is used.
@@ -271,7 +295,9 @@ pub struct EmbeddingSettings {
     pub query_prefix: String,
     /// Prepended to a document's text (nomic-embed-text: `search_document: `).
     pub document_prefix: String,
-    /// Directory of the in-process model's `model.safetensors` and `tokenizer.json`.
+    /// The in-process model.
+    pub embedded_model: EmbeddedModel,
+    /// Directory of the in-process model's files.
     pub embedded_dir: PathBuf,
     /// Number of threads of the in-process model for queries, and the same number for documents.
     pub threads: usize,
@@ -291,6 +317,7 @@ impl Default for EmbeddingSettings {
             max_batch_size: 32,
             query_prefix: String::new(),
             document_prefix: String::new(),
+            embedded_model: EmbeddedModel::default(),
             embedded_dir: PathBuf::new(),
             threads: 2,
             query_timeout: Duration::from_secs(10),

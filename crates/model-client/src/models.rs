@@ -1,6 +1,6 @@
 //! Selects the implementation of each model port: configured backends or models that run in this process.
 
-use crate::config::{EmbedSource, ModelSettings};
+use crate::config::{EmbedSource, EmbeddingSettings, ModelSettings};
 use crate::error::SetupError;
 use crate::local::embed::LocalEmbedder;
 use crate::local::extract::ExtractiveAnswerer;
@@ -30,17 +30,23 @@ pub fn chat_model(router: &Arc<Router>, settings: &ModelSettings) -> Result<Arc<
 /// # Errors
 /// If embeddings are remote but the tier has no routes, or if the in-process model cannot be loaded.
 pub async fn embedder(router: &Arc<Router>, settings: &ModelSettings) -> Result<Arc<dyn Embedder>, SetupError> {
-    let default_source = if settings.tiers.embed.is_empty() { EmbedSource::Embedded } else { EmbedSource::Remote };
+    let default_source = if settings.tiers.embed.is_empty() { EmbedSource::InProcess } else { EmbedSource::Remote };
     match settings.embedding.source.unwrap_or(default_source) {
         EmbedSource::Remote => Ok(Arc::new(OpenAiEmbedder::connect(router, settings).await?)),
-        EmbedSource::Embedded => {
-            let (dir, threads) = (settings.embedding.embedded_dir.clone(), settings.embedding.threads);
-            // Reads 90 MB from disk, so it must not block a thread of the async runtime.
-            let load_task = tokio::task::spawn_blocking(move || LocalEmbedder::load(&dir, threads));
-            let embedder = load_task.await.map_err(SetupError::LoadTaskFailed)?.map_err(SetupError::LoadLocalModel)?;
-            Ok(Arc::new(embedder))
-        }
+        EmbedSource::InProcess => in_process_embedder(&settings.embedding).await,
     }
+}
+
+/// Returns the model `embedding.embedded_model`, which runs in this process.
+///
+/// # Errors
+/// If its files in `embedding.embedded_dir` are missing or not the expected ones, or its threads cannot be started.
+pub async fn in_process_embedder(settings: &EmbeddingSettings) -> Result<Arc<dyn Embedder>, SetupError> {
+    let (model, dir, threads) = (settings.embedded_model, settings.embedded_dir.clone(), settings.threads);
+    // Reads up to 90 MB from disk, so it must not block a thread of the async runtime.
+    let load_task = tokio::task::spawn_blocking(move || LocalEmbedder::load(model, &dir, threads));
+    let embedder = load_task.await.map_err(SetupError::LoadTaskFailed)?.map_err(SetupError::LoadLocalModel)?;
+    Ok(Arc::new(embedder))
 }
 
 /// Returns the reranker of the backends; `None` if the tier has no routes, because there is no in-process reranker.

@@ -4,7 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
 
@@ -15,7 +15,10 @@ use domain::{
     ports::Embedder,
     role::Classification,
 };
-use model_client::local::embed::{EmbedError, LocalEmbedder};
+use model_client::{
+    config::EmbeddedModel,
+    local::embed::{EmbedError, LocalEmbedder},
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -47,9 +50,13 @@ fn model_dir() -> PathBuf {
         .expect("PLATFORM_TEST_MODEL_DIR is not set: run `cargo xtask test`, which fetches the embedding model")
 }
 
+fn load(dir: &Path, threads: usize) -> Result<LocalEmbedder, EmbedError> {
+    LocalEmbedder::load(EmbeddedModel::AllMiniLmL6V2, dir, threads)
+}
+
 fn embedder() -> Arc<LocalEmbedder> {
     static EMBEDDER: LazyLock<Arc<LocalEmbedder>> =
-        LazyLock::new(|| Arc::new(LocalEmbedder::load(&model_dir(), 2).expect("the model loads")));
+        LazyLock::new(|| Arc::new(load(&model_dir(), 2).expect("the model loads")));
     Arc::clone(&EMBEDDER)
 }
 
@@ -137,7 +144,7 @@ async fn the_embedder_port_reports_the_model_and_returns_the_same_vectors() {
 #[test]
 fn the_error_for_a_missing_model_file_names_the_file_and_the_remedy() {
     let directory = tempfile::tempdir().expect("a directory");
-    let error = LocalEmbedder::load(directory.path(), 1).expect_err("nothing is there");
+    let error = load(directory.path(), 1).expect_err("nothing is there");
     let text = error.to_string();
     assert!(matches!(error, EmbedError::File { .. }));
     assert!(text.contains("tokenizer.json") && text.contains("cargo xtask up"), "{text}");
@@ -153,7 +160,7 @@ fn a_model_with_one_changed_byte_is_refused() {
     let mut weights = std::fs::read(&path).expect("reads");
     *weights.last_mut().expect("not empty") ^= 1;
     std::fs::write(&path, weights).expect("writes");
-    let error = LocalEmbedder::load(directory.path(), 1).expect_err("the weights are not the pinned ones");
+    let error = load(directory.path(), 1).expect_err("the weights are not the pinned ones");
     assert!(matches!(error, EmbedError::Checksum { .. }));
     assert!(error.to_string().contains("model.safetensors"), "{error}");
 }

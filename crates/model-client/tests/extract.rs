@@ -82,7 +82,12 @@ fn request(question: &str, passages: Vec<NumberedPassage>) -> ChatRequest {
         prompt: Classified::new(Vec::new(), Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 512,
-        extractive: ExtractiveInput { question: question.to_owned(), passages, is_weak_match: false },
+        extractive_input: ExtractiveInput {
+            question: question.to_owned(),
+            passages,
+            is_weak_match: false,
+            ..ExtractiveInput::default()
+        },
     }
 }
 

@@ -1,14 +1,25 @@
 //! The command-line arguments. The doc comments become the help texts and the manual pages.
 
+mod approvals;
+mod goals;
+mod teams;
+
+pub use approvals::{ApprovalListArgs, ApprovalsCommand, DecisionArgs};
+pub use goals::{GoalsArgs, GoalsCommand};
+pub use teams::TeamsCommand;
+
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::audit::ResultStatus;
 use domain::command::RetrievalMode;
 use domain::document::DocumentStatus;
-use domain::model::ModelChoice;
+use domain::model::TierChoice;
 use domain::role::Classification;
 use std::path::PathBuf;
 use uuid::Uuid;
+
+/// Scopes that are requested from an issuer unless others are given.
+pub const DEFAULT_SCOPE: &str = "openid offline_access";
 
 const AFTER_HELP: &str = "\
 Environment:
@@ -85,6 +96,14 @@ pub enum Command {
     /// Upload, list, show and delete documents.
     #[command(subcommand)]
     Docs(DocsCommand),
+    /// Requests for writes to plant systems: list, show, approve, reject and cancel them.
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
+    /// Teams: list and create them, and manage members and invitations.
+    #[command(subcommand)]
+    Teams(TeamsCommand),
+    /// Goals that agents work on: list, show, create, approve, cancel them, and try steps again.
+    Goals(GoalsArgs),
     /// List and revoke your sessions: where you are signed in.
     #[command(subcommand)]
     Sessions(SessionsCommand),
@@ -123,7 +142,7 @@ pub struct LoginArgs {
     #[arg(long, env = "PLATFORM_CLIENT_ID", value_name = "ID")]
     pub client_id: Option<String>,
     /// Scopes to request from the issuer, separated by spaces.
-    #[arg(long, env = "PLATFORM_SCOPE", default_value = "openid offline_access", value_name = "SCOPES")]
+    #[arg(long, env = "PLATFORM_SCOPE", default_value = DEFAULT_SCOPE, value_name = "SCOPES")]
     pub scope: String,
 }
 
@@ -135,11 +154,14 @@ pub struct ChatArgs {
     /// Continue this conversation.
     #[arg(long, value_name = "ID", conflicts_with = "continue_latest")]
     pub conversation: Option<Uuid>,
+    /// Start a conversation of this team, which searches its documents.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["conversation", "continue_latest"])]
+    pub team: Option<Uuid>,
     /// Continue the conversation that was used last.
     #[arg(long = "continue")]
     pub continue_latest: bool,
     /// Model that answers.
-    #[arg(long, value_parser = one_of(ModelChoice::ALL.iter().map(|word| word.as_str())))]
+    #[arg(long, value_parser = one_of(TierChoice::ALL.iter().map(|word| word.as_str())))]
     pub model: Option<String>,
     /// Whether to search the documents.
     #[arg(long, value_parser = one_of(RetrievalMode::ALL.iter().map(|word| word.as_str())))]
@@ -189,6 +211,9 @@ pub struct SearchArgs {
     /// Search only documents of this kind.
     #[arg(long, value_name = "KIND")]
     pub doc_type: Option<String>,
+    /// Search the documents of this team instead of your tenant's; may be repeated.
+    #[arg(long = "team", value_name = "ID")]
+    pub teams: Vec<Uuid>,
     /// Also search revisions that are not in force.
     #[arg(long)]
     pub include_superseded: bool,
@@ -220,7 +245,7 @@ pub enum DocsCommand {
 /// Which files to upload, and their metadata.
 #[derive(Debug, Args)]
 pub struct UploadArgs {
-    /// Files to upload: PDF, DOCX, Markdown or plain text.
+    /// Files to upload: PDF, DOCX, XLSX, ODS, PPTX, CSV, HTML, EML, Markdown or plain text.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Tag of the documents; may be repeated.
@@ -238,6 +263,9 @@ pub struct UploadArgs {
     /// Document that this one replaces.
     #[arg(long, value_name = "ID")]
     pub supersedes: Option<Uuid>,
+    /// Team that the documents are for.
+    #[arg(long, value_name = "ID")]
+    pub team: Option<Uuid>,
     /// First day on which the documents are in force, such as 2026-03-01.
     #[arg(long, value_name = "DAY")]
     pub effective_from: Option<chrono::NaiveDate>,
@@ -258,6 +286,9 @@ pub struct DocumentListArgs {
     /// Only documents of this kind.
     #[arg(long, value_name = "KIND")]
     pub doc_type: Option<String>,
+    /// The documents of this team instead of your tenant's.
+    #[arg(long, value_name = "ID")]
+    pub team: Option<Uuid>,
     #[command(flatten)]
     pub page: PageArgs,
 }

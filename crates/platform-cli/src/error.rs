@@ -15,6 +15,9 @@ pub enum CliError {
     /// There is no token, or the server does not accept it.
     #[error("{0}")]
     NotSignedIn(String),
+    /// The platform wants a more recent sign-in for this.
+    #[error("{0}")]
+    StepUpRequired(String),
     /// The user is signed in but not allowed to do this.
     #[error("{0}")]
     Refused(String),
@@ -36,7 +39,7 @@ impl CliError {
             Self::OutputClosed => 0,
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
-            Self::NotSignedIn(_) => 3,
+            Self::NotSignedIn(_) | Self::StepUpRequired(_) => 3,
             Self::Refused(_) => 4,
             Self::NotReachable(_) => 5,
             Self::Interrupted => 130,
@@ -44,7 +47,7 @@ impl CliError {
     }
 
     /// An error on this machine, such as in the file system or the terminal. `what` says what failed.
-    pub fn local(what: &str, error: impl std::fmt::Display) -> Self {
+    pub fn failed_locally(what: &str, error: impl std::fmt::Display) -> Self {
         Self::Failed(format!("{what}: {error}"))
     }
 }

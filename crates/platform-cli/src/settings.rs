@@ -44,7 +44,8 @@ pub fn parse_token(token: &str) -> Result<SecretString, CliError> {
 /// # Errors
 /// If the user has no home directory.
 pub fn state_dir() -> Result<PathBuf, CliError> {
-    let strategy = Xdg::new().map_err(|error| CliError::local("no directory for the login was found", error))?;
+    let strategy =
+        Xdg::new().map_err(|error| CliError::failed_locally("no directory for the login was found", error))?;
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("platform"))
 }
 

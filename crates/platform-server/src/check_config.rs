@@ -1,10 +1,15 @@
 //! Validates the configuration; with `--probe` also tests the model backends that it names.
 
+use crate::blobs;
 use crate::config::Settings;
 use crate::databases::Databases;
+use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result, bail};
+use domain::ports::IdGen;
 use model_client::probe::{self, Finding, Severity};
 use std::fmt::Write as _;
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 
 /// Validates the settings; `with_probe` also tests the model backends.
 ///
@@ -13,6 +18,8 @@ use std::fmt::Write as _;
 pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
     let issuers = settings.issuers()?;
     Databases::new(settings)?;
+    let ids: Arc<dyn IdGen> = Arc::new(TimeOrderedIds);
+    blobs::blob_store(settings, &ids, &TaskTracker::new())?;
     settings.secret_key_bytes()?;
     let models = settings.models.settings()?;
     settings.models.next_settings()?;

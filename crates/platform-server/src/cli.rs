@@ -29,7 +29,9 @@ enum Command {
     Serve,
     /// Run the jobs of the ingestion queue.
     Worker,
-    /// Serve the API and run jobs.
+    /// Read the plant systems.
+    Plant,
+    /// Serve the API, run jobs and read the plant systems.
     All,
     /// Apply the migrations and set the roles' passwords from the database URLs.
     Migrate,
@@ -47,7 +49,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
-    /// Restore a backup into an empty database and storage directory, and verify it.
+    /// Restore a backup into an empty database and storage, and verify it.
     Restore {
         /// File that `backup` wrote.
         #[arg(long, value_name = "FILE")]
@@ -88,6 +90,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         None => serve_until_signal(settings, service).await,
         Some(Command::Serve) => serve_until_signal(settings, ServiceType::Api).await,
         Some(Command::Worker) => serve_until_signal(settings, ServiceType::Worker).await,
+        Some(Command::Plant) => serve_until_signal(settings, ServiceType::Plant).await,
         Some(Command::All) => serve_until_signal(settings, ServiceType::All).await,
         Some(Command::Migrate) => migrate::run(&settings).await,
         Some(Command::CheckConfig { probe }) => check_config::run(&settings, probe).await,

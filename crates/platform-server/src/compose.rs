@@ -1,47 +1,64 @@
 //! Composition root: the only place that builds the concrete implementations behind the ports.
 
-use crate::config::Settings;
+use crate::approvals;
+use crate::blobs;
+use crate::config::{Mode, Settings};
 use crate::console_files::EmbeddedConsole;
 use crate::databases::Databases;
 use crate::identity;
 use crate::ingest_settings;
 use crate::instance_heartbeat::InstanceHeartbeat;
+use crate::mcp_metrics::McpMetrics;
 use crate::models::Models;
 use crate::ports::SharedPorts;
 use crate::readiness::ServerReadiness;
+use crate::remote_systems::RemoteSystems;
+use crate::teams;
 use anyhow::{Context as _, Result};
-use data::{FsBlobStore, PgAuditReader, PgJobQueue, PgRunEventStore, RunRecovery};
+use data::{PgAuditReader, PgJobQueue, PgRunEventStore, ReplicaStore, RunRecovery, SealedSecrets};
 use domain::model::EmbeddingModel;
-use domain::ports::{BlobStore, Embedders, IdGen, JobKind, JobQueue, PrivacyFilter, Store, TenantDirectory};
+use domain::ports::{BlobStore, Embedders, IdGen, JobKind, JobQueue, PrivacyScanner, Store, TenantDirectory};
 use gateway::console::{ConsolePorts, ConsoleSettings, DevelopmentSignIn};
 use gateway::serve::Router;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
+use plant_connectors::simulator::simulated_tags;
 use policy::authn::Authenticator;
 use policy::gate::{AccessQueries, Gate, GateDependencies, GateKeys, PolicyGate, UseCases};
 use policy::operations::AuditTrail;
 use policy::rules::MatrixRules;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
+use runtime::approvals::process::ApprovalProcessor;
 use runtime::audit_trail::AuditTrailService;
+use runtime::channels::deliver::DeliveryProcessor;
+use runtime::channels::{ChannelPorts, ChannelService};
 use runtime::chat::{ChatPorts, ChatService};
 use runtime::configuration::ConfigurationService;
+use runtime::connectors::{ConnectorPorts, ConnectorService, InsecureConnections};
 use runtime::conversations::ConversationService;
 use runtime::documents::DocumentService;
 use runtime::feedback::FeedbackService;
+use runtime::glossary::GlossaryService;
+use runtime::maintenance::MaintenanceService;
 use runtime::memories::MemoryService;
 use runtime::models::ModelService;
+use runtime::plant::PlantService;
+use runtime::plant_reader::PlantBroker;
 use runtime::search::SearchService;
 use runtime::sessions::SessionService;
+use runtime::teams::purge::TeamPurge;
 use runtime::worker::{Worker, WorkerSettings};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::gateway::{AuditedToolGateway, ToolGateway, ToolGatewayPorts};
+use tools::gateway::ToolGateway;
 use tools::ingest::interface::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts};
-use tools::registry::Registry;
-use tools::retrieval::{HybridSearch, Reranking, RetrievalParams};
+use tools::retrieval::HybridSearch;
+
+/// Number of workers that deliver messages: while one waits for a receiver, the other serves another tenant.
+const DELIVERY_WORKERS: usize = 2;
 
 /// The composed platform.
 pub struct Platform {
@@ -57,16 +74,28 @@ pub struct Platform {
     pub retrieval: HybridSearch,
     /// Document ingestion, which the workers run.
     pub ingest: Arc<dyn Ingest>,
+    /// The worker's part of approvals.
+    pub approvals: Arc<ApprovalProcessor>,
+    /// Dependencies of channels.
+    pub channels: ChannelPorts,
+    /// Metric of the calls of MCP servers.
+    pub mcp_metrics: McpMetrics,
     /// Queue of ingestion jobs.
     pub queue: Arc<dyn JobQueue>,
+    /// Deletes the content of deleted teams.
+    pub team_purge: TeamPurge,
     /// Readiness of the database and the storage.
     pub readiness: ServerReadiness,
+    /// Reads plant systems through the plant process.
+    pub plant_reader: Arc<PlantBroker>,
     /// Background tasks that shutdown waits for.
     pub tasks: TaskTracker,
+    store: Arc<dyn Store>,
     embedders: Embedders,
     databases: Databases,
     heartbeat: InstanceHeartbeat,
     ids: Arc<dyn IdGen>,
+    plant_answers: Arc<data::PgPlantAnswerListener>,
 }
 
 impl Platform {
@@ -78,10 +107,14 @@ impl Platform {
         let heartbeat = InstanceHeartbeat::start(databases.instance_id, databases.app.clone()).await;
         let heartbeat = heartbeat.context("the database does not respond")?;
         let ports = SharedPorts::new(&databases);
-        let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobStore::new(&settings.storage.dir, Arc::clone(&ports.ids)));
-        let Models { chat: model, embedders, reranking, privacy, .. } = models;
-        let retrieval = retrieval(&ports.store, &embedders, reranking);
-        let tools = tools(&ports, retrieval.clone())?;
+        let blobs = blobs::blob_store(settings, &ports.ids, &ports.tasks)?;
+        let Models { chat: model, embedders, reranking, retrieval: params, privacy, .. } = models;
+        let retrieval = HybridSearch::new(search_store(&ports, &databases), embedders.clone(), params);
+        let retrieval = retrieval.with_reranking(reranking);
+        let remote = RemoteSystems::new(settings, &ports, &databases)?;
+        let tools = remote.tools(&ports, retrieval.clone())?;
+        let (channels, mcp_metrics) = (remote.channels.clone(), remote.mcp.metrics.clone());
+        let (plant_reader, plant_answers) = (Arc::clone(&remote.plant_reader), Arc::clone(&remote.plant_answers));
         let authn = Arc::new(identity::authenticator(settings, &ports)?);
         let ingest = ingest(settings, &ports, &blobs, &embedders)?;
         let chat_parts = ChatPorts {
@@ -96,31 +129,38 @@ impl Platform {
         };
         let run_events = Arc::new(PgRunEventStore::new(databases.app.clone()));
         let chat = ChatService::new(chat_parts, (&settings.chat).into()).sharing_runs(run_events);
-        let models = ModelService::new(chat.clone(), Arc::clone(&embedders.current));
         let services = Services {
             chat: chat.clone(),
-            models,
-            tools,
+            models: ModelService::new(chat.clone(), Arc::clone(&embedders.current)),
+            tools: Arc::clone(&tools),
             privacy,
             ingest: Arc::clone(&ingest),
             authn: Arc::clone(&authn),
+            remote,
         };
         let use_cases = use_cases(settings, &ports, &databases, services)?;
         let gate = gate(settings, &authn, use_cases, ports.gate_dependencies())?;
         Ok(Self {
             gate,
+            team_purge: teams::purge(&ports, &blobs),
             authn,
             chat,
             retrieval,
             ingest,
+            approvals: approvals::processor(settings, &ports, &tools),
+            channels,
+            mcp_metrics,
+            store: Arc::clone(&ports.store),
             queue: Arc::new(PgJobQueue::new(databases.worker.clone())),
-            readiness: ServerReadiness::new(Arc::clone(&ports.store), blobs),
+            readiness: ServerReadiness::new(Arc::clone(&ports.store), blobs, settings.storage.kind),
             directory: ports.directory,
             tasks: ports.tasks,
             embedders,
             databases,
             heartbeat,
             ids: ports.ids,
+            plant_reader,
+            plant_answers,
         })
     }
 
@@ -150,29 +190,42 @@ impl Platform {
             max_upload_bytes: settings.storage.max_upload_mib << 20,
             form_digest_timeout: settings.storage.upload_limit(),
             console: ConsoleSettings { sign_in: settings.console_client() },
+            mcp: settings.mcp_settings()?,
             ..GatewaySettings::default()
         };
         Ok(gateway::router(Arc::clone(&self.gate), ports, gateway_settings))
     }
 
-    /// The configured number of workers. Without `models.next_embed` they do not claim reindex jobs.
+    /// The configured number of workers. If all tenants use the same model, they do not claim reindex jobs.
     #[must_use]
     pub fn workers(&self, settings: &Settings) -> Vec<Worker> {
         let mut workers =
             Worker::pool(settings.worker.concurrency, &self.queue, &self.ingest, worker_settings(settings));
-        if self.embedders.next.is_none() {
+        if self.embedders.is_single() {
             workers = workers.into_iter().map(|worker| worker.without_kind(JobKind::Reindex)).collect();
         }
-        workers
+        workers.into_iter().map(|worker| worker.with_approvals(Arc::clone(&self.approvals))).collect()
     }
 
-    /// A worker that claims reindex jobs only, and the embedding model it moves tenants to; `None` without
-    /// `models.next_embed`.
+    /// The workers that deliver messages to channels.
     #[must_use]
-    pub fn reindex_worker(&self, settings: &Settings) -> Option<(Worker, EmbeddingModel)> {
-        let next = self.embedders.next.as_ref()?;
+    pub fn delivery_workers(&self, settings: &Settings) -> Vec<Worker> {
+        let processor = DeliveryProcessor::new(self.channels.clone(), settings.notifications.delivery_settings());
+        let processor = Arc::new(processor);
+        let worker = || Worker::new(Arc::clone(&self.queue), Arc::clone(&self.ingest), worker_settings(settings));
+        std::iter::repeat_with(|| worker().for_deliveries(Arc::clone(&processor))).take(DELIVERY_WORKERS).collect()
+    }
+
+    /// The store, for the development commands that give grants.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// A worker that claims reindex jobs only, and the embedding model it moves tenants to whose language has none.
+    #[must_use]
+    pub fn reindex_worker(&self, settings: &Settings) -> (Worker, EmbeddingModel) {
         let worker = Worker::new(Arc::clone(&self.queue), Arc::clone(&self.ingest), worker_settings(settings));
-        Some((worker.only_kinds(vec![JobKind::Reindex]), next.model()))
+        (worker.only_kinds(vec![JobKind::Reindex]), self.embedders.target(None).model())
     }
 
     /// Queues documents for ingestion again if their vectors come from a model that is no longer configured. Until they
@@ -196,6 +249,11 @@ impl Platform {
         }
     }
 
+    /// The connection pools.
+    pub(crate) fn databases(&self) -> &Databases {
+        &self.databases
+    }
+
     /// Ends runs whose process died.
     #[must_use]
     pub fn run_recovery(&self) -> RunRecovery {
@@ -215,6 +273,7 @@ impl Platform {
         drop(self.heartbeat);
         // The queue's listener holds a connection, and closing a pool waits until all connections are returned.
         drop(self.queue);
+        self.plant_answers.stop_listening();
         self.databases.close().await;
     }
 }
@@ -224,38 +283,62 @@ struct Services {
     chat: ChatService,
     models: ModelService,
     tools: Arc<dyn ToolGateway>,
-    privacy: Arc<dyn PrivacyFilter>,
+    privacy: Arc<dyn PrivacyScanner>,
     ingest: Arc<dyn Ingest>,
     authn: Arc<Authenticator>,
+    remote: RemoteSystems,
 }
 
 fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, services: Services) -> Result<UseCases> {
+    let goals = crate::goals::service(ports, &services.tools, &services.privacy);
     let SharedPorts { store, directory, clock, ids, .. } = ports.clone();
     let default_issuer = settings.issuers()?.first().map(|issuer| issuer.issuer.clone()).unwrap_or_default();
-    let audit_reader = Arc::new(PgAuditReader::new(databases.auditor.clone()));
-    let audit_trail = Arc::new(AuditTrailService::new(audit_reader));
+    let audit_reader = PgAuditReader::new(databases.auditor.clone()).with_replica(databases.audit_replica.clone());
+    let audit_trail = Arc::new(AuditTrailService::new(Arc::new(audit_reader)));
     let conversations = ConversationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids));
     let documents = DocumentService::new(Arc::clone(&store), services.ingest, Arc::clone(&clock));
     let memories = MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids));
+    let RemoteSystems { mcp, maintenance, channels, plant_reader, .. } = services.remote;
+    let maintenance = MaintenanceService::new(Arc::clone(&store), Arc::clone(&clock), maintenance);
     let configuration =
         ConfigurationService::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&clock), Arc::clone(&ids));
     Ok(UseCases {
         conversations: Arc::new(conversations),
         feedback: Arc::new(FeedbackService::new(Arc::clone(&store), Arc::clone(&clock))),
+        glossary: Arc::new(GlossaryService::new(Arc::clone(&store), Arc::clone(&clock))),
         chat: Arc::new(services.chat),
         models: Arc::new(services.models),
         documents: Arc::new(documents),
+        approvals: Arc::new(approvals::service(ports, &services.tools)),
+        goals: Arc::new(goals),
+        mcp_servers: Arc::new(mcp.service(ports)),
+        maintenance: Arc::new(maintenance),
+        channels: Arc::new(ChannelService::new(channels)),
+        plant: Arc::new(PlantService::new(Arc::clone(&store), Arc::clone(&clock))),
+        connectors: Arc::new(connector_service(settings, ports, plant_reader)?),
         search: Arc::new(SearchService::new(Arc::clone(&store), services.tools, services.privacy)),
         memories: Arc::new(memories),
         sessions: Arc::new(SessionService::new(Arc::clone(&store), Arc::clone(&clock))),
         audit_trail: Arc::clone(&audit_trail) as Arc<dyn AuditTrail>,
         audit_export: audit_trail,
+        teams: Arc::new(teams::service(ports)),
         administration: Arc::new(AdministrationService::new(store, directory, clock, ids, default_issuer)),
         configuration: Arc::new(configuration),
         access: Arc::new(AccessQueries::new(Arc::clone(&services.authn), Arc::clone(&ports.store))),
         access_tokens: identity::access_tokens(settings, ports, &services.authn),
         tenant_mappings: identity::tenant_mappings(settings, ports)?,
     })
+}
+
+fn connector_service(settings: &Settings, ports: &SharedPorts, broker: Arc<PlantBroker>) -> Result<ConnectorService> {
+    let SharedPorts { store, clock, ids, .. } = ports.clone();
+    let secrets = Arc::new(SealedSecrets::new(settings.plant_key_bytes()?));
+    let insecure = match settings.mode {
+        Mode::Development => InsecureConnections::OnRequest,
+        Mode::Production => InsecureConnections::Refused,
+    };
+    let ports = ConnectorPorts { store, broker, secrets, clock, ids };
+    Ok(ConnectorService::new(ports, insecure, simulated_tags()))
 }
 
 async fn limiter(settings: &Settings, metrics: &MetricsRegistry) -> Result<Arc<dyn RateLimiter>> {
@@ -296,18 +379,10 @@ fn gate(
     Ok(Arc::new(PolicyGate::new(Arc::clone(authn), use_cases, keys, parts)))
 }
 
-fn tools(ports: &SharedPorts, search: HybridSearch) -> Result<Arc<dyn ToolGateway>> {
-    let registry = Registry::builtin(&ports.store, search).context("the tool registry cannot be built")?;
-    let parts = ToolGatewayPorts {
-        store: Arc::clone(&ports.store),
-        rules: Arc::new(MatrixRules),
-        clock: Arc::clone(&ports.clock),
-        ids: Arc::clone(&ports.ids),
-        tracker: ports.tasks.clone(),
-    };
-    Ok(Arc::new(AuditedToolGateway::new(registry, parts)))
-}
-
-fn retrieval(store: &Arc<dyn Store>, embedders: &Embedders, reranking: Option<Reranking>) -> HybridSearch {
-    HybridSearch::new(Arc::clone(store), embedders.clone(), RetrievalParams::default()).with_reranking(reranking)
+/// The store that searches read: the replica where one is configured. Their audit rows go to the primary.
+fn search_store(ports: &SharedPorts, databases: &Databases) -> Arc<dyn Store> {
+    match &databases.replica {
+        Some(replica) => Arc::new(ReplicaStore::new(databases.app.clone(), replica.clone())),
+        None => Arc::clone(&ports.store),
+    }
 }

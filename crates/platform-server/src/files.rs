@@ -84,7 +84,7 @@ impl DocumentFile {
         };
         let bytes = Box::pin(futures::stream::iter([Ok(bytes.into())]));
         let upload = Upload { bytes, form: async move { Ok(form) }.boxed() };
-        let outcome = gate.execute(caller, UploadDocument { announced_bytes, upload }).await;
+        let outcome = gate.execute(caller, UploadDocument { announced_bytes, upload, team: None }).await;
         outcome.with_context(|| format!("{} was refused", self.name))
     }
 }

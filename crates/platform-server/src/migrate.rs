@@ -17,6 +17,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
         (LoginRole::App, &database.url),
         (LoginRole::Worker, &database.worker_url),
         (LoginRole::Auditor, &database.audit_url),
+        (LoginRole::Plant, &database.plant_url),
     ];
     for (role, role_url) in role_urls {
         if let Some(password) = role_url.as_ref().and_then(password) {

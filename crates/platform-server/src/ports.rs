@@ -2,7 +2,7 @@
 
 use crate::databases::Databases;
 use crate::system::{SystemClock, TimeOrderedIds};
-use data::{PgDirectory, PgStore};
+use data::{PgStore, PgTenantDirectory};
 use domain::ports::{Clock, IdGen, Store, TenantDirectory};
 use policy::gate::GateDependencies;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl SharedPorts {
     pub(crate) fn new(databases: &Databases) -> Self {
         Self {
             store: Arc::new(PgStore::new(databases.app.clone())),
-            directory: Arc::new(PgDirectory::new(databases.app.clone())),
+            directory: Arc::new(PgTenantDirectory::new(databases.app.clone())),
             clock: Arc::new(SystemClock),
             ids: Arc::new(TimeOrderedIds),
             tasks: TaskTracker::new(),

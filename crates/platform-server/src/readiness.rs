@@ -1,5 +1,6 @@
 //! Readiness of the server: database, storage, and whether it is shutting down.
 
+use crate::config::StorageKind;
 use async_trait::async_trait;
 use domain::ports::{BlobStore, Store};
 use gateway::{Component, Readiness};
@@ -15,14 +16,15 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct ServerReadiness {
     store: Arc<dyn Store>,
     blobs: Arc<dyn BlobStore>,
+    storage: StorageKind,
     is_draining: Arc<AtomicBool>,
 }
 
 impl ServerReadiness {
-    /// Readiness that checks the given store and blob store.
+    /// Readiness that checks the given store and blob store, which is of the kind `storage`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { store, blobs, is_draining: Arc::default() }
+    pub fn new(store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>, storage: StorageKind) -> Self {
+        Self { store, blobs, storage, is_draining: Arc::default() }
     }
 
     /// From now on, reports that the server is shutting down.
@@ -39,9 +41,13 @@ impl Readiness for ServerReadiness {
         let storage_ok =
             tokio::time::timeout(CHECK_TIMEOUT, self.blobs.check()).await.is_ok_and(|answer| answer.is_ok());
         let draining = self.is_draining.load(Ordering::Relaxed);
+        let storage_failure = match self.storage {
+            StorageKind::Filesystem => "cannot be written to",
+            StorageKind::S3 => "the S3 service does not accept uploads",
+        };
         vec![
             component("database", database_ok, "does not respond"),
-            component("storage", storage_ok, "cannot be written to"),
+            component("storage", storage_ok, storage_failure),
             component("server", !draining, "is shutting down"),
         ]
     }

@@ -1,4 +1,4 @@
-//! `reindex`: migrates every tenant from the current embedding model to the next one.
+//! `reindex`: migrates every tenant from the current embedding model to the next one, or to the one of its language.
 //!
 //! The work is done by jobs of the queue. The command can therefore be stopped and started again, and running workers
 //! with the same settings take part. Searches in a tenant use the current model until all of its documents are embedded
@@ -22,20 +22,27 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Queues one job per tenant and runs the jobs until they are done or a signal arrives.
 ///
 /// # Errors
-/// If there is no next model, the database fails, or a tenant could not be migrated.
+/// If all tenants use the same model, the database fails, or a tenant could not be migrated.
 pub async fn run(settings: Settings) -> Result<()> {
-    if settings.models.next_embed.is_none() {
-        bail!("models.next_embed is not set; it names the embedding model to change to");
+    if settings.models.next_embed.is_none() && settings.models.language_models.is_empty() {
+        bail!(
+            "neither models.next_embed nor models.language_models is set; they name the embedding models to change to"
+        );
     }
+    let has_next = settings.models.next_embed.is_some();
     let databases = Databases::new(&settings)?;
     databases.preflight().await?;
     let platform = Platform::new(&settings, databases, Models::configured(&settings, &Registry::new()).await?).await?;
-    let (worker, model) = platform.reindex_worker(&settings).context("models.next_embed is not set")?;
+    let (worker, model) = platform.reindex_worker(&settings);
     if model.dimension == 0 {
         bail!("the next embedding model does not respond, so its dimension is unknown");
     }
     let queued = platform.queue.enqueue_reindex().await.context("the tenants cannot be queued")?;
-    crate::print(&format!("{queued} tenants queued to be embedded with {}", model.name))?;
+    let target = match settings.models.language_models.len() {
+        0 => model.name,
+        languages => format!("{} ({languages} languages: models.language_models)", model.name),
+    };
+    crate::print(&format!("{queued} tenants queued to be embedded with {target}"))?;
     let signals = TaskTracker::new();
     let stop = shutdown::on_signal(&signals)?;
     let worker_tasks = TaskTracker::new();
@@ -46,7 +53,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     stop.cancel();
     worker_tasks.wait().await;
     platform.close().await;
-    report(job_counts?, &model.name)
+    report(job_counts?, &target, has_next)
 }
 
 /// Waits until no job is pending or a signal arrives, and returns the last counts.
@@ -64,7 +71,7 @@ async fn wait_for_jobs(platform: &Platform, stop: &CancellationToken) -> Result<
     }
 }
 
-fn report(job_counts: JobCounts, model: &str) -> Result<()> {
+fn report(job_counts: JobCounts, target: &str, has_next: bool) -> Result<()> {
     if job_counts.pending > 0 {
         bail!("stopped with {} tenants left; run the command again to continue", job_counts.pending);
     }
@@ -75,8 +82,7 @@ fn report(job_counts: JobCounts, model: &str) -> Result<()> {
             job_counts.dead
         );
     }
-    crate::print(&format!(
-        "all tenants are searched with {model} now; move models.next_embed to models.embed and restart"
-    ))
-    .context("cannot print")
+    let remaining_step =
+        if has_next { "; make models.next_embed the current model in the configuration and restart" } else { "" };
+    crate::print(&format!("all tenants are searched with {target} now{remaining_step}")).context("cannot print")
 }

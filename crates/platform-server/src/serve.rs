@@ -2,17 +2,23 @@
 //! streams finish or are stored as cancelled, and unfinished jobs return to the queue.
 
 use crate::audit;
+use crate::channels::MeasuredSender;
 use crate::compose::Platform;
 use crate::config::{Server, ServiceType, Settings};
 use crate::databases::Databases;
 use crate::dev::sign_in;
+use crate::goals;
+use crate::ingest_metrics::MeasuredIngest;
 use crate::models::Models;
+use crate::plant_mode_metrics::PlantModeMetrics;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::StartingReadiness;
 use crate::run_recovery::end_abandoned_runs;
-use crate::sweep::sweep_periodically;
+use crate::sweep::{queue_due_work, sweep_periodically};
 use crate::system::TimeOrderedIds;
+use crate::{database_metrics, key_metrics, plant};
 use anyhow::{Context as _, Result};
+use domain::ports::JobQueue;
 use gateway::serve::{Limits, serve, serve_during_startup, serve_metrics};
 use model_client::router::Router;
 use policy::keyed_hash::HashKey;
@@ -26,26 +32,26 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Interval between attempts to reach the database at startup.
-const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Time limit of each shutdown step after the grace period, such as storing cancelled streams.
 const FINAL_GRACE: Duration = Duration::from_secs(5);
 
-/// Runs the API, the workers, or both, as `service` says, until `stop` is cancelled.
+/// Runs the parts of the platform that `service` names until `stop` is cancelled.
 ///
 /// # Errors
 /// If a port is in use, a setting is not valid, or the database fails the preflight.
 pub async fn run(settings: Settings, service: ServiceType, stop: CancellationToken) -> Result<()> {
+    if service == ServiceType::Plant {
+        return plant::run(&settings, stop).await;
+    }
     let databases = Databases::new(&settings)?;
     let listener = match service {
-        ServiceType::Worker => None,
+        ServiceType::Worker | ServiceType::Plant => None,
         // Behind a proxy the port stays closed until the server is ready: see `api_listener`.
         _ if settings.server.behind_proxy => None,
         ServiceType::Api | ServiceType::All => Some(Arc::new(listen(&settings, settings.server.port).await?)),
     };
-    let metrics_listener = match settings.server.metrics_port {
-        0 => None,
-        port => Some(listen(&settings, port).await?),
-    };
+    let metrics_listener = metrics_listener(&settings).await?;
     if !wait_for_database(&databases, listener.as_ref(), &stop).await? {
         return Ok(());
     }
@@ -54,18 +60,18 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     audit_maintenance.prepare().await.context("the audit log cannot be maintained")?;
     let models = Models::configured(&settings, &metrics).await?;
     let model_router = models.router.clone();
-    let platform = Platform::new(&settings, databases, models).await?;
+    let mut platform = Platform::new(&settings, databases, models).await?;
     let start_event = start_event_details(&settings, service)?;
     platform.authn.record_start(start_event).await.context("the audit log cannot be written")?;
     let router = platform.http_router(&settings, &metrics, sign_in::for_platform(&settings, &platform)?).await?;
-    let queue_metrics = QueueMetrics::register(&metrics)?;
+    let counted = register_metrics(&metrics, service, &mut platform)?;
     let server_tasks = TaskTracker::new();
     // Audit maintenance stops last, so that it seals the rows that the other tasks write while they shut down.
     let (audit_tasks, stop_audit) = (TaskTracker::new(), CancellationToken::new());
     audit_tasks.spawn(audit_maintenance.run(stop_audit.clone()));
     watch_backends(model_router, &server_tasks, &stop);
     if let Some(listener) = metrics_listener {
-        server_tasks.spawn(serve_metrics(listener, metrics, stop.clone()));
+        server_tasks.spawn(serve_metrics(listener, metrics.clone(), stop.clone()));
     }
     if let Some(listener) = api_listener(&settings, service, listener).await? {
         tracing::info!(address = %listener.local_addr()?, "serving");
@@ -76,12 +82,11 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.requeue_documents_embedded_by_other_models().await;
-        server_tasks.spawn(sweep_periodically(Arc::clone(&platform.queue), stop.clone()));
-        server_tasks.spawn(queue_metrics.run(Arc::clone(&platform.queue), stop.clone()));
-        for worker in platform.workers(&settings) {
-            let stop = stop.clone();
-            server_tasks.spawn(async move { worker.run(stop).await });
-        }
+        server_tasks.spawn(counted.run(Arc::clone(&platform.queue), stop.clone()));
+        spawn_workers(&settings, &platform, &server_tasks, &stop);
+    }
+    if service == ServiceType::All {
+        plant::spawn(&settings, platform.databases(), &metrics, &server_tasks, &stop)?;
     }
     server_tasks.close();
     audit_tasks.close();
@@ -92,6 +97,55 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     };
     drain(platform, &server_tasks, Duration::from_secs(settings.server.shutdown_grace_s), final_seal).await;
     Ok(())
+}
+
+/// Metrics that workers count in the database.
+struct CountedMetrics {
+    queue: QueueMetrics,
+    plant_modes: PlantModeMetrics,
+}
+
+impl CountedMetrics {
+    /// Updates the metrics until `stop`.
+    async fn run(self, queue: Arc<dyn JobQueue>, stop: CancellationToken) {
+        tokio::join!(self.queue.run(Arc::clone(&queue), stop.clone()), self.plant_modes.run(queue, stop));
+    }
+}
+
+/// Starts the workers, and the tasks that give them work, until `stop`.
+fn spawn_workers(settings: &Settings, platform: &Platform, tasks: &TaskTracker, stop: &CancellationToken) {
+    tasks.spawn(sweep_periodically(Arc::clone(&platform.queue), platform.team_purge.clone(), stop.clone()));
+    tasks.spawn(queue_due_work(Arc::clone(&platform.queue), stop.clone()));
+    for worker in platform.workers(settings).into_iter().chain(platform.delivery_workers(settings)) {
+        let stop = stop.clone();
+        tasks.spawn(async move { worker.run(stop).await });
+    }
+    let (goal_worker, stop) = (goals::worker(settings, platform), stop.clone());
+    tasks.spawn(async move { goal_worker.run(stop).await });
+}
+
+/// The port of `/metrics`, unless it is switched off.
+///
+/// # Errors
+/// If it is in use.
+pub(crate) async fn metrics_listener(settings: &Settings) -> Result<Option<TcpListener>> {
+    Ok(match settings.server.metrics_port {
+        0 => None,
+        port => Some(listen(settings, port).await?),
+    })
+}
+
+/// Registers the metrics of pools, keys, jobs, queue and plant modes.
+fn register_metrics(metrics: &Registry, service: ServiceType, platform: &mut Platform) -> Result<CountedMetrics> {
+    database_metrics::register(metrics, platform.databases())?;
+    // A worker verifies no tokens and does not refresh the keys.
+    if matches!(service, ServiceType::Api | ServiceType::All) {
+        key_metrics::register(metrics, &platform.authn)?;
+    }
+    platform.channels.sender = Arc::new(MeasuredSender::register(metrics, Arc::clone(&platform.channels.sender))?);
+    platform.mcp_metrics.register(metrics)?;
+    platform.ingest = Arc::new(MeasuredIngest::register(metrics, Arc::clone(&platform.ingest))?);
+    Ok(CountedMetrics { queue: QueueMetrics::register(metrics)?, plant_modes: PlantModeMetrics::register(metrics)? })
 }
 
 /// Connection limits of the API's listener.

@@ -1,4 +1,4 @@
-//! The traces that the server sends to a collector, and its log. The span of the model call is a child of the request's
+//! The traces that the server sends to a collector, and its log. The span of the model call belongs to the request's
 //! span and follows the GenAI semantic conventions. Neither traces nor logs contain content or secrets, except for
 //! traces if `telemetry.record_content` is set.
 
@@ -127,15 +127,17 @@ async fn chat(base: &str, token: &str) {
     assert_eq!(answer["content"], ANSWER);
 }
 
-/// Waits until the collector has received the span of the model call; returns all spans so far.
+/// Waits until the collector has received the spans of the request and of its run, which end after all that they call;
+/// returns all spans so far.
 async fn received_spans(collector: &MockServer) -> Vec<Span> {
-    eventually_within(EXPORT_TIMEOUT, "the span of the model call was received", || async {
+    eventually_within(EXPORT_TIMEOUT, "the span of the request was received", || async {
         let requests = collector.received_requests().await.unwrap_or_default();
         let exports = requests.iter().filter(|request| request.url.path() == "/v1/traces");
         let decoded = exports.map(|request| ExportTraceServiceRequest::decode(request.body.as_slice()).expect("OTLP"));
         let scope_spans = decoded.flat_map(|export| export.resource_spans).flat_map(|resource| resource.scope_spans);
         let spans: Vec<Span> = scope_spans.flat_map(|scope| scope.spans).collect();
-        spans.iter().any(|span| span.name == "chat fast").then_some(spans)
+        let has = |part: &str| spans.iter().any(|span| span.name.contains(part));
+        (has("/chat") && has("invoke_agent")).then_some(spans)
     })
     .await
 }
@@ -146,13 +148,16 @@ fn attribute(span: &Span, key: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_span_of_a_model_call_is_a_child_of_its_request_and_has_no_content() {
+async fn the_span_of_a_model_call_belongs_to_its_request_and_has_no_content() {
     let ObservedTurn { spans, .. } = observe_turn(&[]).await;
     let call = spans.iter().find(|span| span.name == "chat fast").expect("the span of the model call");
-    let parent = spans.iter().find(|span| span.span_id == call.parent_span_id);
-    let request = parent.expect("the parent span was exported, too");
-    assert_eq!((request.name.as_str(), &request.trace_id), ("http", &call.trace_id));
-    assert!(attribute(request, "route").contains("/chat"), "{request:?}");
+    let parent_of = |child: &Span| spans.iter().find(|span| span.span_id == child.parent_span_id);
+    let run = parent_of(call).expect("the span of the run was exported, too");
+    assert_eq!(run.name, "invoke_agent assistant");
+    let request = parent_of(run).expect("the span of the request was exported, too");
+    assert_eq!(request.name, "POST /v1/conversations/{id}/chat");
+    assert_eq!((&request.trace_id, &run.trace_id), (&call.trace_id, &call.trace_id));
+    assert!(attribute(request, "http.response.status_code").contains("200"), "{request:?}");
     for (key, value) in [
         ("gen_ai.operation.name", "chat"),
         ("gen_ai.provider.name", "litellm"),

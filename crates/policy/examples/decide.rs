@@ -9,7 +9,7 @@ use domain::page::{Page, PageRequest};
 use domain::ports::{AuditReader as _, Clock as _, IdGen as _, NewTenant, Store as _, TenantDirectory as _};
 use domain::role::Role;
 use domain::scope::Actor;
-use fakes::suite::{identity, scope};
+use fakes::store_contract::{identity, scope};
 use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
@@ -41,7 +41,8 @@ async fn main() -> Result<()> {
     let gate = PolicyGate::new(authn, use_cases(), GateKeys::derive(b"an example's secret"), dependencies);
 
     let page = PageRequest::default();
-    let allowed_result = gate.execute(&ada, ListConversations { filter: ConversationFilter::default(), page }).await;
+    let allowed_result =
+        gate.execute(&ada, ListConversations { filter: ConversationFilter::default(), page, team: None }).await;
     println!("her conversations: {:?}", allowed_result.map(|page| page.items.len()));
     let refused_result = gate.execute(&ada, ListUsers { page }).await;
     println!("the tenant's users: {:?}", refused_result.map(|page| page.items.len()));

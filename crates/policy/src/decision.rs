@@ -64,6 +64,13 @@ impl DecisionTrace {
         trace.finish(Verdict::CallerRefused { code }, None)
     }
 
+    /// Creates the decision for a request in the space of a team that does not exist, or that the user is no member of.
+    pub(crate) fn refused_at_team(entitlements: Option<Entitlements>) -> Decision {
+        let mut trace = Self::default();
+        trace.record(Rule::Team, false, "The team does not exist, or the user is no member of it.");
+        trace.finish(Verdict::NotFound, entitlements)
+    }
+
     fn finish(self, verdict: Verdict, entitlements: Option<Entitlements>) -> Decision {
         Decision { verdict, rule_results: self.0, entitlements }
     }
@@ -96,6 +103,12 @@ pub(crate) async fn decide(
     if member.session_revoked {
         trace.record(Rule::Session, false, "The session was revoked.");
         return Ok(trace.finish(Verdict::CallerRefused { code: RefusalCode::SessionRevoked }, Some(entitlements)));
+    }
+    if member.team.is_some() && entitlements.team.is_none() {
+        return Ok(DecisionTrace::refused_at_team(Some(entitlements)));
+    }
+    if let Some(role) = entitlements.team {
+        trace.record(Rule::Team, true, format!("The user is {role} of the team."));
     }
     if authz_request.credential.scopes().is_some() {
         let covered = authz_request.credential.covers(authz_request.resource, authz_request.operation);

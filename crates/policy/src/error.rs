@@ -92,6 +92,7 @@ impl GateError {
     pub fn max_age_s(&self) -> Option<u32> {
         match self {
             Self::StepUpRequired { max_age_s } => Some(*max_age_s),
+            Self::Runtime(source) => source.max_age_s(),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use crate::matrix;
 use domain::command::Target;
 use domain::decision::{RefusalCode, Rule, Verdict};
 use domain::document::Document;
-use domain::ids::{DocumentId, UserId};
+use domain::ids::{ConversationId, DocumentId, UserId, WorkOrderId};
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Reach;
 use domain::role::{Classification, Operation, Resource};
@@ -50,6 +50,12 @@ pub(crate) async fn check_target(
                 if is_found { "The target exists." } else { "The target does not exist, or belongs to another user." };
             if trace.record(Rule::Target, is_found, detail) { Verdict::Allowed } else { Verdict::NotFound }
         }
+        Some(Target::WorkOrder(id)) if authz_request.operation == Operation::Update => {
+            check_work_order(tx, trace, id, check).await?
+        }
+        Some(Target::Conversation(id)) if entitlements.team.is_some() => {
+            check_shared_conversation(tx, trace, id, check).await?
+        }
         Some(target) => check_existence(tx, trace, target).await?,
     };
     if verdict != Verdict::Allowed {
@@ -72,13 +78,78 @@ async fn check_existence(
         Target::User(id) => tx.users().get(id).await?.is_some(),
         Target::AccessToken(id) => tx.access_tokens().get(id).await?.is_some(),
         Target::Session(id) => tx.sessions().get(id).await?.is_some(),
+        Target::Goal(id) => tx.goals().get(id).await?.is_some(),
+        Target::Channel(id) => tx.channels().get(id).await?.is_some(),
         Target::Document(id) => tx.documents().get(id, Classification::Restricted).await?.is_some(),
-        // Runs are kept by the runtime, tenants in the directory and decisions in the audit log. Their use cases return
-        // not-found themselves.
-        Target::Run(_) | Target::Tenant(_) | Target::Decision(_) => return Ok(Verdict::Allowed),
+        // Runs are kept by the runtime, tenants in the directory and decisions in the audit log, and an approval's
+        // policy says who may know of it. Their use cases return not-found themselves.
+        Target::Run(_)
+        | Target::Tenant(_)
+        | Target::Decision(_)
+        | Target::Approval(_)
+        | Target::WorkOrder(_)
+        | Target::McpServer(_)
+        | Target::Connector(_)
+        | Target::Team(_)
+        | Target::Invitation(_) => return Ok(Verdict::Allowed),
     };
     let detail = if exists { "The target exists." } else { "The target does not exist, or belongs to another user." };
     Ok(if trace.record(Rule::Target, exists, detail) { Verdict::Allowed } else { Verdict::NotFound })
+}
+
+/// Whether the target is in the space of `tx`, whatever its classification.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn is_in_space(tx: &mut dyn TenantTx, target: Target) -> Result<bool, StoreError> {
+    match target {
+        Target::Run(run) => tx.teams().has_run(run).await,
+        target => Ok(check_existence(tx, &mut DecisionTrace::default(), target).await? == Verdict::Allowed),
+    }
+}
+
+/// Decides whether a member may change a conversation of the team: those who only reach their own, the one they
+/// started.
+async fn check_shared_conversation(
+    tx: &mut dyn TenantTx,
+    trace: &mut DecisionTrace,
+    id: ConversationId,
+    check: TargetCheck<'_>,
+) -> Result<Verdict, StoreError> {
+    let conversation = tx.conversations().get(id).await?;
+    let detail = if conversation.is_some() { "The target exists." } else { "The team has no such conversation." };
+    trace.record(Rule::Target, conversation.is_some(), detail);
+    let Some(conversation) = conversation else { return Ok(Verdict::NotFound) };
+    let is_change = matches!(check.authz_request.operation, Operation::Update | Operation::Delete);
+    if is_change && check.reach == Reach::Own {
+        let is_own = conversation.user_id == check.user;
+        let detail = if is_own { "The user started it." } else { "Another member started it." };
+        if !trace.record(Rule::Ownership, is_own, detail) {
+            return Ok(Verdict::OperationDenied { reason: RefusalCode::NotOwner });
+        }
+    }
+    Ok(Verdict::Allowed)
+}
+
+/// Decides whether the user may change a work order, which everybody in its tenant can see.
+async fn check_work_order(
+    tx: &mut dyn TenantTx,
+    trace: &mut DecisionTrace,
+    id: WorkOrderId,
+    check: TargetCheck<'_>,
+) -> Result<Verdict, StoreError> {
+    let order = tx.work_orders().get(id).await?;
+    let detail = if order.is_some() { "The work order exists." } else { "The tenant has no such work order." };
+    trace.record(Rule::Target, order.is_some(), detail);
+    let Some(order) = order else { return Ok(Verdict::NotFound) };
+    if check.reach == Reach::Own {
+        let is_requester = order.requested_by == check.user;
+        let detail = if is_requester { "The user asked for the order." } else { "Another user asked for the order." };
+        if !trace.record(Rule::Ownership, is_requester, detail) {
+            return Ok(Verdict::OperationDenied { reason: RefusalCode::NotOwner });
+        }
+    }
+    Ok(Verdict::Allowed)
 }
 
 /// Returns a document if it exists and is within the clearance. Absent and hidden documents both take two queries, so

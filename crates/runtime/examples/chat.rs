@@ -12,7 +12,7 @@ use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError};
 use domain::model_call::{MicroCost, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader as _, ChatModel, Clock as _, IdGen as _, NewTenant, PrivacyFilter, Store as _, StoreError,
+    AuditReader as _, ChatModel, Clock as _, IdGen as _, NewTenant, PrivacyScanner, Store as _, StoreError,
     TenantDirectory as _, TenantTx,
 };
 use domain::privacy::{PatternCounts, PrivacyRules};
@@ -25,7 +25,7 @@ use domain::text::MessageText;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
 use fakes::access;
 use fakes::access::FakeAccessRules;
-use fakes::suite::{identity, scope};
+use fakes::store_contract::{identity, scope};
 use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use futures::{StreamExt as _, stream};
 use runtime::chat::{ChatPorts, ChatService, ChatSettings};
@@ -60,8 +60,8 @@ impl ChatModel for ScriptedBackend {
 
 #[async_trait]
 impl ToolGateway for ScriptedBackend {
-    fn manifest(&self, _rights: &Rights) -> Vec<ToolSpec> {
-        Vec::new()
+    async fn manifest(&self, _: &mut dyn TenantTx, _: &Rights) -> Result<Vec<ToolSpec>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn invoke(&self, _permit: &Permit, _call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
@@ -88,7 +88,15 @@ impl AdmittedCall for ScriptedBackend {
             classification: Classification::Internal,
         };
         let surrounding_text = SurroundingText::default();
-        let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank_score: None, surrounding_text };
+        let hit = Hit {
+            passage,
+            score: 0.9,
+            similarity: Some(0.8),
+            bm25: None,
+            rerank_score: None,
+            surrounding_text,
+            explanation: None,
+        };
         let retrieval = Retrieval { hits: vec![hit], confidence: 0.9, answerable: true, ..Retrieval::default() };
         Ok(Classified::from_content(ToolResult::Retrieval(retrieval)))
     }
@@ -105,7 +113,7 @@ impl AdmittedCall for ScriptedBackend {
 /// The example's tenant has no privacy rules.
 struct NoRules;
 
-impl PrivacyFilter for NoRules {
+impl PrivacyScanner for NoRules {
     fn count_matches(&self, _: &Arc<PrivacyRules>, _: &str) -> Result<PatternCounts, ModelError> {
         Ok(PatternCounts::default())
     }
@@ -164,6 +172,7 @@ async fn create_user_and_question(
         archived: false,
         active_message_id: None,
         is_busy: false,
+        team_id: None,
         created_at: now,
         updated_at: now,
     };
@@ -179,6 +188,8 @@ async fn create_user_and_question(
         model: None,
         retrieval: RetrievalMode::Auto,
         filters: SearchFilters::default(),
+        teams: Vec::new(),
+        agent: None,
     };
     Ok((ada, command))
 }

@@ -68,7 +68,7 @@ impl UseCase<IssueAccessToken> for AccessTokenService {
         let TokenSecret { secret, hash } = self.secrets.generate()?;
         let token = NewAccessToken { id, user_id, name: name.into_string(), hash, scopes, expires_at };
         let token = tx.access_tokens().insert(&token, now).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(IssuedAccessToken { token, secret })
     }
 }
@@ -81,13 +81,13 @@ impl UseCase<ListAccessTokens> for AccessTokenService {
         if !permit.covers_tenant() {
             let caller = permit.scope().user();
             if user.is_some() && user != caller {
-                tx.finish();
+                tx.defer_commit();
                 return Ok(Page { items: Vec::new(), next: None });
             }
             user = caller;
         }
         let page = tx.access_tokens().list(user, &page).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(page)
     }
 }
@@ -98,7 +98,7 @@ impl UseCase<RevokeAccessToken> for AccessTokenService {
         let mut tx = command.begin(&*self.store).await?;
         let revoked = tx.access_tokens().revoke(command.command().id, self.clock.now()).await?;
         revoked.ok_or(RuntimeError::NotFound { target: "the access token" })?;
-        tx.finish();
+        tx.defer_commit();
         Ok(())
     }
 }

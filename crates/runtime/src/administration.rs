@@ -44,7 +44,7 @@ impl UseCase<ListUsers> for AdministrationService {
     async fn execute(&self, command: Authorized<ListUsers>) -> Result<Page<User>, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
         let page = tx.users().list(&command.command().page).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(page)
     }
 }
@@ -63,7 +63,7 @@ impl UseCase<CreateUser> for AdministrationService {
             role: command.role,
         };
         let user = tx.users().insert(&user, self.clock.now()).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(user)
     }
 }
@@ -73,7 +73,7 @@ impl UseCase<GetUser> for AdministrationService {
     async fn execute(&self, command: Authorized<GetUser>) -> Result<User, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
         let user = tx.users().get(command.command().id).await?.ok_or(RuntimeError::NotFound { target: "the user" })?;
-        tx.finish();
+        tx.defer_commit();
         Ok(user)
     }
 }
@@ -101,7 +101,7 @@ impl UseCase<UpdateUser> for AdministrationService {
                 detail: "This is the tenant's last active admin; appoint another one first.",
             });
         }
-        tx.finish();
+        tx.defer_commit();
         Ok(Change { before, after })
     }
 }

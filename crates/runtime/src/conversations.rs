@@ -2,7 +2,7 @@
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
-use crate::withheld::withhold;
+use crate::withheld::{withhold, withhold_team_answers, withhold_title};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::authorized::{Authorized, Permit};
@@ -10,7 +10,7 @@ use domain::command::{
     Branches, CreateConversation, DeleteConversation, ExportConversation, GetConversation, ListConversations,
     UpdateConversation,
 };
-use domain::conversation::{Conversation, Message, Transcript};
+use domain::conversation::{Citation, Conversation, Message, Transcript};
 use domain::ids::{ChunkId, ConversationId};
 use domain::page::Page;
 use domain::ports::{Clock, IdGen, Store, TenantTx};
@@ -45,6 +45,7 @@ const NOT_FOUND: RuntimeError = RuntimeError::NotFound { target: "the conversati
 impl UseCase<CreateConversation> for ConversationService {
     async fn execute(&self, command: Authorized<CreateConversation>) -> Result<Conversation, RuntimeError> {
         let user_id = command.scope().user().ok_or(NOT_FOUND)?;
+        let team_id = command.scope().team();
         let mut tx = command.begin(&*self.store).await?;
         let (_, command) = command.into_parts();
         let now = self.clock.now();
@@ -58,11 +59,12 @@ impl UseCase<CreateConversation> for ConversationService {
             archived: false,
             active_message_id: None,
             is_busy: false,
+            team_id,
             created_at: now,
             updated_at: now,
         };
         tx.conversations().insert(&conversation).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(conversation)
     }
 }
@@ -71,10 +73,11 @@ impl UseCase<CreateConversation> for ConversationService {
 impl UseCase<ListConversations> for ConversationService {
     async fn execute(&self, command: Authorized<ListConversations>) -> Result<Page<Conversation>, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
-        let ListConversations { filter, page } = command.command();
+        let ListConversations { filter, page, .. } = command.command();
         let page = tx.conversations().list(filter, command.permit().clearance(), page).await?;
-        tx.finish();
-        Ok(page)
+        tx.defer_commit();
+        let items = page.items.into_iter().map(|found| withhold_title(command.permit(), found)).collect();
+        Ok(Page { items, ..page })
     }
 }
 
@@ -84,7 +87,7 @@ impl UseCase<GetConversation> for ConversationService {
         let GetConversation { id, branches } = *command.command();
         let mut tx = command.begin(&*self.store).await?;
         let transcript = self.read_transcript(&mut *tx, command.permit(), id, branches).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(transcript)
     }
 }
@@ -95,7 +98,7 @@ impl UseCase<ExportConversation> for ConversationService {
         let ExportConversation { id, branches } = *command.command();
         let mut tx = command.begin(&*self.store).await?;
         let transcript = self.read_transcript(&mut *tx, command.permit(), id, branches).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(transcript)
     }
 }
@@ -116,9 +119,10 @@ impl ConversationService {
             (Branches::Active, Some(last)) => tx.messages().branch(id, last, MAX_MESSAGES).await?,
             (Branches::Active, None) => Vec::new(),
         };
-        withhold(tx, &mut messages, permit.clearance()).await?;
-        retain_visible_citations(tx, &mut messages, permit.clearance()).await?;
-        Ok(Transcript { conversation, messages })
+        withhold(tx, &mut messages, permit).await?;
+        let in_teams = withhold_team_answers(&*self.store, tx, permit, &mut messages).await?;
+        retain_visible_citations(tx, &mut messages, permit.clearance(), in_teams).await?;
+        Ok(Transcript { conversation: withhold_title(permit, conversation), messages })
     }
 }
 
@@ -132,8 +136,8 @@ impl UseCase<UpdateConversation> for ConversationService {
             message.ok_or(RuntimeError::NotFound { target: "the message" })?;
         }
         let updated = tx.conversations().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
-        tx.finish();
-        Ok(updated)
+        tx.defer_commit();
+        Ok(withhold_title(command.permit(), updated))
     }
 }
 
@@ -144,26 +148,31 @@ impl UseCase<DeleteConversation> for ConversationService {
         if !tx.conversations().delete(command.command().id).await? {
             return Err(NOT_FOUND);
         }
-        tx.finish();
+        tx.defer_commit();
         Ok(())
     }
 }
 
-/// Removes citations whose passage no longer exists or is not within the reader's clearance: since the answer was
-/// written, a role may have been lowered, or a document reclassified or deleted.
+/// Removes citations whose passage no longer exists or is not within the reader's clearance, and readings above it:
+/// since the answer was written, a role may have been lowered, or a document reclassified or deleted. Passages in
+/// `visible` are in teams that the reader belongs to.
 async fn retain_visible_citations(
     tx: &mut dyn TenantTx,
     messages: &mut [Message],
     clearance: Classification,
+    mut visible: HashSet<ChunkId>,
 ) -> Result<(), RuntimeError> {
-    let cited: Vec<ChunkId> = messages.iter().flat_map(|m| m.citations.iter().map(|c| c.chunk_id)).collect();
-    if cited.is_empty() {
-        return Ok(());
+    let documents = messages.iter().flat_map(|message| message.citations.iter().filter_map(Citation::document));
+    let cited: Vec<ChunkId> = documents.map(|citation| citation.chunk_id).collect();
+    if !cited.is_empty() {
+        let passages = tx.chunks().get_by_ids(&cited, clearance).await?;
+        visible.extend(passages.into_iter().map(|passage| passage.chunk_id));
     }
-    let visible: HashSet<ChunkId> =
-        tx.chunks().get_by_ids(&cited, clearance).await?.into_iter().map(|passage| passage.chunk_id).collect();
     for message in messages {
-        message.citations.retain(|citation| visible.contains(&citation.chunk_id));
+        message.citations.retain(|citation| match citation {
+            Citation::Document(citation) => visible.contains(&citation.chunk_id),
+            Citation::Reading(citation) => citation.classification <= clearance,
+        });
     }
     Ok(())
 }

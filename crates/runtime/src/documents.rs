@@ -72,10 +72,10 @@ impl UseCase<UploadDocument> for DocumentService {
 #[async_trait]
 impl UseCase<ListDocuments> for DocumentService {
     async fn execute(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError> {
-        let ListDocuments { filter, page } = command.command();
+        let ListDocuments { filter, page, .. } = command.command();
         let mut tx = command.begin(&*self.store).await?;
         let page = tx.documents().list(filter, command.permit().clearance(), page).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(page)
     }
 }
@@ -85,7 +85,7 @@ impl UseCase<GetDocument> for DocumentService {
     async fn execute(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
         let document = find_document(&mut *tx, command.permit(), command.command().id).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(document)
     }
 }
@@ -103,7 +103,7 @@ impl UseCase<UpdateDocument> for DocumentService {
             return Err(RuntimeError::Conflict { detail: "The document's classification was raised in the meantime." });
         }
         let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
-        tx.finish();
+        tx.defer_commit();
         Ok(Change { before, after })
     }
 }

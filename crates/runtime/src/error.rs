@@ -1,17 +1,19 @@
 //! Errors of the use cases.
 
+use crate::approvals::error::ApprovalError;
 use crate::prompt::templates::TemplateError;
 use domain::budget::BudgetLimit;
 use domain::error::{Classify, ErrorKind};
 use domain::model::ModelError;
-use domain::ports::{RandomSourceError, StoreError};
+use domain::ports::{PlantReadError, RandomSourceError, StoreError};
 use domain::privacy::PatternCounts;
+use domain::tool::ToolName;
 use domain::upload::FieldError;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tools::error::{IngestError, ToolError};
 
-/// Why a use case failed.
+/// The reason why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The target of the command does not exist, or the caller must not learn that it exists.
@@ -26,12 +28,26 @@ pub enum RuntimeError {
         /// Reason, as a sentence for the caller.
         detail: &'static str,
     },
+    /// The tenant has the maximum number of a resource.
+    #[error("the tenant has {max} {resources}")]
+    TenantLimit {
+        /// Name of the resource in the plural, such as `MCP servers`.
+        resources: &'static str,
+        /// Maximum number of them per tenant.
+        max: usize,
+    },
     /// An answer is being written in the conversation.
     #[error("the conversation is busy")]
     ConversationBusy,
     /// The target was changed since the caller read it.
     #[error("the version is stale")]
     StaleVersion,
+    /// An administrator decided on another definition of a tool than the one that would be covered.
+    #[error("a tool has another definition than the one that was read")]
+    DefinitionChanged {
+        /// Name of the tool, as the caller gave it.
+        tool: String,
+    },
     /// The remaining model budget is too small.
     #[error("the remaining budget is too small: {limit}")]
     BudgetExceeded {
@@ -61,6 +77,15 @@ pub enum RuntimeError {
     /// The platform or the tenant is at its limit of concurrent runs.
     #[error("too many runs at the same time")]
     Busy,
+    /// The agent answered without the tool that its answer must come from.
+    #[error("the agent did not use its tool {tool}")]
+    ToolNotUsed {
+        /// The tool that the answer must come from.
+        tool: ToolName,
+    },
+    /// A step was tried as often as it may be.
+    #[error("the attempts of the step are used up")]
+    AttemptsExhausted,
     /// The run took longer than its time limit.
     #[error("the run exceeded its time limit")]
     TimeLimit,
@@ -73,6 +98,9 @@ pub enum RuntimeError {
     /// The database failed or is not available.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// A request for approval, or a decision on one, was refused.
+    #[error("the operation on an approval was refused")]
+    Approval(#[from] ApprovalError),
     /// A tool failed, or its call was refused.
     #[error("a tool failed")]
     Tool(#[from] ToolError),
@@ -85,26 +113,66 @@ pub enum RuntimeError {
     /// The model failed, refused the request or is not available.
     #[error("the model failed")]
     Model(#[from] ModelError),
+    /// A plant system was not read.
+    #[error("a plant system was not read")]
+    PlantRead(#[from] PlantReadError),
 }
 
 impl RuntimeError {
+    /// Maximum age of the sign-in in seconds, if the caller must sign in again to decide (RFC 9470).
+    #[must_use]
+    pub fn max_age_s(&self) -> Option<u32> {
+        match self {
+            Self::Approval(ApprovalError::StepUpRequired { max_age_s }) => Some(*max_age_s),
+            _ => None,
+        }
+    }
+
+    /// Whether the same work may succeed if it is tried again: a model server or the database was not available, was
+    /// overloaded or took too long.
+    #[must_use]
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Model(error) => is_transient_model_error(error),
+            Self::Store(error) => error.kind() == ErrorKind::Unavailable,
+            Self::Busy | Self::TimeLimit => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the model server rejected the request as invalid.
+    #[must_use]
+    pub(crate) fn is_rejected_by_model_server(&self) -> bool {
+        match self {
+            Self::Model(ModelError::Exhausted { last, .. }) => matches!(**last, ModelError::Refused { .. }),
+            Self::Model(error) => matches!(error, ModelError::Refused { .. }),
+            _ => false,
+        }
+    }
+
     fn classified_source(&self) -> Option<&dyn Classify> {
         match self {
             Self::Store(source) => Some(source),
+            Self::Approval(source) => Some(source),
             Self::Tool(source) => Some(source),
             Self::Ingest(source) => Some(source),
             Self::Model(source) => Some(source),
+            Self::PlantRead(source) => Some(source),
             Self::NotFound { .. }
             | Self::Conflict { .. }
+            | Self::TenantLimit { .. }
             | Self::Invalid(_)
             | Self::ConversationBusy
             | Self::StaleVersion
+            | Self::DefinitionChanged { .. }
             | Self::BudgetExceeded { .. }
             | Self::AboveClearance
             | Self::ModelNotFound
             | Self::AboveModelClassification
             | Self::PersonalData { .. }
             | Self::Busy
+            | Self::ToolNotUsed { .. }
+            | Self::AttemptsExhausted
             | Self::TimeLimit
             | Self::RandomSourceError(_)
             | Self::Template(_)
@@ -117,11 +185,18 @@ impl Classify for RuntimeError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } | Self::ModelNotFound => ErrorKind::NotFound,
-            Self::Conflict { .. } | Self::ConversationBusy | Self::StaleVersion => ErrorKind::Conflict,
+            Self::Conflict { .. }
+            | Self::TenantLimit { .. }
+            | Self::ConversationBusy
+            | Self::StaleVersion
+            | Self::AttemptsExhausted
+            | Self::DefinitionChanged { .. } => ErrorKind::Conflict,
             Self::BudgetExceeded { .. } => ErrorKind::RateLimited,
             Self::AboveClearance | Self::AboveModelClassification => ErrorKind::Forbidden,
             Self::Invalid(_) | Self::PersonalData { .. } => ErrorKind::InvalidField,
-            Self::Busy | Self::TimeLimit | Self::RandomSourceError(_) => ErrorKind::Unavailable,
+            Self::Busy | Self::TimeLimit | Self::ToolNotUsed { .. } | Self::RandomSourceError(_) => {
+                ErrorKind::Unavailable
+            }
             other => other.classified_source().map_or(ErrorKind::Internal, Classify::kind),
         }
     }
@@ -130,12 +205,15 @@ impl Classify for RuntimeError {
         match self {
             Self::ConversationBusy => "conversation_busy",
             Self::StaleVersion => "stale_version",
+            Self::DefinitionChanged { .. } => "definition_changed",
             Self::BudgetExceeded { .. } => "quota_exceeded",
             Self::AboveClearance => "above_clearance",
             Self::ModelNotFound => "model_not_found",
             Self::AboveModelClassification => "model_classification",
             Self::PersonalData { .. } => "pii_blocked",
             Self::TimeLimit => "upstream_timeout",
+            Self::ToolNotUsed { .. } => "tool_not_used",
+            Self::AttemptsExhausted => "attempts_exhausted",
             other => other.classified_source().map_or_else(|| other.kind().code(), Classify::code),
         }
     }
@@ -143,10 +221,17 @@ impl Classify for RuntimeError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Conflict { detail } => Some((*detail).to_owned()),
+            Self::TenantLimit { resources, max } => {
+                Some(format!("The tenant has {max} {resources}; delete one first."))
+            }
             Self::ConversationBusy => {
                 Some("An answer is being written in this conversation; wait for its end, or cancel it.".to_owned())
             }
             Self::StaleVersion => Some("The resource was changed since you read it; read it again.".to_owned()),
+            Self::DefinitionChanged { tool } => Some(format!(
+                "The tool {tool} has another definition than the one whose digest you sent; read the server again and \
+                 decide on what it shows."
+            )),
             Self::BudgetExceeded { limit, .. } => Some(budget_detail(*limit)),
             Self::AboveClearance => Some("The answer is based on content above your clearance.".to_owned()),
             Self::ModelNotFound => Some("The model does not exist, or you may not use it.".to_owned()),
@@ -156,6 +241,10 @@ impl Classify for RuntimeError {
                     .to_owned(),
             ),
             Self::PersonalData { found } => Some(blocked_detail(found)),
+            Self::ToolNotUsed { tool } => {
+                Some(format!("The agent answered without its tool {tool}, so that its answer does not count."))
+            }
+            Self::AttemptsExhausted => Some("The step was tried as often as it may be; make a new goal.".to_owned()),
             Self::Busy => Some("The limit of concurrent answers is reached; try again later.".to_owned()),
             Self::TimeLimit => {
                 Some("The answer exceeded its time limit; the part that was written is kept.".to_owned())
@@ -177,6 +266,17 @@ impl Classify for RuntimeError {
             Self::BudgetExceeded { retry_after, .. } => Some(*retry_after),
             other => other.classified_source().and_then(Classify::retry_after),
         }
+    }
+}
+
+fn is_transient_model_error(error: &ModelError) -> bool {
+    match error {
+        ModelError::Unavailable { .. }
+        | ModelError::NoBackendAvailable { .. }
+        | ModelError::Timeout { .. }
+        | ModelError::Interrupted { .. } => true,
+        ModelError::Exhausted { last, .. } => is_transient_model_error(last),
+        _ => false,
     }
 }
 

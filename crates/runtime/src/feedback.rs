@@ -32,9 +32,9 @@ impl UseCase<RateAnswer> for FeedbackService {
         let mut tx = command.begin(&*self.store).await?;
         let comment = comment.as_ref().map(FeedbackComment::as_str);
         let rated = tx.feedback().rate(*message, *rating, comment, self.clock.now()).await?;
-        // The gate has found the message among the caller's own.
+        // The gate has already checked that the message is the caller's, so `None` means that it is not an answer.
         let feedback = rated.ok_or(RuntimeError::Conflict { detail: "Only answers can be rated." })?;
-        tx.finish();
+        tx.defer_commit();
         Ok(feedback)
     }
 }
@@ -46,7 +46,7 @@ impl UseCase<DeleteFeedback> for FeedbackService {
         if !tx.feedback().delete(command.command().message).await? {
             return Err(RuntimeError::NotFound { target: "the feedback" });
         }
-        tx.finish();
+        tx.defer_commit();
         Ok(())
     }
 }
@@ -57,7 +57,7 @@ impl UseCase<ListFeedback> for FeedbackService {
         let ListFeedback { rating, page } = command.command();
         let mut tx = command.begin(&*self.store).await?;
         let feedback = tx.feedback().list(*rating, page).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(feedback)
     }
 }

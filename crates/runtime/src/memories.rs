@@ -35,7 +35,7 @@ impl UseCase<ListMemories> for MemoryService {
         let mut tx = command.begin(&*self.store).await?;
         let ListMemories { status, page } = command.command();
         let page = tx.memories().list(*status, command.permit().clearance(), page).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(page)
     }
 }
@@ -54,7 +54,7 @@ impl UseCase<CreateMemory> for MemoryService {
             ..Memory::explicit(id, command.content.into_string(), classification, self.clock.now())
         };
         tx.memories().insert(&memory).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(memory)
     }
 }
@@ -68,7 +68,7 @@ impl UseCase<UpdateMemory> for MemoryService {
         let before = tx.memories().get(*id).await?.filter(|memory| memory.classification <= clearance);
         let before = before.ok_or(NOT_FOUND)?;
         let after = tx.memories().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
-        tx.finish();
+        tx.defer_commit();
         Ok(Change { before, after })
     }
 }
@@ -80,7 +80,7 @@ impl UseCase<DeleteMemory> for MemoryService {
         if !tx.memories().delete(command.command().id).await? {
             return Err(RuntimeError::NotFound { target: "the memory" });
         }
-        tx.finish();
+        tx.defer_commit();
         Ok(())
     }
 }

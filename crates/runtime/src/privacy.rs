@@ -3,7 +3,7 @@
 
 use crate::error::RuntimeError;
 use domain::model_call::ModelCaller;
-use domain::ports::PrivacyFilter;
+use domain::ports::PrivacyScanner;
 use domain::privacy::{PatternCounts, PrivacyAction};
 
 /// Searches the user's texts, unless the caller's rules only redact.
@@ -11,7 +11,7 @@ use domain::privacy::{PatternCounts, PrivacyAction};
 /// # Errors
 /// `PersonalData` if the rules block what was found; `Model` if a pattern of the tenant is not valid.
 pub(crate) fn check<'a>(
-    filter: &dyn PrivacyFilter,
+    scanner: &dyn PrivacyScanner,
     caller: &ModelCaller,
     texts: impl IntoIterator<Item = &'a str>,
 ) -> Result<PatternCounts, RuntimeError> {
@@ -20,7 +20,7 @@ pub(crate) fn check<'a>(
         return Ok(found);
     };
     for text in texts {
-        found.merge(&filter.count_matches(rules, text)?);
+        found.merge(&scanner.count_matches(rules, text)?);
     }
     if rules.action == PrivacyAction::Block && !found.is_empty() {
         return Err(RuntimeError::PersonalData { found });

@@ -39,7 +39,7 @@ impl UseCase<ListSessions> for SessionService {
         let mut tx = command.begin(&*self.store).await?;
         let user = command.permit().scope().user().ok_or(RuntimeError::NotFound { target: "the user" })?;
         let page = tx.sessions().list(user, self.clock.now(), &command.command().page).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(page)
     }
 }
@@ -50,7 +50,7 @@ impl UseCase<RevokeSession> for SessionService {
         let mut tx = command.begin(&*self.store).await?;
         let user = command.permit().scope().user().ok_or(RuntimeError::NotFound { target: "the user" })?;
         self.revoke(&mut *tx, command.command().id, user).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(())
     }
 }
@@ -61,7 +61,7 @@ impl UseCase<ListUserSessions> for SessionService {
         let mut tx = command.begin(&*self.store).await?;
         let ListUserSessions { user, page } = command.command();
         let page = tx.sessions().list(*user, self.clock.now(), page).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(page)
     }
 }
@@ -72,7 +72,7 @@ impl UseCase<RevokeUserSession> for SessionService {
         let mut tx = command.begin(&*self.store).await?;
         let RevokeUserSession { user, id } = *command.command();
         self.revoke(&mut *tx, id, user).await?;
-        tx.finish();
+        tx.defer_commit();
         Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! Processes the job queue: claims a job, processes it while a heartbeat extends its lease, and requeues jobs that
 //! should be retried.
 
+use crate::approvals::process::ApprovalProcessor;
+use crate::channels::deliver::DeliveryProcessor;
+use crate::trace_link::link_to;
 use domain::ports::{JobFilter, JobKind, JobPayload, JobQueue, Lease, LeasedJob, RequeueOptions};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -8,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tools::ingest::interface::{Ingest, JobOutcome, RetryLater};
+use tracing::{Instrument as _, Span, field};
 
 /// Maximum size of a document that a worker for small documents takes, in bytes.
 const MAX_SMALL_BYTES: u64 = 2 << 20;
@@ -15,7 +19,7 @@ const MAX_SMALL_BYTES: u64 = 2 << 20;
 const MAX_DOUBLINGS: u32 = 6;
 /// Maximum delay of a retry that does not count as an attempt, because a dependency of the job is unavailable.
 const MAX_OUTAGE_DELAY: Duration = Duration::from_secs(60);
-/// Delay before a partly processed job continues, so that other jobs of its tenant go first.
+/// Delay before a partly processed job continues, so that other jobs of its tenant take precedence.
 const YIELD_DELAY: Duration = Duration::from_secs(1);
 
 /// Timing of a worker.
@@ -47,13 +51,34 @@ pub struct Worker {
     settings: WorkerSettings,
     /// The jobs that this worker claims.
     filter: JobFilter,
+    /// Processes approvals; without it, the worker claims no such jobs.
+    approvals: Option<Arc<ApprovalProcessor>>,
+    /// Delivers messages to channels; without it, the worker claims no such jobs.
+    deliveries: Option<Arc<DeliveryProcessor>>,
 }
 
 impl Worker {
-    /// Creates a worker that takes any job of the queue.
+    /// Creates a worker that takes any job of the queue except the processing of approvals and the delivery of
+    /// messages.
     #[must_use]
     pub fn new(queue: Arc<dyn JobQueue>, ingest: Arc<dyn Ingest>, settings: WorkerSettings) -> Self {
-        Self { queue, ingest, settings, filter: JobFilter::any() }
+        let filter = JobFilter::any();
+        let worker = Self { queue, ingest, settings, filter, approvals: None, deliveries: None };
+        worker.without_kind(JobKind::Approvals).without_kind(JobKind::Deliveries)
+    }
+
+    /// Adds the processing of approvals. They are short, so a worker for small documents takes them, too.
+    #[must_use]
+    pub fn with_approvals(mut self, approvals: Arc<ApprovalProcessor>) -> Self {
+        self.filter.kinds.push(JobKind::Approvals);
+        Self { approvals: Some(approvals), ..self }
+    }
+
+    /// Creates a worker that delivers messages and does nothing else: a receiver that does not respond must not block
+    /// other jobs.
+    #[must_use]
+    pub fn for_deliveries(self, deliveries: Arc<DeliveryProcessor>) -> Self {
+        Self { deliveries: Some(deliveries), ..self }.only_kinds(vec![JobKind::Deliveries])
     }
 
     /// Limits the worker to jobs of these kinds.
@@ -112,9 +137,11 @@ impl Worker {
 
     async fn run_job(&self, job: LeasedJob, shutdown: &CancellationToken) {
         let lease = job.lease;
+        let span = job_span(&job);
+        // A panic in a document reader counts as a failed attempt and does not end the worker.
+        let processing = AssertUnwindSafe(self.process(&job)).catch_unwind().instrument(span.clone());
         let outcome = tokio::select! {
-            // A panic in a document reader counts as a failed attempt and does not end the worker.
-            ended = AssertUnwindSafe(self.process(&job)).catch_unwind() => Some(ended.unwrap_or_else(|_| {
+            ended = processing => Some(ended.unwrap_or_else(|_| {
                 Err(RetryLater { reason: "ingestion panicked".to_owned(), counts_as_attempt: true })
             })),
             () = self.keep_alive(lease) => None,
@@ -124,7 +151,10 @@ impl Worker {
             }
         };
         let (kind, attempt) = (job.payload.kind(), job.attempt);
-        let document = job.payload.document().map(tracing::field::display);
+        let document = job.payload.document().map(field::display);
+        if !matches!(outcome, Some(Ok(_))) {
+            span.record("otel.status_code", "error");
+        }
         match outcome {
             Some(Ok(JobOutcome::Unfinished)) => {
                 self.requeue(lease, RequeueOptions { delay: YIELD_DELAY, ..RequeueOptions::default() }).await
@@ -147,6 +177,20 @@ impl Worker {
                 counts_as_attempt: true,
             }),
             JobPayload::Reindex => self.ingest.process(job).await,
+            JobPayload::ProcessApprovals => match &self.approvals {
+                Some(approvals) => approvals.process(job).await,
+                None => {
+                    let reason = "this worker does not process approvals".to_owned();
+                    Err(RetryLater { reason, counts_as_attempt: false })
+                }
+            },
+            JobPayload::DeliverMessages => match &self.deliveries {
+                Some(deliveries) => deliveries.process(job).await,
+                None => {
+                    let reason = "this worker delivers no messages".to_owned();
+                    Err(RetryLater { reason, counts_as_attempt: false })
+                }
+            },
             JobPayload::UpdateVectorIndexes => {
                 let is_done = self.queue.update_vector_indexes(job.lease).await?;
                 Ok(if is_done { JobOutcome::Done } else { JobOutcome::Stale })
@@ -157,7 +201,7 @@ impl Worker {
     async fn retry(&self, job: &LeasedJob, retry: RetryLater) {
         let delay = self.delay(job, retry.counts_as_attempt);
         tracing::warn!(
-            kind = %job.payload.kind(), document_id = job.payload.document().map(tracing::field::display),
+            kind = %job.payload.kind(), document_id = job.payload.document().map(field::display),
             attempt = job.attempt, delay_s = delay.as_secs(), reason = %retry.reason, "job requeued"
         );
         self.requeue(
@@ -191,6 +235,25 @@ impl Worker {
             }
         }
     }
+}
+
+/// A span of an attempt at a job. It begins a trace, which links to that of the request that queued the job.
+fn job_span(job: &LeasedJob) -> Span {
+    let kind = job.payload.kind();
+    let span = tracing::debug_span!(
+        "job",
+        otel.name = format!("process {kind}"),
+        otel.kind = "consumer",
+        otel.status_code = field::Empty,
+        job.kind = %kind,
+        job.attempt = job.attempt,
+        tenant = %job.scope.tenant(),
+        document_id = job.payload.document().map(field::display),
+    );
+    if let Some(traceparent) = &job.traceparent {
+        link_to(&span, traceparent);
+    }
+    span
 }
 
 /// Returns a number from 0 to 1 that differs between jobs, and between the claims of one job.

@@ -18,7 +18,7 @@ use domain::ledger::CallOrigin;
 use domain::model::{CallUsage, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError};
 use domain::page::PageRequest;
 use domain::ports::{AuditReader, Clock, Embedder, Embedders, IdGen, JobFilter, JobQueue, NewTenant, TenantDirectory};
-use domain::role::Role;
+use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::tool::{ToolCall, ToolResult};
 use domain::upload::{Upload, UploadForm};
@@ -132,7 +132,13 @@ async fn ask(platform: &Services, permit: &Permit, question: &str) -> ExampleRes
     let rules = Arc::new(FakeAccessRules);
     let tools = AuditedToolGateway::new(registry, ToolGatewayPorts { store, rules, clock, ids, tracker });
     let arguments = json!({"query": question, "top_k": 3});
-    let call = ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments, origin: CallOrigin::default() };
+    let call = ToolCall {
+        call_id: "1".into(),
+        name: "rag_search".into(),
+        arguments,
+        arguments_classification: Classification::Public,
+        origin: CallOrigin::default(),
+    };
     let ToolResult::Retrieval(found) = tools.invoke(permit, call).await?.into_parts().0 else {
         return Err("the tool returned no search result".into());
     };

@@ -1,10 +1,12 @@
 //! Errors of the tool layer.
 
+use crate::mcp::McpError;
 use domain::decision::RefusalCode;
 use domain::error::{Classify, ErrorKind};
-use domain::ports::{BlobError, StoreError};
+use domain::ports::{BlobError, PlantReadError, StoreError};
 use domain::tool::ToolName;
 use domain::upload::FieldError;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Why a tool call failed.
@@ -35,13 +37,13 @@ pub enum ToolError {
     #[error("tool {tool} timed out")]
     TimedOut {
         /// Name of the tool.
-        tool: &'static str,
+        tool: Cow<'static, str>,
     },
     /// The tool panicked, which is a bug in it.
     #[error("tool {tool} panicked")]
     Panicked {
         /// Name of the tool.
-        tool: &'static str,
+        tool: Cow<'static, str>,
     },
     /// The caller disconnected, or the process is shutting down.
     #[error("the tool call was cancelled")]
@@ -50,16 +52,22 @@ pub enum ToolError {
     #[error("tool {tool} could not use the store")]
     Store {
         /// Name of the tool.
-        tool: &'static str,
+        tool: Cow<'static, str>,
         /// The database error.
         source: StoreError,
     },
+    /// The plant systems could not be read.
+    #[error(transparent)]
+    Plant(#[from] PlantReadError),
+    /// A tool of an MCP server could not be called.
+    #[error(transparent)]
+    Mcp(#[from] McpError),
 }
 
 impl ToolError {
     /// Returns a function for `map_err` that adds the tool's name to a store error.
-    pub(crate) fn store(tool: ToolName) -> impl Fn(StoreError) -> Self {
-        move |source| Self::Store { tool: tool.as_str(), source }
+    pub(crate) fn from_store(tool: ToolName) -> impl Fn(StoreError) -> Self {
+        move |source| Self::Store { tool: tool.as_str().into(), source }
     }
 }
 
@@ -72,6 +80,8 @@ impl Classify for ToolError {
             Self::AuditUnavailable(_) | Self::TimedOut { .. } | Self::Cancelled => ErrorKind::Unavailable,
             Self::Panicked { .. } => ErrorKind::Internal,
             Self::Store { source, .. } => source.kind(),
+            Self::Plant(source) => source.kind(),
+            Self::Mcp(source) => source.kind(),
         }
     }
 
@@ -79,6 +89,8 @@ impl Classify for ToolError {
         match self {
             Self::Denied { .. } => "forbidden_tool",
             Self::AuditUnavailable(_) => "audit_unavailable",
+            Self::Plant(source) => source.code(),
+            Self::Mcp(source) => source.code(),
             other => other.kind().code(),
         }
     }
@@ -86,6 +98,8 @@ impl Classify for ToolError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Store { source, .. } => source.public_detail(),
+            Self::Plant(source) => source.public_detail(),
+            Self::Mcp(source) => source.public_detail(),
             Self::InvalidArguments { detail } => Some(detail.clone()),
             Self::AuditUnavailable(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
             Self::TimedOut { .. } => Some("The tool exceeded its time limit.".to_owned()),
@@ -96,9 +110,21 @@ impl Classify for ToolError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Store { source, .. } => source.retry_after(),
+            Self::Mcp(source) => source.retry_after(),
             Self::AuditUnavailable(_) => Some(Duration::from_secs(5)),
+            Self::Plant(source) => plant_retry_after(source),
             _ => None,
         }
+    }
+}
+
+fn plant_retry_after(error: &PlantReadError) -> Option<Duration> {
+    match error {
+        PlantReadError::BudgetExhausted { retry_after_s } => Some(Duration::from_secs(*retry_after_s)),
+        PlantReadError::PlantMode => Some(Duration::from_secs(60)),
+        PlantReadError::NoPlantProcess | PlantReadError::Connector(_) => Some(Duration::from_secs(5)),
+        PlantReadError::Store(source) => source.retry_after(),
+        PlantReadError::UnknownTags { .. } | PlantReadError::NoHistory { .. } => None,
     }
 }
 
@@ -169,8 +195,8 @@ impl Classify for IngestError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::UnsupportedType => Some(
-                "The content is not PDF, DOCX, Markdown or plain text. The type is detected from the bytes, not from \
-                                 the file name."
+                "The content is not PDF, DOCX, XLSX, ODS, PPTX, CSV, HTML, EML, Markdown or plain text. The type is \
+                 detected from the bytes; the file name only tells formats of text apart."
                     .to_owned(),
             ),
             Self::Blob(source) => source.public_detail(),

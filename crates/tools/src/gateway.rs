@@ -3,32 +3,48 @@
 mod admission;
 mod outcome_metadata;
 mod pending_call;
+mod plant_mode_watch;
 
 use crate::error::ToolError;
-use crate::registry::{RegisteredTool, Registry};
+use crate::registered_tool::{FoundTool, RegisteredTool, RegisteredWriteTool};
+use crate::registry::Registry;
 use crate::tool::{PreparedCall, ToolContext};
+use crate::write::{ApprovedCall, PreparedWrite, WriteContext, WriteDraft, WriteError};
 use admission::{AdmissionController, EffectiveAccess, Invocation, RecordedIntent};
 use async_trait::async_trait;
+use domain::approval::Approval;
 use domain::authorized::Permit;
 use domain::classified::Classified;
 use domain::decision::RefusalCode;
 use domain::ports::{AccessRules, Clock, IdGen, Store, StoreError, TenantTx};
 use domain::rights::Rights;
-use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
+use domain::scope::TenantScope;
+use domain::tool::{ToolCall, ToolId, ToolName, ToolResult, ToolSpec, WriteToolSpec};
 use futures::FutureExt;
+use outcome_metadata::audit_code;
 use pending_call::PendingCall;
+use plant_mode_watch::PlantModeWatch;
+use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field};
 
 /// Calls tools with the rights of a permit.
 #[async_trait]
 pub trait ToolGateway: Send + Sync {
-    /// The tools that these rights allow.
-    fn manifest(&self, rights: &Rights) -> Vec<ToolSpec>;
+    /// The tools of the transaction's tenant that these rights allow: the platform's own, and those of MCP servers.
+    ///
+    /// # Errors
+    /// If the database fails.
+    async fn manifest(&self, tx: &mut dyn TenantTx, rights: &Rights) -> Result<Vec<ToolSpec>, StoreError>;
+
+    /// Whether the platform has this tool of its own.
+    fn has_builtin(&self, _name: ToolName) -> bool {
+        false
+    }
 
     /// Calls a tool. Checks that user and tenant are active, that the permit's remaining rights include what the tool
     /// requires, and that the arguments match its schema; records the intent, runs the tool, records the outcome.
@@ -43,6 +59,57 @@ pub trait ToolGateway: Send + Sync {
     /// # Errors
     /// When the intent or the refusal cannot be recorded.
     async fn admit(&self, tx: &mut dyn TenantTx, permit: &Permit, call: ToolCall) -> Result<CallAdmission, StoreError>;
+
+    /// The manifest entry of the tool that writes with this name; `None` if the transaction's tenant has none. Such a
+    /// tool is not called with [`Self::invoke`]: its call is prepared, approved, and executed by a worker.
+    ///
+    /// # Errors
+    /// If the database fails.
+    async fn write_tool(&self, _tx: &mut dyn TenantTx, _name: &str) -> Result<Option<WriteToolSpec>, StoreError> {
+        Ok(None)
+    }
+
+    /// Checks the arguments of a call of a tool that writes, and describes what it would do. Changes nothing; `tx` is
+    /// the transaction that will store the request.
+    ///
+    /// # Errors
+    /// When there is no such tool, the arguments are invalid, or the database fails.
+    async fn prepare_write(
+        &self,
+        _tx: &mut dyn TenantTx,
+        _name: &str,
+        _draft: &WriteDraft,
+        _arguments: &Value,
+    ) -> Result<PreparedWrite, ToolError> {
+        Err(ToolError::UnknownTool)
+    }
+
+    /// What an earlier execution of an approval created; `None` if nothing.
+    ///
+    /// # Errors
+    /// When the plant system cannot be searched.
+    async fn find_written(&self, _scope: &TenantScope, _approval: &Approval) -> Result<Option<Value>, WriteError> {
+        Err(WriteError::ToolChanged)
+    }
+
+    /// Checks whether an approval in the state `executing` may be executed now. Nothing is sent.
+    ///
+    /// # Errors
+    /// When the call is not the one that was approved, or the plant mode forbids it.
+    async fn check_write(&self, _scope: &TenantScope, _approval: &Approval) -> Result<(), WriteError> {
+        Err(WriteError::ToolChanged)
+    }
+
+    /// Executes an approval that is in the state `executing`, and returns what was created. Call
+    /// [`Self::find_written`] and [`Self::check_write`] before. It ends at once when the plant mode comes to forbid
+    /// writes.
+    ///
+    /// # Errors
+    /// When the call is not the one that was approved, the plant mode forbids it, or the plant system refuses it or
+    /// cannot be used.
+    async fn execute_write(&self, _scope: &TenantScope, _approval: &Approval) -> Result<Value, WriteError> {
+        Err(WriteError::ToolChanged)
+    }
 }
 
 /// Whether a tool call may run.
@@ -125,8 +192,12 @@ impl AuditedToolGateway {
 
 #[async_trait]
 impl ToolGateway for AuditedToolGateway {
-    fn manifest(&self, rights: &Rights) -> Vec<ToolSpec> {
-        self.inner.registry.manifest(rights)
+    async fn manifest(&self, tx: &mut dyn TenantTx, rights: &Rights) -> Result<Vec<ToolSpec>, StoreError> {
+        self.inner.registry.tenant_manifest(tx, rights).await
+    }
+
+    fn has_builtin(&self, name: ToolName) -> bool {
+        self.inner.registry.find(name.as_str()).is_some()
     }
 
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
@@ -156,9 +227,79 @@ impl ToolGateway for AuditedToolGateway {
             Err(reason) => CallAdmission::Refused(reason),
         })
     }
+
+    async fn write_tool(&self, tx: &mut dyn TenantTx, name: &str) -> Result<Option<WriteToolSpec>, StoreError> {
+        let found = self.inner.registry.find_write_for_tenant(tx, name).await?;
+        Ok(found.map(|found| found.spec.clone()))
+    }
+
+    async fn prepare_write(
+        &self,
+        tx: &mut dyn TenantTx,
+        name: &str,
+        draft: &WriteDraft,
+        arguments: &Value,
+    ) -> Result<PreparedWrite, ToolError> {
+        let found = self.inner.registry.find_write_for_tenant(tx, name).await;
+        let found = found.map_err(|source| ToolError::Store { tool: name.to_owned().into(), source })?;
+        found.ok_or(ToolError::UnknownTool)?.tool.prepare(tx, draft, arguments).await
+    }
+
+    async fn find_written(&self, scope: &TenantScope, approval: &Approval) -> Result<Option<Value>, WriteError> {
+        let found = self.inner.approved_tool(scope, approval).await?;
+        let context = self.inner.write_context(scope);
+        let find = found.tool.find(&context, approval);
+        tokio::time::timeout(self.inner.time_limit, find).await.map_err(|_elapsed| WriteError::TimedOut)?
+    }
+
+    async fn check_write(&self, scope: &TenantScope, approval: &Approval) -> Result<(), WriteError> {
+        self.inner.approved_tool(scope, approval).await?;
+        ApprovedCall::for_execution(approval).ok_or(WriteError::NotApproved)?;
+        let watch = PlantModeWatch { store: &*self.inner.admission.store, scope };
+        if watch.allows_writes().await? { Ok(()) } else { Err(WriteError::PlantMode) }
+    }
+
+    async fn execute_write(&self, scope: &TenantScope, approval: &Approval) -> Result<Value, WriteError> {
+        let found = self.inner.approved_tool(scope, approval).await?;
+        let call = ApprovedCall::for_execution(approval).ok_or(WriteError::NotApproved)?;
+        let watch = PlantModeWatch { store: &*self.inner.admission.store, scope };
+        if !watch.allows_writes().await? {
+            return Err(WriteError::PlantMode);
+        }
+        let context = self.inner.write_context(scope);
+        let execute = found.tool.execute(&context, call, &approval.arguments);
+        tokio::select! {
+            biased;
+            result = tokio::time::timeout(self.inner.time_limit, execute) => {
+                result.map_err(|_elapsed| WriteError::TimedOut)?
+            }
+            () = watch.until_writes_are_forbidden() => Err(WriteError::Interrupted),
+        }
+    }
 }
 
 impl GatewayInner {
+    /// The tool of an approval, in the version that was approved. No transaction is open afterwards.
+    async fn approved_tool(
+        &self,
+        scope: &TenantScope,
+        approval: &Approval,
+    ) -> Result<FoundTool<'_, RegisteredWriteTool>, WriteError> {
+        let found = match self.registry.find_write(&approval.tool) {
+            Some(registered) => Some(FoundTool::Registered(registered)),
+            None => {
+                let mut tx = self.admission.store.begin(scope).await?;
+                self.registry.find_write_for_tenant(&mut *tx, &approval.tool).await?
+            }
+        };
+        found.filter(|found| found.spec.version == approval.tool_version).ok_or(WriteError::ToolChanged)
+    }
+
+    fn write_context(&self, scope: &TenantScope) -> WriteContext {
+        let admission = &self.admission;
+        WriteContext { tenant_scope: scope.clone(), now: admission.clock.now(), new_id: admission.ids.uuid() }
+    }
+
     async fn execute(
         &self,
         permit: &Permit,
@@ -166,10 +307,13 @@ impl GatewayInner {
         caller_disconnected: &CancellationToken,
     ) -> Result<Classified<ToolResult>, ToolError> {
         let mut invocation = Invocation::new(permit, &call);
-        let Some(RegisteredTool { spec, tool }) = self.registry.find(&call.name) else {
+        let store = &*self.admission.store;
+        let found = self.registry.find_for_tenant(store, permit, &call.name).await;
+        let Some(found) = found.map_err(ToolError::AuditUnavailable)? else {
             self.admission.record_unknown_tool(&invocation).await.map_err(ToolError::AuditUnavailable)?;
             return Err(ToolError::UnknownTool);
         };
+        let RegisteredTool { spec, tool } = &*found;
         invocation.resource_kind = Some(spec.required_permission.resource);
         let prepared = tool.prepare(call.arguments);
         if let Ok(prepared) = &prepared {
@@ -179,7 +323,7 @@ impl GatewayInner {
         let RecordedIntent { receipt, context } = admitted.map_err(|reason| ToolError::Denied { reason })?;
         let result = match prepared {
             Ok(prepared) => {
-                let run = self.run(spec.name, prepared, context);
+                let run = self.run(&spec.name, prepared, context);
                 caller_disconnected.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Cancelled))
             }
             Err(error) => Err(error),
@@ -192,16 +336,35 @@ impl GatewayInner {
     /// Runs the tool within the time limit; a panic becomes an error.
     async fn run(
         &self,
-        name: ToolName,
+        name: &ToolId,
         call: PreparedCall<'_>,
         context: ToolContext,
     ) -> Result<Classified<ToolResult>, ToolError> {
         let name = name.as_str();
+        let span = tool_span(name);
         let guarded = AssertUnwindSafe(call.run(context)).catch_unwind();
-        match tokio::time::timeout(self.time_limit, guarded).await {
+        let result = match tokio::time::timeout(self.time_limit, guarded).instrument(span.clone()).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_panic)) => Err(ToolError::Panicked { tool: name }),
-            Err(_elapsed) => Err(ToolError::TimedOut { tool: name }),
+            Ok(Err(_panic)) => Err(ToolError::Panicked { tool: name.to_owned().into() }),
+            Err(_elapsed) => Err(ToolError::TimedOut { tool: name.to_owned().into() }),
+        };
+        if let Err(error) = &result {
+            span.record("error.type", audit_code(error));
+            span.record("otel.status_code", "error");
         }
+        result
     }
+}
+
+/// A span with attributes of the OpenTelemetry GenAI conventions, without arguments and result. The name is that of a
+/// tool that was found, never one that a model made up.
+fn tool_span(name: &str) -> Span {
+    tracing::debug_span!(
+        "tool call",
+        otel.name = format!("execute_tool {name}"),
+        otel.status_code = field::Empty,
+        gen_ai.operation.name = "execute_tool",
+        gen_ai.tool.name = name,
+        error.type = field::Empty,
+    )
 }

@@ -1,14 +1,16 @@
 //! Tools, retrieval and ingestion: how agents reach documents, and how documents are added.
 //!
 //! [`gateway::AuditedToolGateway`] is the only way to call a tool: it checks the caller, records the intent, runs the
-//! tool and records the outcome. [`registry::Registry`] lists the tools; none of them writes.
+//! tool and records the outcome. [`registry::Registry`] lists the tools. Those that
+//! write ([`write::WriteTool`]) need an approval for each call, and only a worker executes them.
 //! [`retrieval::HybridSearch`] finds passages by vector similarity and BM25, and estimates whether they answer the
-//! question. [`ingest::DocumentIngest`] accepts uploads and processes ingestion jobs.
+//! question. [`ingest::DocumentIngest`] accepts uploads and processes ingestion jobs. [`egress::EgressPolicy`] says
+//! which addresses that a tenant names may be connected to. [`mcp::McpTools`] are those of a tenant's MCP servers.
 //!
 //! ```
 //! use domain::authorized::Permit;
 //! use domain::ports::Embedders;
-//! use tools::gateway::{AuditedToolGateway, ToolGateway, ToolGatewayPorts};
+//! use tools::gateway::ToolGatewayPorts;
 //! use tools::registry::{Registry, RegistryError};
 //! use tools::retrieval::{HybridSearch, RetrievalParams};
 //!
@@ -16,20 +18,24 @@
 //!     permit: &Permit,
 //!     parts: ToolGatewayPorts,
 //!     embedders: Embedders,
-//! ) -> Result<Vec<&'static str>, RegistryError> {
+//! ) -> Result<Vec<String>, RegistryError> {
 //!     let search = HybridSearch::new(parts.store.clone(), embedders, RetrievalParams::default());
 //!     let registry = Registry::builtin(&parts.store, search)?;
-//!     let tools = AuditedToolGateway::new(registry, parts);
-//!     Ok(tools.manifest(permit.rights()).iter().map(|spec| spec.name.as_str()).collect())
+//!     Ok(registry.manifest(permit.rights()).iter().map(|spec| spec.name.to_string()).collect())
 //! }
 //! ```
 
 pub mod builtin;
 pub mod calls;
+pub mod channels;
+pub mod egress;
 pub mod error;
 pub mod gateway;
 pub mod ingest;
+pub mod mcp;
+mod registered_tool;
 pub mod registry;
 pub mod render;
 pub mod retrieval;
 pub mod tool;
+pub mod write;

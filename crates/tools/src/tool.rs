@@ -4,6 +4,7 @@ use crate::calls::CallRecorder;
 use crate::error::ToolError;
 use async_trait::async_trait;
 use domain::classified::Classified;
+use domain::ports::PlantReaderScope;
 use domain::privacy::PrivacyRules;
 use domain::role::Classification;
 use domain::scope::TenantScope;
@@ -29,10 +30,19 @@ pub struct ToolContext {
     pub max_cloud_classification: Classification,
     /// The tenant's privacy rules, for the models that the tool calls.
     pub privacy: Option<Arc<PrivacyRules>>,
+    /// The highest classification of what the arguments may quote. A tool that sends them elsewhere must look at it.
+    pub arguments_classification: Classification,
     /// Time at which the call was admitted.
     pub admitted_at: Timestamp,
     /// Records the tool's model calls; the gateway writes them to the usage ledger even if the tool fails.
-    pub call_recorder: CallRecorder,
+    pub model_call_recorder: CallRecorder,
+}
+
+impl ToolContext {
+    /// The caller as a reader of plant systems.
+    pub(crate) fn plant_reader_scope(&self) -> PlantReaderScope {
+        PlantReaderScope { tenant_scope: self.tenant_scope.clone(), clearance: self.clearance }
+    }
 }
 
 /// A tool. It is registered once and called concurrently, always through the tool gateway.
@@ -67,6 +77,10 @@ pub(crate) struct PreparedCall<'t> {
 }
 
 impl<'t> PreparedCall<'t> {
+    pub(crate) fn new(resource_id: Option<Uuid>, run: impl FnOnce(ToolContext) -> ToolFuture<'t> + Send + 't) -> Self {
+        Self { resource_id, run: Box::new(run) }
+    }
+
     /// Runs the call.
     pub(crate) fn run(self, context: ToolContext) -> ToolFuture<'t> {
         (self.run)(context)
@@ -92,9 +106,7 @@ impl<T: Tool> ErasedTool for T {
         };
         let arguments: T::Arguments = serde_json::from_value(arguments)
             .map_err(|error| ToolError::InvalidArguments { detail: error.to_string() })?;
-        Ok(PreparedCall {
-            resource_id: self.resource_id(&arguments),
-            run: Box::new(move |context| Tool::run(self, context, arguments)),
-        })
+        let resource_id = self.resource_id(&arguments);
+        Ok(PreparedCall::new(resource_id, move |context| Tool::run(self, context, arguments)))
     }
 }

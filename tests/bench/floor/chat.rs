@@ -1,4 +1,5 @@
-//! A chat turn with two commits: the first stores the audit intent before the model is called, the second the answer.
+//! A chat turn in three transactions: the first stores the audit intent and the question, while the question is
+//! embedded; the second only reads passages; the third stores the answer.
 
 use super::connections::BoundStatement;
 use super::identity::active_user_id;
@@ -77,7 +78,7 @@ async fn record_turn(floor: &Floor, conversation_id: Uuid, headers: &HeaderMap, 
         .transaction([
             BoundStatement { statement: &statements.set_tenant, parameters: &[&tenant_id] },
             BoundStatement {
-                statement: &statements.membership,
+                statement: &statements.identify_user,
                 parameters: &[&identity.tenant_id, &identity.issuer, &identity.subject],
             },
             BoundStatement {
@@ -149,7 +150,7 @@ fn assemble_prompt(recorded: &RecordedTurn, passages: &[Row], message: &str) -> 
     messages
 }
 
-/// Forwards the tokens, one write per frame of the model server, and stores the answer before the last event.
+/// Forwards the tokens, with one write per chunk from the model server, and stores the answer before `run.finished`.
 fn answer_events(
     floor: Arc<Floor>,
     turn: Turn,
@@ -202,7 +203,7 @@ fn content_delta(frame: &[u8]) -> Option<String> {
     Some(frame.choices.into_iter().next()?.delta.content?.into_owned())
 }
 
-/// The second transaction: inserts the answer, the audit outcome and the ledger row.
+/// The last transaction: inserts the answer, the audit outcome and the ledger row.
 async fn record_answer(floor: &Floor, turn: &Turn, text: &str, tokens: i32) -> Result<()> {
     let pooled_connection = floor.connections.acquire().await?;
     let connection = pooled_connection.get()?;

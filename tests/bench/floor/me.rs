@@ -20,7 +20,7 @@ pub async fn me(State(floor): State<Arc<Floor>>, headers: HeaderMap) -> Result<J
         .transaction([
             BoundStatement { statement: &statements.set_tenant, parameters: &[&tenant_id] },
             BoundStatement {
-                statement: &statements.membership,
+                statement: &statements.identify_user,
                 parameters: &[&identity.tenant_id, &identity.issuer, &identity.subject],
             },
         ])

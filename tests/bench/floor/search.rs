@@ -61,7 +61,7 @@ pub async fn search(
         .transaction([
             BoundStatement { statement: &statements.set_tenant, parameters: &[&tenant_id] },
             BoundStatement {
-                statement: &statements.membership,
+                statement: &statements.identify_user,
                 parameters: &[&identity.tenant_id, &identity.issuer, &identity.subject],
             },
             BoundStatement {

@@ -6,7 +6,7 @@ use tokio_postgres::{Client, Error, Statement};
 pub struct Statements {
     pub set_tenant: Statement,
     pub set_scope: Statement,
-    pub membership: Statement,
+    pub identify_user: Statement,
     pub insert_audit_row: Statement,
     pub newest_messages: Statement,
     pub memories: Statement,
@@ -20,7 +20,7 @@ const SET_TENANT: &str = "SELECT set_config('app.current_tenant_id', $1, true)";
 const SET_SCOPE: &str =
     "SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $2, true)";
 /// The user and whether user and tenant are active; also sets the user for the row policies.
-const MEMBERSHIP: &str = "
+const IDENTIFY_USER: &str = "
     SELECT u.id, u.role, u.is_active AND t.is_active AS active, u.email, u.display_name, t.name AS tenant,
            set_config('app.current_user_id', u.id::text, true)
     FROM users u JOIN tenants t ON t.id = u.tenant_id
@@ -71,7 +71,7 @@ impl Statements {
         Ok(Self {
             set_tenant: client.prepare(SET_TENANT).await?,
             set_scope: client.prepare(SET_SCOPE).await?,
-            membership: client.prepare(MEMBERSHIP).await?,
+            identify_user: client.prepare(IDENTIFY_USER).await?,
             insert_audit_row: client.prepare(INSERT_AUDIT_ROW).await?,
             newest_messages: client.prepare(NEWEST_MESSAGES).await?,
             memories: client.prepare(MEMORIES).await?,

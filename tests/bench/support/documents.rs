@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 
 /// Number of passages per page: about 350 words, as on a printed page.
 const PASSAGES_PER_PAGE: usize = 3;
-/// Maximum number of characters in a line of a PDF.
+/// Approximate maximum number of characters in a line of a PDF.
 const MAX_LINE_LENGTH: usize = 90;
 
 /// A format that the platform reads.
@@ -17,6 +17,9 @@ const MAX_LINE_LENGTH: usize = 90;
 pub enum Format {
     Pdf,
     Docx,
+    Xlsx,
+    Csv,
+    Html,
     Markdown,
     Text,
 }
@@ -27,6 +30,9 @@ impl Format {
         match self {
             Self::Pdf => "pdf",
             Self::Docx => "docx",
+            Self::Xlsx => "xlsx",
+            Self::Csv => "csv",
+            Self::Html => "html",
             Self::Markdown => "md",
             Self::Text => "txt",
         }
@@ -60,6 +66,9 @@ impl SampleDocument {
         let bytes = match format {
             Format::Pdf => render_pdf(&pages)?,
             Format::Docx => render_docx(&pages)?,
+            Format::Xlsx => render_xlsx(&pages)?,
+            Format::Csv => render_csv(&pages)?.into_bytes(),
+            Format::Html => render_html(&pages)?.into_bytes(),
             Format::Markdown => render_text(&pages, "## ").into_bytes(),
             Format::Text => render_text(&pages, "").into_bytes(),
         };
@@ -82,12 +91,71 @@ fn render_docx(pages: &[Page]) -> Result<Vec<u8>> {
     }
     let namespace = "http://schemas.openxmlformats.org/wordprocessingml/2006/main";
     let document = format!("<w:document xmlns:w='{namespace}'><w:body>{body}</w:body></w:document>");
+    zip_archive(&[("[Content_Types].xml", "<Types/>"), ("word/document.xml", &document)])
+}
+
+fn zip_archive(parts: &[(&str, &str)]) -> Result<Vec<u8>> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    for part in [("[Content_Types].xml", "<Types/>"), ("word/document.xml", &document)] {
-        archive.start_file(part.0, SimpleFileOptions::default())?;
-        archive.write_all(part.1.as_bytes())?;
+    for (name, text) in parts {
+        archive.start_file(*name, SimpleFileOptions::default())?;
+        archive.write_all(text.as_bytes())?;
     }
     Ok(archive.finish()?.into_inner())
+}
+
+/// A workbook with one sheet: a row for each passage, with the heading of its page.
+fn render_xlsx(pages: &[Page]) -> Result<Vec<u8>> {
+    let mut rows = String::new();
+    let mut number = 0;
+    let mut push_row = |heading: &str, passage: &str| -> Result<()> {
+        number += 1;
+        write!(rows, "<row r='{number}'><c r='A{number}' t='inlineStr'><is><t>{heading}</t></is></c>")?;
+        Ok(write!(rows, "<c r='B{number}' t='inlineStr'><is><t>{passage}</t></is></c></row>")?)
+    };
+    push_row("Section", "Text")?;
+    for page in pages {
+        page.passages.iter().try_for_each(|passage| push_row(&page.heading, passage))?;
+    }
+    let (main, office) = (
+        "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+        "http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+    );
+    let package = "http://schemas.openxmlformats.org/package/2006/relationships";
+    let related = |id: &str, kind: &str, target: &str| {
+        let link = format!("<Relationship Id='{id}' Type='{office}/{kind}' Target='{target}'/>");
+        format!("<Relationships xmlns='{package}'>{link}</Relationships>")
+    };
+    let sheet = format!("<worksheet xmlns='{main}'><sheetData>{rows}</sheetData></worksheet>");
+    let list = "<sheets><sheet name='Manual' sheetId='1' r:id='r1'/></sheets>";
+    zip_archive(&[
+        ("[Content_Types].xml", "<Types/>"),
+        ("_rels/.rels", &related("r0", "officeDocument", "xl/workbook.xml")),
+        ("xl/workbook.xml", &format!("<workbook xmlns='{main}' xmlns:r='{office}'>{list}</workbook>")),
+        ("xl/_rels/workbook.xml.rels", &related("r1", "worksheet", "worksheets/sheet1.xml")),
+        ("xl/worksheets/sheet1.xml", &sheet),
+    ])
+}
+
+/// A table with a row for each passage.
+fn render_csv(pages: &[Page]) -> Result<String> {
+    let mut text = String::from("Section;Text\n");
+    for page in pages {
+        for passage in &page.passages {
+            writeln!(text, "{};\"{passage}\"", page.heading)?;
+        }
+    }
+    Ok(text)
+}
+
+fn render_html(pages: &[Page]) -> Result<String> {
+    let mut text = String::from("<!DOCTYPE html><html><body>");
+    for page in pages {
+        write!(text, "<h2>{}</h2>", page.heading)?;
+        for passage in &page.passages {
+            write!(text, "<p>{passage}</p>")?;
+        }
+    }
+    Ok(text)
 }
 
 /// A minimal PDF: one font, one content stream per page, lines of text.

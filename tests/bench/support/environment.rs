@@ -13,6 +13,10 @@ use sqlx::{Connection as _, PgConnection};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time limit for the platform's worker to build all vector indexes.
+const INDEX_BUILD_TIMEOUT: Duration = Duration::from_secs(1_800);
 
 /// Length and speed of the model server's answers.
 #[derive(Clone, Copy)]
@@ -80,6 +84,22 @@ impl BenchEnvironment {
             Implementation::Floor => &self.floor,
         };
         server.as_ref().with_context(|| format!("the {} is not measured", implementation.name()))
+    }
+
+    /// Waits until the platform's worker has built the vector indexes, then runs VACUUM ANALYZE.
+    pub async fn wait_for_indexes(&self) -> Result<()> {
+        print_progress("waiting for the vector indexes");
+        let mut connection = PgConnection::connect(&self.server(Implementation::Platform)?.db.superuser_url()).await?;
+        let start = Instant::now();
+        while start.elapsed() < INDEX_BUILD_TIMEOUT {
+            let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs").fetch_one(&mut connection).await?;
+            if jobs == 0 {
+                sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await?;
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        anyhow::bail!("the vector indexes are not built after {} s", INDEX_BUILD_TIMEOUT.as_secs())
     }
 
     /// CPU times so far of an implementation's server and of PostgreSQL. Waits until the platform has sealed its audit

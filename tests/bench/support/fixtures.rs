@@ -5,7 +5,7 @@ use super::issuer::Issuer;
 use super::text_generator::TextGenerator;
 use anyhow::{Context as _, Result, bail};
 use data::testing::TestDb;
-use data::{PgDirectory, PgStore};
+use data::{PgStore, PgTenantDirectory};
 use domain::conversation::{Conversation, MessageRole, MessageStatus, NewMessage};
 use domain::document::{NewChunk, NewDocument, Revision, StatusChange};
 use domain::ids::{ConversationId, DocumentId, TenantId, UserId};
@@ -15,7 +15,7 @@ use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
 use domain::user::Identity;
-use fakes::suite::scope;
+use fakes::store_contract::scope;
 use platform_server::system::{SystemClock, TimeOrderedIds};
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,7 +80,7 @@ impl<'a> FixtureWriter<'a> {
         let (store, now) = (PgStore::new(database.clone()), SystemClock.now());
         let id = TenantId::from_uuid(TimeOrderedIds.uuid());
         let new_tenant = NewTenant { id, name: shape.slug.clone(), slug: shape.slug.clone() };
-        PgDirectory::new(database.clone()).create_tenant(new_tenant).await?;
+        PgTenantDirectory::new(database.clone()).create_tenant(new_tenant).await?;
         let mut users = Vec::new();
         let mut first_user = None;
         for number in 0..shape.users.max(1) {
@@ -156,6 +156,7 @@ impl<'a> FixtureWriter<'a> {
             archived: false,
             active_message_id: None,
             is_busy: false,
+            team_id: None,
             created_at: now,
             updated_at: now,
         };
@@ -206,7 +207,7 @@ impl<'a> FixtureWriter<'a> {
             chunk_index: i32::try_from(number).unwrap_or(i32::MAX),
             token_count: 150,
             embedding: self.embedder.embed(&content),
-            terms: Some(passage_terms(&title, &title, Some(&section), &content)),
+            term_hashes: Some(passage_terms(&title, &title, Some(&section), &content)),
             page: i32::try_from(number + 1).ok(),
             context: title,
             section: Some(section),

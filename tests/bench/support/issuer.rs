@@ -59,9 +59,18 @@ impl Issuer {
 
     /// Issues a token for a user of a tenant.
     pub fn token(&self, tenant: &str, subject: &str) -> Result<String> {
+        self.token_with_role(tenant, subject, "PlatformUser")
+    }
+
+    /// Issues a token for an administrator of a tenant.
+    pub fn admin_token(&self, tenant: &str, subject: &str) -> Result<String> {
+        self.token_with_role(tenant, subject, "PlatformAdmin")
+    }
+
+    fn token_with_role(&self, tenant: &str, subject: &str, role: &str) -> Result<String> {
         let now = SystemClock.now().timestamp();
         let claims = json!({
-            "iss": self.url, "aud": AUDIENCE, "sub": subject, "name": subject, "roles": ["PlatformUser"],
+            "iss": self.url, "aud": AUDIENCE, "sub": subject, "name": subject, "roles": [role],
             "extension_PlatformTenantId": tenant, "iat": now, "nbf": now, "exp": now + TOKEN_LIFETIME_S,
         });
         let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) };

@@ -8,7 +8,7 @@ use domain::page::PageRequest;
 use domain::ports::{Clock as _, IdGen as _, Store as _};
 use domain::role::Classification;
 use domain::scope::Actor;
-use fakes::suite::scope;
+use fakes::store_contract::scope;
 use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         archived: false,
         active_message_id: None,
         is_busy: false,
+        team_id: None,
         created_at: clock.now(),
         updated_at: clock.now(),
     };

@@ -4,7 +4,7 @@ use domain::authorized::{AuditReceipt, Authorized, DataSpace, GrantedAccess, Per
 use domain::command::Command;
 use domain::credential::Credential;
 use domain::decision::RefusalCode;
-use domain::ports::AccessRules;
+use domain::ports::{AccessRules, StandingWork};
 use domain::rights::{Permission, Reach, Rights};
 use domain::role::{Classification, Operation, Resource, Role};
 use domain::scope::TenantScope;
@@ -30,6 +30,16 @@ pub const CHECKED_BELOW_POLICY: &[Permission] = &[
     Permission::new(Resource::Users, Operation::List),
     Permission::new(Resource::Conversations, Operation::Create),
     Permission::new(Resource::Models, Operation::Create),
+    Permission::new(Resource::WorkOrders, Operation::Create),
+    Permission::new(Resource::ForeignTools, Operation::Read),
+    Permission::new(Resource::ForeignTools, Operation::Create),
+    Permission::new(Resource::Approvals, Operation::List),
+    Permission::new(Resource::Approvals, Operation::Read),
+    Permission::new(Resource::Approvals, Operation::Update),
+    Permission::new(Resource::Readings, Operation::List),
+    Permission::new(Resource::Readings, Operation::Read),
+    Permission::new(Resource::Tools, Operation::Create),
+    Permission::new(Resource::Goals, Operation::Create),
 ];
 
 /// The rights of a role, limited to the permissions in [`CHECKED_BELOW_POLICY`].
@@ -46,10 +56,15 @@ pub fn rights(role: Role, clearance: Classification) -> Rights {
             (Resource::Search | Resource::Models, _) | (Resource::Documents, Operation::List | Operation::Read) => {
                 Some(Reach::Tenant)
             }
-            (Resource::Documents, Operation::Create) => tenant_reach_if(role >= Role::User),
+            (Resource::Readings, Operation::List) | (Resource::Tools, _) => Some(Reach::Tenant),
+            (Resource::Goals, _) => Some(Reach::Own),
+            (Resource::Documents, Operation::Create)
+            | (Resource::Readings | Resource::ForeignTools, Operation::Read) => tenant_reach_if(role >= Role::User),
             (Resource::Documents, Operation::Update) => tenant_or_own.filter(|_| role >= Role::User),
             (Resource::Memories | Resource::Conversations, _) => Some(Reach::Own),
             (Resource::AuditLogs, Operation::List) | (Resource::AccessTokens | Resource::Usage, _) => tenant_or_own,
+            (Resource::Approvals, Operation::Update) => Some(Reach::Own),
+            (Resource::Approvals, _) => tenant_or_own,
             _ => tenant_reach_if(is_admin),
         }
     })
@@ -72,7 +87,11 @@ pub fn authorized<C: Command>(
     command: C,
 ) -> Authorized<C> {
     let permission = Permission::new(C::RESOURCE, C::OPERATION);
-    Authorized::mint(Permit::mint(scope, permission, access_grant, receipt), command, SharedTransaction::committed())
+    Authorized::mint(
+        Permit::mint(scope, permission, access_grant, receipt),
+        command,
+        SharedTransaction::intent_committed(),
+    )
 }
 
 /// [`AccessRules`] that evaluates [`rights`] for the user's current role.
@@ -87,5 +106,29 @@ impl AccessRules for FakeAccessRules {
         }
         let role = member.user.role;
         Ok(permit.rights().intersection(&rights(role, member.settings.clearance(role))))
+    }
+
+    fn current_rights(&self, membership: Option<&Membership>) -> Result<Rights, RefusalCode> {
+        let member = membership.ok_or(RefusalCode::UserDisabled)?;
+        if let Some(code) = member.refusal() {
+            return Err(code);
+        }
+        let role = member.user.role;
+        Ok(rights(role, member.settings.clearance(role)))
+    }
+
+    fn standing_permit(
+        &self,
+        work: StandingWork<'_>,
+        membership: Option<&Membership>,
+        receipt: AuditReceipt,
+    ) -> Result<Permit, RefusalCode> {
+        let rights = self.current_rights(membership)?;
+        if !rights.allows(work.permission) {
+            return Err(RefusalCode::InsufficientRights);
+        }
+        #[expect(clippy::disallowed_methods, reason = "a fake of the rules")]
+        let permit = Permit::mint(work.scope.clone(), work.permission, access_grant(rights), receipt);
+        Ok(permit)
     }
 }

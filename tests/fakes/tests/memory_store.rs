@@ -1,6 +1,6 @@
-//! Runs the store suite on the in-memory store.
+//! Runs the store contract on the in-memory store.
 
-use fakes::suite::{CaseError, TestContext};
+use fakes::store_contract::{CaseError, TestContext};
 use fakes::{InMemoryBlobStore, InMemoryStore, ManualClock, SequentialIds};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ async fn context() -> Result<(TestContext, ()), CaseError> {
         store: store.clone(),
         directory: store.clone(),
         queue: store.clone(),
+        goal_queue: store.clone(),
         audit: store,
         blobs: Arc::new(InMemoryBlobStore::new(ids.clone())),
         clock,
@@ -19,4 +20,4 @@ async fn context() -> Result<(TestContext, ()), CaseError> {
     Ok((context, ()))
 }
 
-fakes::store_suite!(context);
+fakes::store_contract!(context);

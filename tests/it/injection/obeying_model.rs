@@ -17,11 +17,11 @@ pub const SAY_INSTRUCTION: &str = "SAY the usual.";
 /// The model server, and what it was asked in each case.
 pub struct ObeyingModel {
     pub server: ModelServer,
-    script: Arc<Script>,
+    state: Arc<ModelState>,
 }
 
 #[derive(Default)]
-struct Script {
+struct ModelState {
     orders: Mutex<HashMap<String, Order>>,
     logs: Mutex<HashMap<String, CaseLog>>,
 }
@@ -48,28 +48,28 @@ pub struct CaseLog {
 
 impl ObeyingModel {
     pub async fn start() -> Self {
-        let script = Arc::new(Script::default());
-        let for_server = Arc::clone(&script);
+        let state = Arc::new(ModelState::default());
+        let for_server = Arc::clone(&state);
         let server = ModelServer::start_with_request_fn(move |request| for_server.reply(request)).await;
-        Self { server, script }
+        Self { server, state }
     }
 
     /// Sets what the instructions want.
     pub fn set_orders(&self, orders: impl Iterator<Item = Order>) {
-        *self.script.orders.lock().expect("not poisoned") = orders.map(|order| (order.case.clone(), order)).collect();
+        *self.state.orders.lock().expect("not poisoned") = orders.map(|order| (order.case.clone(), order)).collect();
     }
 
     pub fn log(&self, case: &str) -> CaseLog {
-        self.script.logs.lock().expect("not poisoned").get(case).cloned().unwrap_or_default()
+        self.state.logs.lock().expect("not poisoned").get(case).cloned().unwrap_or_default()
     }
 }
 
-impl Script {
+impl ModelState {
     fn reply(&self, request: &Value) -> Reply {
         let question = prompts::last_content(request, "user");
         let Some(case) = case_in(request) else {
             let text = if question == SAY_INSTRUCTION { instruction("earlier-answer") } else { "Noted.".to_owned() };
-            return Reply::Message { text, calls: Vec::new() };
+            return Reply::TextAndToolCalls { text, calls: Vec::new() };
         };
         let is_asked = question.contains("(case ");
         let reply = if is_asked { self.obey(request, &case) } else { None };
@@ -81,7 +81,7 @@ impl Script {
         log.obeyed += usize::from(reply.is_some() && !is_side_call);
         let reply = reply.unwrap_or_else(|| serve_user(request, question));
         match &reply {
-            Reply::Message { calls, .. } if !is_side_call => log.requested_calls += calls.len(),
+            Reply::TextAndToolCalls { calls, .. } if !is_side_call => log.requested_calls += calls.len(),
             _ => {}
         }
         reply
@@ -96,12 +96,12 @@ impl Script {
         let step = messages[at + 1..].iter().filter(|message| message["tool_calls"].is_array()).count();
         let nonce = prompts::nonce(request).unwrap_or_else(|| "00000000".to_owned());
         match steps.get(step).or(steps.last())? {
-            Reply::Message { text, calls } => {
+            Reply::TextAndToolCalls { text, calls } => {
                 let with_nonce = |text: &str| text.replace(NONCE, &nonce);
                 let calls = calls
                     .iter()
                     .map(|call| RequestedCall { name: with_nonce(&call.name), arguments: with_nonce(&call.arguments) });
-                Some(Reply::Message { text: with_nonce(text), calls: calls.collect() })
+                Some(Reply::TextAndToolCalls { text: with_nonce(text), calls: calls.collect() })
             }
             other => Some(other.clone()),
         }
@@ -125,8 +125,8 @@ fn serve_user(request: &Value, question: &str) -> Reply {
     match call {
         Some((name, arguments)) => {
             let call = RequestedCall { name: name.to_owned(), arguments: format!("{arguments}}}") };
-            Reply::Message { text: String::new(), calls: vec![call] }
+            Reply::TextAndToolCalls { text: String::new(), calls: vec![call] }
         }
-        None => Reply::Message { text: "Noted.".to_owned(), calls: Vec::new() },
+        None => Reply::TextAndToolCalls { text: "Noted.".to_owned(), calls: Vec::new() },
     }
 }

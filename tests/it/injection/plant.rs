@@ -1,9 +1,9 @@
 //! Two tenants with secrets, and the channels' documents and memories.
 
-use super::channels::{Carrier, Channel, File, channels, instruction, plain_document};
+use super::channels::{Carrier, Channel, File, channels, connector, instruction, plain_document};
 use super::obeying_model::{ObeyingModel, SAY_INSTRUCTION};
+use crate::support::api_client::ApiClient;
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
-use crate::support::caller::Caller;
 use crate::support::db::SuperuserDb;
 use domain::role::Role;
 use serde_json::{Value, json};
@@ -18,8 +18,15 @@ const RESTRICTED_SECRET: &str = "ROMEO-9921";
 /// What no user of the cases may get.
 pub const SECRETS: [&str; 3] = [TENANT_SECRET, USER_SECRET, RESTRICTED_SECRET];
 /// Scopes of an access token for the cases, of which a goal may leave one out.
-const SCOPES: [&str; 6] =
-    ["conversations:create", "conversations:read", "search:read", "documents:read", "documents:list", "memories:list"];
+const SCOPES: [&str; 7] = [
+    "conversations:create",
+    "conversations:read",
+    "search:read",
+    "documents:read",
+    "documents:list",
+    "memories:list",
+    "readings:list",
+];
 
 /// Ids that the injected instructions name.
 pub struct Ids {
@@ -56,12 +63,12 @@ impl Plant {
     }
 
     /// The user of a channel, who is a viewer.
-    pub fn user(&self, channel: &str) -> Caller<'_> {
+    pub fn user(&self, channel: &str) -> ApiClient<'_> {
         self.app.caller(TENANT_A, channel, Role::Viewer)
     }
 
     /// The user as a program whose access token lacks a scope.
-    pub async fn program(&self, channel: &str, missing_scope: &str) -> Caller<'_> {
+    pub async fn program(&self, channel: &str, missing_scope: &str) -> ApiClient<'_> {
         let scopes: Vec<&str> = SCOPES.into_iter().filter(|scope| *scope != missing_scope).collect();
         let request = json!({ "name": missing_scope, "scopes": scopes });
         let token = self.user(channel).post("/v1/tokens", &request).await.expect_json(201);
@@ -71,6 +78,7 @@ impl Plant {
     /// Uploads and stores what carries the channels' instructions.
     pub async fn prepare_channels(&self) -> Vec<PreparedChannel> {
         let admin = self.app.as_admin(TENANT_A);
+        admin.post("/v1/admin/connectors", &connector()).await.expect_json(201);
         let mut prepared = Vec::new();
         for channel in channels() {
             let document = match &channel.carrier {
@@ -108,7 +116,7 @@ impl PreparedChannel {
     /// The request of the user besides the question.
     pub fn requested_call(&self) -> String {
         let call = match &self.channel.carrier {
-            Carrier::ToolResult { call, .. } => call,
+            Carrier::ToolResult { call, .. } | Carrier::Tag { call } => call,
             Carrier::MemoryResult => r#"memory_read {"query":"gloves","limit":20}"#,
             _ => return String::new(),
         };
@@ -127,7 +135,7 @@ impl PreparedChannel {
     }
 
     /// Creates the conversation, with what precedes the question.
-    pub async fn create_conversation(&self, caller: &Caller<'_>) -> String {
+    pub async fn create_conversation(&self, caller: &ApiClient<'_>) -> String {
         let order = instruction(self.channel.name);
         let title = if matches!(self.channel.carrier, Carrier::Title) { &order } else { "Maintenance" };
         let conversation = caller.create_conversation_with(&json!({ "title": title })).await;
@@ -169,13 +177,13 @@ async fn store_secrets(app: &TestApp) -> Ids {
     }
 }
 
-async fn upload(admin: &Caller<'_>, file: &File) -> String {
+async fn upload(admin: &ApiClient<'_>, file: &File) -> String {
     let fields: Vec<(&str, &str)> = file.fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let document = admin.ingest(&file.name, &file.bytes, &fields).await;
     assert_eq!(document["status"], "ready", "{document}");
     document["id"].as_str().expect("an id").to_owned()
 }
 
-async fn store_memory(user: &Caller<'_>, content: &str, importance: f64) {
+async fn store_memory(user: &ApiClient<'_>, content: &str, importance: f64) {
     user.post("/v1/memories", &json!({ "content": content, "importance": importance })).await.expect_json(201);
 }

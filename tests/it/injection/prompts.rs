@@ -4,7 +4,7 @@ use super::channels::Place;
 use serde_json::Value;
 
 /// Names of the tags around data.
-const TAGS: [&str; 5] = ["passages", "memories", "tool_result", "client_instructions", "conversation"];
+const TAGS: [&str; 6] = ["passages", "memories", "readings", "tool_result", "client_instructions", "conversation"];
 /// The digits of the examples in the system message.
 const EXAMPLE_NONCE: &str = "0a1b2c3d";
 /// Text that a chat template would take for the start of a role or a special token.

@@ -1,6 +1,6 @@
 //! The platform under test: the server's `serve::run` on a free port, with a separate database and directories.
 
-use super::caller::Caller;
+use super::api_client::ApiClient;
 use data::testing::TestDb;
 use domain::ports::Clock as _;
 use domain::role::Role;
@@ -71,6 +71,17 @@ impl TestApp {
         app
     }
 
+    /// A user with this name, whose sign-in was that long ago.
+    pub fn caller_signed_in_ago(&self, tenant: &str, name: &str, role: Role, auth_age: Duration) -> ApiClient<'_> {
+        ApiClient::new(self, Some(self.token_signed_in_ago(tenant, name, role, auth_age)))
+    }
+
+    /// A token of a user with this name, whose sign-in was that long ago.
+    pub fn token_signed_in_ago(&self, tenant: &str, name: &str, role: Role, auth_age: Duration) -> String {
+        let subject = TokenSubject::new(name, role).signed_in_ago(auth_age);
+        self.issuer.token(tenant, &subject, SystemClock.now(), TOKEN_LIFETIME).expect("a token")
+    }
+
     /// Starts another server with the same database and files.
     pub async fn start_replica(&self, extra_settings: &[(&str, &str)]) -> Self {
         Self::start_server(Arc::clone(&self.db), Arc::clone(&self.dir), extra_settings).await
@@ -83,7 +94,8 @@ impl TestApp {
         let variables = variables(&db, &[("issuer", &issuer_dir), ("storage", &storage)], port, extra_settings);
         let mut settings = load_settings(&variables);
         let issuers = settings.issuers().expect("issuers");
-        let issuer_name = issuers.first().map(|issuer| issuer.issuer.clone()).expect("the development issuer");
+        // The development issuer is the last one, also where a provider is configured.
+        let issuer_name = issuers.last().map(|issuer| issuer.issuer.clone()).expect("the development issuer");
         settings.auth.platform_admins.push(PlatformAdmin { issuer: issuer_name, subject: PLATFORM_ADMIN.to_owned() });
         let shutdown = CancellationToken::new();
         let server = spawn_server(settings.clone(), shutdown.clone());
@@ -107,10 +119,18 @@ impl TestApp {
 
     /// Starts a server with the same database and files as a separate process.
     pub async fn start_process(&self, extra_settings: &[(&str, &str)]) -> ServerProcess {
+        self.start_service("serve", extra_settings).await
+    }
+
+    /// Starts API and worker with the same database and files as a separate process.
+    pub async fn start_worker_process(&self, extra_settings: &[(&str, &str)]) -> ServerProcess {
+        self.start_service("all", extra_settings).await
+    }
+
+    async fn start_service(&self, service: &str, extra_settings: &[(&str, &str)]) -> ServerProcess {
         let port = free_port().to_string();
-        let mut command = Command::new(super::cli::program().with_file_name("platform-server"));
-        command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let mut command = self.command(&[service]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         command.envs(extra_settings.iter().copied()).env("PLATFORM__SERVER__PORT", &port);
         let child = command.spawn().expect("platform-server is built beside the command line");
         let process = ServerProcess { base_url: format!("http://127.0.0.1:{port}"), child };
@@ -122,45 +142,58 @@ impl TestApp {
         process
     }
 
-    /// Creates a tenant in the same way as the `dev` commands.
+    /// A command of the server's program, with the settings of this app.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(super::cli::program().with_file_name("platform-server"));
+        command.args(arguments).stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Creates a tenant in the same way as the `dev` commands: by signing in its first admin, `founder`.
     pub async fn create_tenant(&self, slug: &str) {
         let development = DevelopmentPlatform::open(self.settings.clone()).await.expect("the platform");
         development.token(slug, &TokenSubject::new("founder", Role::Admin), TOKEN_LIFETIME).await.expect("a tenant");
     }
 
     /// A user with this name and role in a tenant. The first request creates the user.
-    pub fn caller(&self, tenant: &str, name: &str, role: Role) -> Caller<'_> {
-        Caller::new(self, Some(self.token(tenant, name, role)))
+    pub fn caller(&self, tenant: &str, name: &str, role: Role) -> ApiClient<'_> {
+        ApiClient::new(self, Some(self.token(tenant, name, role)))
     }
 
     /// A viewer of a tenant.
-    pub fn as_viewer(&self, tenant: &str) -> Caller<'_> {
+    pub fn as_viewer(&self, tenant: &str) -> ApiClient<'_> {
         self.caller(tenant, "vera", Role::Viewer)
     }
 
     /// A user of a tenant.
-    pub fn as_user(&self, tenant: &str) -> Caller<'_> {
+    pub fn as_user(&self, tenant: &str) -> ApiClient<'_> {
         self.caller(tenant, "uma", Role::User)
     }
 
     /// An admin of a tenant.
-    pub fn as_admin(&self, tenant: &str) -> Caller<'_> {
+    pub fn as_admin(&self, tenant: &str) -> ApiClient<'_> {
         self.caller(tenant, "ada", Role::Admin)
     }
 
     /// The platform administrator, who is a viewer of the first tenant.
-    pub fn as_platform_admin(&self) -> Caller<'_> {
-        self.caller(TENANT_A, PLATFORM_ADMIN, Role::Viewer)
+    pub fn as_platform_admin(&self) -> ApiClient<'_> {
+        self.as_platform_admin_in(TENANT_A)
     }
 
-    /// A caller without a token.
-    pub fn without_token(&self) -> Caller<'_> {
-        Caller::new(self, None)
+    /// The platform administrator as a viewer of this tenant.
+    pub fn as_platform_admin_in(&self, tenant: &str) -> ApiClient<'_> {
+        self.caller(tenant, PLATFORM_ADMIN, Role::Viewer)
     }
 
-    /// A caller with this token.
-    pub fn with_token(&self, token: &str) -> Caller<'_> {
-        Caller::new(self, Some(token.to_owned()))
+    /// A client without a token.
+    pub fn without_token(&self) -> ApiClient<'_> {
+        ApiClient::new(self, None)
+    }
+
+    /// A client with this token.
+    pub fn with_token(&self, token: &str) -> ApiClient<'_> {
+        ApiClient::new(self, Some(token.to_owned()))
     }
 
     /// Issues a new token, different from all others.
@@ -250,11 +283,12 @@ fn variables(
     let path =
         |name: &str| dirs.iter().find(|(key, _)| *key == name).and_then(|(_, path)| path.to_str()).expect("UTF-8");
     let (port, model) = (port.to_string(), embedding_model_dir());
-    let (app, worker, auditor) = (db.app_url(), db.worker_url(), db.auditor_url());
+    let (app, worker, auditor, plant) = (db.app_url(), db.worker_url(), db.auditor_url(), db.plant_url());
     let mut variables = vec![
         ("DATABASE_URL", app.as_str()),
         ("DATABASE_WORKER_URL", &worker),
         ("DATABASE_AUDIT_URL", &auditor),
+        ("DATABASE_PLANT_URL", &plant),
         ("SECRET_KEY", "a secret of the end-to-end tests"),
         ("PLATFORM__MODE", "development"),
         ("PLATFORM__SERVER__PORT", &port),

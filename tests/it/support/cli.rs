@@ -1,7 +1,7 @@
 //! The command line `platform`, run as a separate program in its own home directory.
 
+use super::api_client::ApiClient;
 use super::app::TestApp;
-use super::caller::Caller;
 use domain::role::Role;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ impl Cli {
     }
 
     /// An environment with a token of this user in `PLATFORM_TOKEN`, and the same user as a client of the HTTP API.
-    pub fn signed_in<'a>(app: &'a TestApp, tenant: &str, name: &str, role: Role) -> (Self, Caller<'a>) {
+    pub fn signed_in<'a>(app: &'a TestApp, tenant: &str, name: &str, role: Role) -> (Self, ApiClient<'a>) {
         let token = app.token(tenant, name, role);
         (Self::with_token(app, &token), app.with_token(&token))
     }

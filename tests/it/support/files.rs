@@ -12,8 +12,8 @@ pub fn demo_dir() -> PathBuf {
     repository_root().join("xtask/demo")
 }
 
-/// A file from the readers' test data.
-pub fn reader_fixture(name: &str) -> Vec<u8> {
+/// A file from the test data of the document parsers.
+pub fn parser_fixture(name: &str) -> Vec<u8> {
     read(&repository_root().join("crates/tools/testdata").join(name))
 }
 

@@ -37,6 +37,6 @@ pub async fn output(mut command: Command, title: &str, limit: Duration) -> Strin
 
 /// The value of an environment variable that `command` sets, such as `cargo xtask test`.
 #[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
-pub fn setting(name: &str, command: &str) -> String {
+pub fn required_var(name: &str, command: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `{command}`"))
 }

@@ -24,6 +24,12 @@ pub const BENCHES: &[Bench] = &[
         long_steps: &[],
     },
     Bench {
+        name: "scale",
+        description: "growth of latency with tenants, passages, conversations, messages and audit rows",
+        steps: &[Step::SideBySide],
+        long_steps: &[],
+    },
+    Bench {
         name: "gateway",
         description: "the OpenAI-compatible API compared with a bare proxy",
         steps: &[Step::SideBySide],
@@ -62,9 +68,21 @@ pub const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "embed",
-        description: "chunks of 256 tokens per second, and a query's latency idle and under that load",
+        description: "both embedded models: chunks of 256 tokens and short texts per second, and a query's latency \
+                      idle and under that load",
         steps: &[],
-        long_steps: &[Step::Example { package: "model-client", name: "embed_throughput", arguments: &["{model}"] }],
+        long_steps: &[
+            Step::Example {
+                package: "model-client",
+                name: "embed_throughput",
+                arguments: &["all-minilm-l6-v2", "{model}"],
+            },
+            Step::Example {
+                package: "model-client",
+                name: "embed_throughput",
+                arguments: &["use-multilingual-v3", "{multilingual}"],
+            },
+        ],
     },
     Bench {
         name: "logbooks",

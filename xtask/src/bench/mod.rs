@@ -37,8 +37,8 @@ struct Bench {
 enum Step {
     /// The benchmark of the same name in `tests/bench`.
     SideBySide,
-    /// An example of a package. Arguments may contain placeholders for directories: `{model}` for the embedded model,
-    /// `{plant}` for the sample plant, `{work}` for the benchmark's working directory.
+    /// An example of a package. Arguments may contain placeholders for directories: `{model}` and `{multilingual}` for
+    /// the embedded models, `{plant}` for the sample plant, `{work}` for the benchmark's working directory.
     Example { package: &'static str, name: &'static str, arguments: &'static [&'static str] },
     /// Evaluates, with the release build of the server, the set that this function writes to the working directory.
     Evaluate(fn(&Path) -> Result<()>),
@@ -130,6 +130,9 @@ fn expand_placeholders(argument: &str, work_dir: &Path, interrupt: &Interrupt) -
     let mut argument = argument.replace("{work}", &path(work_dir)?);
     if argument.contains("{model}") {
         argument = argument.replace("{model}", &path(&model::provision(interrupt)?)?);
+    }
+    if argument.contains("{multilingual}") {
+        argument = argument.replace("{multilingual}", &path(&model::provision_multilingual(interrupt)?)?);
     }
     if argument.contains("{plant}") {
         argument = argument.replace("{plant}", &path(&seed::plant_dir()?)?);

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 /// Heading of the section with the table.
 const TABLE_HEADING: &str = "## What never happens";
 /// Words that name a check that is not a test file.
-const OTHER_CHECKS: &[&str] = &["clippy", "visibility", "cargo xtask", "the store suite", "preflight", "a trigger"];
+const OTHER_CHECKS: &[&str] = &["clippy", "visibility", "cargo xtask", "the store contract", "preflight", "a trigger"];
 /// A code span with at least this many underscores is taken for the name of a test.
 const MIN_TEST_UNDERSCORES: usize = 3;
 

@@ -3,17 +3,21 @@
 
 use super::workspace::Package;
 
-/// Each layer with the layers that it may depend on, bottom to top. `data` and `model-client` depend only on `domain`
-/// and build in parallel.
+/// Each layer with the layers that it may depend on, bottom to top. `data`, `model-client` and
+/// `plant-connectors` depend only on `domain` and build in parallel.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("data", &["domain"]),
     ("model-client", &["domain"]),
+    ("plant-connectors", &["domain"]),
     ("tools", &["domain", "model-client"]),
     ("runtime", &["domain", "tools"]),
     ("policy", &["domain", "runtime"]),
     ("gateway", &["domain", "policy"]),
 ];
+
+/// Adapters of ports, beside the layers: no layer names them.
+const ADAPTERS: &[(&str, &[&str])] = &[("plant-connectors", &["domain"])];
 
 /// Packages outside the layers that only tests and examples depend on.
 const TEST_SUPPORT: &[(&str, &[&str])] = &[("fakes", &["domain"])];
@@ -36,12 +40,14 @@ fn check_package(package: &Package) -> Vec<String> {
     }
     let allowed = LAYERS
         .iter()
+        .chain(ADAPTERS)
         .chain(TEST_SUPPORT)
         .chain(CLIENTS)
         .find(|(layer, _)| *layer == name)
         .map_or(&[][..], |(_, allowed)| allowed);
-    let is_layer =
-        |dependency: &&str| *dependency == "platform-server" || LAYERS.iter().any(|(layer, _)| layer == dependency);
+    let is_layer = |dependency: &&str| {
+        *dependency == "platform-server" || LAYERS.iter().chain(ADAPTERS).any(|(layer, _)| layer == dependency)
+    };
     let message = |dependency: &str| match allowed {
         [] => format!("{name} must not depend on {dependency}: it may depend on no layer"),
         allowed => format!("{name} must not depend on {dependency}: it may only depend on {}", allowed.join(" and ")),
@@ -66,10 +72,12 @@ mod tests {
             package("data", &["domain", "sqlx"]),
             package("model-client", &["domain", "reqwest"]),
             package("tools", &["domain", "model-client"]),
+            package("plant-connectors", &["domain", "reqwest"]),
             package("runtime", &["domain", "tools"]),
             package("policy", &["domain", "runtime"]),
             package("gateway", &["domain", "policy", "axum"]),
             package("platform-server", &["domain", "data", "model-client", "tools", "runtime", "policy", "gateway"]),
+            package("platform-server", &["plant-connectors"]),
             package("platform-cli", &["domain", "reqwest"]),
             package("tests", &["data", "platform-server"]),
             package("xtask", &["clap"]),
@@ -81,6 +89,12 @@ mod tests {
     fn a_client_that_goes_around_the_api_is_found() {
         let found = violations(&[package("platform-cli", &["domain", "gateway"])]);
         assert_eq!(found, ["platform-cli must not depend on gateway: it may only depend on domain"]);
+    }
+
+    #[test]
+    fn an_adapter_names_the_domain_and_is_named_by_no_layer() {
+        assert_eq!(violations(&[package("plant-connectors", &["tools"])]).len(), 1);
+        assert_eq!(violations(&[package("tools", &["plant-connectors"])]).len(), 1);
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! `cargo xtask check`: the rules of the repository. Except for `deploy` and the cargo commands, each rule is a pure
-//! function over the sources, with tests that show that it finds violations.
+//! `cargo xtask check`: the rules of the repository. Except for `deploy`, `features`, `generated` and the cargo
+//! commands, each rule is a pure function over the sources, with tests that show that it finds violations.
 
 mod architecture;
 mod cycles;
 mod deploy;
 mod docs;
+mod features;
 mod layers;
 mod lines;
 mod manifest;
+mod migrations;
 mod modules;
 mod owners;
 mod roles;
@@ -17,13 +19,52 @@ mod tidy;
 mod tuples;
 mod workspace;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
+use clap::builder::PossibleValuesParser;
 
 use crate::proc::{self, Interrupt};
 use crate::project;
+use crate::server::{self, BuildProfile};
+use syntax::ParsedFile;
 use workspace::Workspace;
+
+/// What the checks of the sources read.
+struct Inputs {
+    workspace: Workspace,
+    parsed: Vec<ParsedFile>,
+    architecture_page: String,
+}
+
+/// A check that is a function over the sources.
+struct SourceCheck {
+    name: &'static str,
+    violations: fn(&Inputs) -> Vec<String>,
+}
+
+const SOURCE_CHECKS: &[SourceCheck] = &[
+    SourceCheck {
+        name: "architecture",
+        violations: |inputs| architecture::violations(&inputs.architecture_page, &inputs.workspace.sources),
+    },
+    SourceCheck { name: "layers", violations: |inputs| layers::violations(&inputs.workspace.packages) },
+    SourceCheck { name: "owners", violations: |inputs| owners::violations(&inputs.workspace.packages) },
+    SourceCheck { name: "roles", violations: |inputs| roles::violations(&inputs.workspace.sources) },
+    SourceCheck { name: "sql", violations: |inputs| sql::violations(&inputs.workspace.sources) },
+    SourceCheck { name: "migrations", violations: |inputs| migrations::violations(&inputs.workspace.migrations) },
+    SourceCheck { name: "tuples", violations: |inputs| tuples::violations(&inputs.parsed) },
+    SourceCheck { name: "cycles", violations: |inputs| cycles::violations(&inputs.parsed) },
+    SourceCheck { name: "lines", violations: |inputs| lines::violations(&inputs.workspace.sources) },
+    SourceCheck { name: "docs", violations: |inputs| docs::violations(&inputs.workspace.sources) },
+    SourceCheck {
+        name: "tidy",
+        violations: |inputs| tidy::violations(&inputs.workspace.sources, &inputs.workspace.manifests),
+    },
+];
+const DEPLOY: &str = "deploy";
+const FEATURES: &str = "features";
+const GENERATED: &str = "generated";
 
 /// A check that passes if a cargo command succeeds.
 struct CargoCheck {
@@ -39,17 +80,20 @@ const CARGO_CHECKS: &[CargoCheck] = &[
         arguments: &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
         remedy: "fix what clippy reports",
     },
-    CargoCheck {
-        name: "generated",
-        arguments: &["run", "--quiet", "--package", "platform-server", "--", "dev", "generate", "--check"],
-        remedy: "run cargo run -p platform-server -- dev generate, and commit docs/generated",
-    },
 ];
+
+/// Names of all checks, in the order in which they run.
+fn names() -> Vec<&'static str> {
+    let source_checks = SOURCE_CHECKS.iter().map(|check| check.name);
+    let cargo_checks = CARGO_CHECKS.iter().map(|check| check.name);
+    source_checks.chain([DEPLOY, FEATURES]).chain(cargo_checks).chain([GENERATED]).collect()
+}
 
 /// Arguments of `cargo xtask check`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Names of the checks to run, such as `cycles` [default: all of them].
+    #[arg(value_parser = PossibleValuesParser::new(names()))]
     names: Vec<String>,
 }
 
@@ -68,37 +112,25 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let workspace = Workspace::load(interrupt)?;
     let parsed = syntax::parse(&workspace.sources)?;
     let architecture_page = std::fs::read_to_string(project::root()?.join("docs/ARCHITECTURE.md"))?;
-    let own_checks = [
-        ("architecture", architecture::violations(&architecture_page, &workspace.sources)),
-        ("layers", layers::violations(&workspace.packages)),
-        ("owners", owners::violations(&workspace.packages)),
-        ("roles", roles::violations(&workspace.sources)),
-        ("sql", sql::violations(&workspace.sources)),
-        ("tuples", tuples::violations(&parsed)),
-        ("cycles", cycles::violations(&parsed)),
-        ("lines", lines::violations(&workspace.sources)),
-        ("docs", docs::violations(&workspace.sources)),
-        ("tidy", tidy::violations(&workspace.sources, &workspace.manifests)),
-    ];
-    for (name, violations) in own_checks.iter().filter(|(name, _)| args.selects(name)) {
-        for violation in violations {
-            println!("{name}: {violation}");
-        }
-        report(name, violations.is_empty(), &mut failed);
+    let inputs = Inputs { workspace, parsed, architecture_page };
+    for check in SOURCE_CHECKS.iter().filter(|check| args.selects(check.name)) {
+        report(check.name, &(check.violations)(&inputs), &mut failed);
     }
-    if args.selects("deploy") {
-        let violations = deploy::violations(&workspace.sources, interrupt)?;
-        violations.iter().for_each(|violation| println!("deploy: {violation}"));
-        report("deploy", violations.is_empty(), &mut failed);
+    if args.selects(DEPLOY) {
+        report(DEPLOY, &deploy::violations(&inputs.workspace.sources, interrupt)?, &mut failed);
     }
-    println!("sizes: {}", tidy::sizes(&workspace.sources));
+    if args.selects(FEATURES) {
+        report(FEATURES, &features::violations(interrupt)?, &mut failed);
+    }
+    println!("sizes: {}", tidy::sizes(&inputs.workspace.sources));
     for check in CARGO_CHECKS.iter().filter(|check| args.selects(check.name)) {
-        let mut cargo = project::cargo()?;
-        let passed = proc::run(cargo.args(check.arguments), interrupt)?.success();
-        if !passed {
-            println!("{}: {}", check.name, check.remedy);
-        }
-        report(check.name, passed, &mut failed);
+        let passed = proc::run(project::cargo()?.args(check.arguments), interrupt)?.success();
+        report(check.name, &remedy_unless(passed, check.remedy), &mut failed);
+    }
+    if args.selects(GENERATED) {
+        let passed = generated_files_are_fresh(interrupt)?;
+        let remedy = "run cargo run -p platform-server -- dev generate, and commit docs/generated";
+        report(GENERATED, &remedy_unless(passed, remedy), &mut failed);
     }
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -107,9 +139,52 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn report(name: &'static str, passed: bool, failed: &mut Vec<&'static str>) {
-    println!("{name}: {}", if passed { "ok" } else { "FAILED" });
-    if !passed {
+/// Compares the generated files with what the server generates. It is the build that the tests use, so that nothing is
+/// compiled for this check alone.
+fn generated_files_are_fresh(interrupt: &Interrupt) -> Result<bool> {
+    let mut generate = Command::new(server::build(BuildProfile::Dev, interrupt)?);
+    generate.args(["dev", "generate", "--check"]).current_dir(project::root()?);
+    Ok(proc::run(&mut generate, interrupt)?.success())
+}
+
+/// The violation of a check that a command makes: its remedy, unless the command passed.
+fn remedy_unless(passed: bool, remedy: &str) -> Vec<String> {
+    if passed { Vec::new() } else { vec![remedy.to_owned()] }
+}
+
+fn report(name: &'static str, violations: &[String], failed: &mut Vec<&'static str>) {
+    for violation in violations {
+        println!("{name}: {violation}");
+    }
+    println!("{name}: {}", if violations.is_empty() { "ok" } else { "FAILED" });
+    if !violations.is_empty() {
         failed.push(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_check_that_does_not_exist_is_an_error_that_lists_the_others() {
+        let error = Cli::try_parse_from(["check", "cycles", "cycels"]).err().unwrap().to_string();
+        assert!(error.contains("'cycels'") && error.contains("tidy") && error.contains("generated"), "{error}");
+    }
+
+    #[test]
+    fn the_named_checks_run_or_all() {
+        let args = |words: &[&str]| Cli::try_parse_from(words).ok().unwrap().args;
+        assert!(names().iter().all(|name| args(&["check"]).selects(name)));
+        let selected = args(&["check", "cycles", "clippy"]);
+        let selected: Vec<_> = names().into_iter().filter(|name| selected.selects(name)).collect();
+        assert_eq!(selected, ["cycles", "clippy"]);
     }
 }

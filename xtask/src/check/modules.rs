@@ -122,7 +122,8 @@ impl<'a> Modules<'a> {
         }
     }
 
-    /// Converts a path written in a module to a path from the crate's root; `None` if it leads to another crate.
+    /// Converts a path written in a module to a path from the crate's root. `None` if its first segment is not `crate`,
+    /// `self`, `super`, a child module or an import from this crate, or if `super` goes above the root.
     pub fn absolute(&self, module: &[String], segments: &[String]) -> Option<ModulePath> {
         let (first, rest) = segments.split_first()?;
         let mut base = match first.as_str() {

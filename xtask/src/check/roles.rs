@@ -5,8 +5,13 @@ use super::tidy;
 use super::workspace::TextFile;
 
 /// The layers below policy.
-const LOWER_LAYERS: &[&str] =
-    &["crates/data/src/", "crates/model-client/src/", "crates/tools/src/", "crates/runtime/src/"];
+const LOWER_LAYERS: &[&str] = &[
+    "crates/data/src/",
+    "crates/model-client/src/",
+    "crates/plant-connectors/src/",
+    "crates/tools/src/",
+    "crates/runtime/src/",
+];
 /// Exempt files: these read and write the role column of users.
 const EXCEPTIONS: &[&str] = &["crates/data/src/users.rs"];
 /// Types that describe who a user is, rather than what the permit allows.

@@ -53,6 +53,8 @@ pub struct Workspace {
     pub manifests: Vec<TextFile>,
     /// The packages' Rust source files.
     pub sources: Vec<TextFile>,
+    /// The files in `migrations`.
+    pub migrations: Vec<TextFile>,
 }
 
 #[derive(Deserialize)]
@@ -79,8 +81,18 @@ impl Workspace {
             let package_dir = package.manifest_path.parent().context("a manifest has no directory")?;
             collect_sources(&root, package_dir, &mut sources)?;
         }
-        Ok(Self { packages, manifests, sources })
+        let migrations = read_migrations(&root)?;
+        Ok(Self { packages, manifests, sources, migrations })
     }
+}
+
+/// The SQL files in `migrations`, in order.
+fn read_migrations(root: &Path) -> Result<Vec<TextFile>> {
+    let entries = fs::read_dir(root.join("migrations"))?.collect::<std::io::Result<Vec<_>>>()?;
+    let mut paths: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    paths.sort();
+    paths.iter().map(|path| read(root, path)).collect()
 }
 
 fn collect_sources(root: &Path, dir: &Path, sources: &mut Vec<TextFile>) -> Result<()> {

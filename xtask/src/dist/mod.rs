@@ -1,16 +1,15 @@
 //! `cargo xtask dist`: creates a bundle that can be installed without internet access. It contains the programs,
-//! migrations, deployment files, documentation, a bill of materials and checksums.
+//! migrations, deployment files, documentation, a bill of materials, checksums and their signature.
 
 mod sbom;
+mod signature;
 
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use sha2::{Digest, Sha256};
 
 use crate::proc::{self, Interrupt};
 use crate::server::{self, BuildProfile};
@@ -28,13 +27,19 @@ pub struct Args {
     /// Bundle the development build, which compiles faster and runs slower.
     #[arg(long)]
     dev: bool,
+    /// Sign the bundle with this Ed25519 private key (PEM, PKCS #8).
+    #[arg(long, value_name = "FILE")]
+    sign_key: Option<PathBuf>,
 }
 
 /// Creates the bundle in `target/dist` and prints its path.
 ///
 /// # Errors
-/// If a program cannot be built, or a file cannot be written.
+/// If a program cannot be built, a file cannot be written, or the key cannot sign.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    if let Some(key) = &args.sign_key {
+        signature::require_key(key, interrupt)?;
+    }
     let profile = if args.dev { BuildProfile::Dev } else { BuildProfile::Release };
     ui::build_if_possible(interrupt)?;
     let program = server::build(profile, interrupt)?;
@@ -51,6 +56,9 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     copy_tracked_files(&dir, interrupt)?;
     fs::write(dir.join("sbom.cdx.json"), sbom.document)?;
     fs::write(dir.join("SHA256SUMS"), checksums(&dir)?)?;
+    if let Some(key) = &args.sign_key {
+        signature::sign(key, &dir.join("SHA256SUMS"), &dir.join("SHA256SUMS.sig"))?;
+    }
     let bundle = dist.join(format!("{name}.tar.gz"));
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-czf"]).arg(&bundle);
@@ -83,7 +91,7 @@ fn checksums(dir: &Path) -> Result<String> {
     let mut lines = String::new();
     for path in paths {
         let name = path.strip_prefix(dir)?.display().to_string();
-        lines += &format!("{}  {name}\n", sha256(&path)?);
+        lines += &format!("{}  {name}\n", files::sha256(&path)?);
     }
     Ok(lines)
 }
@@ -94,18 +102,6 @@ fn collect(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
         if path.is_dir() { collect(&path, paths)? } else { paths.push(path) }
     }
     Ok(())
-}
-
-fn sha256(path: &Path) -> Result<String> {
-    let mut file = fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(digest.finalize())),
-            read => digest.update(&buffer[..read]),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub enum ClusterPurpose {
     /// Persistent data, with PostgreSQL's default durability.
     Persistent,
     /// Tests: no syncing to disk, because the data is discarded, and more connections.
-    Temporary,
+    Test,
     /// Benchmarks: data that is discarded, with the durability and memory of a production server.
     Benchmark,
 }
@@ -39,7 +39,7 @@ impl ClusterPurpose {
         match self {
             // Room for two API processes, a worker and the exporter.
             Self::Persistent => &["max_connections=200"],
-            Self::Temporary => &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"],
+            Self::Test => &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"],
             Self::Benchmark => &["fsync=on", "synchronous_commit=on", "max_connections=200", "shared_buffers=1GB"],
         }
     }

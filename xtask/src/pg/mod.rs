@@ -42,7 +42,7 @@ mod tests {
 
         fn start(&self, port: Option<u16>) -> anyhow::Result<Cluster> {
             let paths = ClusterPaths { pgdata: &self.pgdata, log: &self.log, password: "s3cret" };
-            Cluster::start(&self.programs, paths, ClusterPurpose::Temporary, port, &Interrupt::default())
+            Cluster::start(&self.programs, paths, ClusterPurpose::Test, port, &Interrupt::default())
         }
     }
 

@@ -13,7 +13,7 @@ use crate::project;
 #[derive(Clone, Debug)]
 pub struct Certificate {
     /// Certificate of the authority, which clients trust.
-    pub authority: PathBuf,
+    pub ca_file: PathBuf,
     /// Certificate of the server.
     pub certificate: PathBuf,
     /// Private key of the server.
@@ -23,11 +23,7 @@ pub struct Certificate {
 impl Certificate {
     /// The files that `deploy/certificate` creates in a directory.
     pub fn in_dir(dir: &Path) -> Self {
-        Self {
-            authority: dir.join("ca_certificate"),
-            certificate: dir.join("tls_certificate"),
-            key: dir.join("tls_key"),
-        }
+        Self { ca_file: dir.join("ca_certificate"), certificate: dir.join("tls_certificate"), key: dir.join("tls_key") }
     }
 }
 

@@ -10,7 +10,7 @@ use super::platform_processes::PlatformPorts;
 use super::service::Service;
 use crate::data_dir::DataDir;
 use crate::database::Database;
-use crate::state::State;
+use crate::state::SavedState;
 use crate::{debian, files, pg, project};
 
 /// Ports of Prometheus and postgres_exporter, and the directory of the configuration.
@@ -36,8 +36,9 @@ impl Prometheus {
                 "platform",
                 format!(
                     "- targets: [\"127.0.0.1:{first}\", \"127.0.0.1:{second}\"]\n  labels: {{ service: api }}\n\
-                     - targets: [\"127.0.0.1:{}\"]\n  labels: {{ service: worker }}\n",
-                    ports.worker_metrics
+                     - targets: [\"127.0.0.1:{}\"]\n  labels: {{ service: worker }}\n\
+                     - targets: [\"127.0.0.1:{}\"]\n  labels: {{ service: plant }}\n",
+                    ports.worker_metrics, ports.plant_metrics
                 ),
             ),
             ("postgres", format!("- targets: [\"127.0.0.1:{}\"]\n", prometheus.exporter_port)),
@@ -59,7 +60,7 @@ impl Prometheus {
     ///
     /// # Errors
     /// If one is not installed.
-    pub fn services(&self, data: &DataDir, database: &Database, state: &State) -> Result<Vec<Service>> {
+    pub fn services(&self, data: &DataDir, database: &Database, state: &SavedState) -> Result<Vec<Service>> {
         let mut prometheus = Command::new(debian::find("prometheus").context("prometheus is not installed")?);
         prometheus.arg("--config.file").arg(self.dir.join("prometheus.yml"));
         prometheus.arg("--storage.tsdb.path").arg(self.dir.join("data"));
@@ -94,7 +95,7 @@ fn copy_configuration(source: &Path, dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// If a statement fails.
-pub fn create_exporter_role(database: &Database, state: &State) -> Result<()> {
+pub fn create_exporter_role(database: &Database, state: &SavedState) -> Result<()> {
     let password = exporter_password(state);
     database.superuser_sql(&format!(
         "do $$ begin
@@ -107,7 +108,7 @@ pub fn create_exporter_role(database: &Database, state: &State) -> Result<()> {
 }
 
 /// The role's password. It is derived, so that older data directories, whose `state.json` lacks it, have one too.
-fn exporter_password(state: &State) -> String {
+fn exporter_password(state: &SavedState) -> String {
     use sha2::{Digest, Sha256};
     hex::encode(Sha256::digest(format!("postgres_exporter {}", state.superuser_password)))
 }

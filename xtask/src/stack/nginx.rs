@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::certificate::Certificate;
 use super::platform_processes::PlatformPorts;
-use super::service::{Service, SystemUser};
+use super::service::Service;
 use crate::data_dir::DataDir;
 use crate::{debian, files, pg, project};
 use rustix::process::Signal;
@@ -22,16 +22,16 @@ pub fn service(data: &DataDir, port: u16, ports: &PlatformPorts, certificate: &C
     let dir = data.join("nginx");
     let run_dir = dir.join("run");
     files::create_dir(&run_dir, 0o755)?;
-    let listen = Listen { tls: format!("{port}"), plain: format!("127.0.0.1:{}", pg::free_port()?) };
+    let listen = ListenAddresses { tls: format!("{port}"), plain: format!("127.0.0.1:{}", pg::free_port()?) };
     write_configuration(&dir, &listen, &ports.api.map(|api| api.http), certificate)?;
     let mut command = Command::new(debian::find("nginx").context("nginx is not installed")?);
-    let user = if SystemUser::is_root() { "daemon off; user root;" } else { "daemon off;" };
+    let user = if rustix::process::geteuid().is_root() { "daemon off; user root;" } else { "daemon off;" };
     command.arg("-p").arg(&run_dir).arg("-c").arg(dir.join("nginx.conf")).args(["-g", user]);
     Ok(Service::new("nginx", command, data).with_stop_signal(Signal::QUIT).with_ready_port(port))
 }
 
 /// The addresses that nginx listens on.
-pub struct Listen {
+pub struct ListenAddresses {
     /// Address and port, or port, for HTTPS.
     pub tls: String,
     /// Address and port, or port, for HTTP.
@@ -42,7 +42,12 @@ pub struct Listen {
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write_configuration(dir: &Path, listen: &Listen, api_ports: &[u16], certificate: &Certificate) -> Result<()> {
+pub fn write_configuration(
+    dir: &Path,
+    listen: &ListenAddresses,
+    api_ports: &[u16],
+    certificate: &Certificate,
+) -> Result<()> {
     let site = dir.join("site");
     files::create_dir(&site, 0o755)?;
     fs::copy(project::root()?.join("deploy/nginx/nginx.conf"), dir.join("nginx.conf"))

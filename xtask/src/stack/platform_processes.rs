@@ -1,4 +1,5 @@
-//! The platform's own processes: two API processes and a worker, which share the database, Redis and the files.
+//! The platform's own processes: two API processes and a worker, which share the database, Redis and the files; and the
+//! plant process, which shares the database alone.
 
 use std::path::PathBuf;
 
@@ -10,8 +11,12 @@ use crate::database::DatabaseUrls;
 use crate::pg;
 use crate::platform;
 use crate::server::Server;
-use crate::state::State;
+use crate::state::SavedState;
 use rustix::process::Signal;
+
+/// Variables that the plant process does not get: it reaches nothing but its own role's tables and the plant systems.
+const NOT_FOR_THE_PLANT_PROCESS: [&str; 6] =
+    ["SECRET_KEY", "DATABASE_URL", "DATABASE_WORKER_URL", "DATABASE_AUDIT_URL", "DATABASE_MIGRATION_URL", "REDIS_URL"];
 
 /// Ports of a process on 127.0.0.1.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +34,8 @@ pub struct PlatformPorts {
     pub api: [ProcessPorts; 2],
     /// Port of the worker's `/metrics`.
     pub worker_metrics: u16,
+    /// Port of the plant process's `/metrics`.
+    pub plant_metrics: u16,
 }
 
 impl PlatformPorts {
@@ -38,28 +45,28 @@ impl PlatformPorts {
     /// If there are not enough free ports.
     pub fn choose() -> Result<Self> {
         let process = || anyhow::Ok(ProcessPorts { http: pg::free_port()?, metrics: pg::free_port()? });
-        Ok(Self { api: [process()?, process()?], worker_metrics: pg::free_port()? })
+        Ok(Self { api: [process()?, process()?], worker_metrics: pg::free_port()?, plant_metrics: pg::free_port()? })
     }
 }
 
 /// Settings that the processes share.
-pub struct Processes<'a> {
+pub struct ProcessSettings<'a> {
     /// Path of `platform-server`.
     pub program: PathBuf,
     /// The data directory.
     pub data: &'a DataDir,
     /// Secrets of the data directory.
-    pub state: &'a State,
+    pub state: &'a SavedState,
     /// URLs of the database.
     pub urls: &'a DatabaseUrls,
     /// URL of Redis.
     pub redis_url: &'a str,
-    /// Directory of the embedded model, if it is used.
-    pub model_dir: Option<String>,
+    /// Variables of the in-process embedding models, if they are used.
+    pub model_variables: Vec<(&'static str, String)>,
 }
 
-impl Processes<'_> {
-    /// The services `api-1`, `api-2` and `worker`.
+impl ProcessSettings<'_> {
+    /// The services `api-1`, `api-2`, `worker` and `plant`.
     ///
     /// # Errors
     /// If a path is not valid UTF-8.
@@ -75,6 +82,11 @@ impl Processes<'_> {
         }
         let worker = self.server(ports.worker_metrics)?.command(&["worker"]);
         services.push(self.service("worker", worker).with_ready_port(ports.worker_metrics));
+        let mut plant = self.server(ports.plant_metrics)?.command(&["plant"]);
+        for variable in NOT_FOR_THE_PLANT_PROCESS {
+            plant.env_remove(variable);
+        }
+        services.push(self.service("plant", plant).with_ready_port(ports.plant_metrics));
         Ok(services)
     }
 
@@ -83,11 +95,11 @@ impl Processes<'_> {
     }
 
     fn server(&self, metrics_port: u16) -> Result<Server> {
-        let mut server = server_for_commands(self.program.clone(), self.data, self.state, self.urls)?
+        let mut server = server_without_listener(self.program.clone(), self.data, self.state, self.urls)?
             .with_variable("REDIS_URL", self.redis_url)
             .with_variable("PLATFORM__SERVER__METRICS_PORT", &metrics_port.to_string());
-        if let Some(dir) = &self.model_dir {
-            server = server.with_variable("PLATFORM__MODELS__EMBEDDED_DIR", dir);
+        for (name, value) in &self.model_variables {
+            server = server.with_variable(name, value);
         }
         Ok(server)
     }
@@ -97,6 +109,11 @@ impl Processes<'_> {
 ///
 /// # Errors
 /// If a path is not valid UTF-8.
-pub fn server_for_commands(program: PathBuf, data: &DataDir, state: &State, urls: &DatabaseUrls) -> Result<Server> {
+pub fn server_without_listener(
+    program: PathBuf,
+    data: &DataDir,
+    state: &SavedState,
+    urls: &DatabaseUrls,
+) -> Result<Server> {
     platform::server_for(program, data, state, urls, None)
 }

@@ -19,16 +19,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 /// Minimum time between two starts of a process.
 const RESTART_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The operating system user that runs xtask.
-pub struct SystemUser;
-
-impl SystemUser {
-    /// Whether it is root.
-    pub fn is_root() -> bool {
-        rustix::process::geteuid().is_root()
-    }
-}
-
 /// When a process counts as ready.
 enum Probe {
     /// Once it runs.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::report::Report;
 use super::service::Service;
+use super::status_file::StatusFile;
 use crate::database::Database;
 use crate::files::LogFile;
 use crate::proc::Interrupt;
@@ -22,7 +22,7 @@ pub struct Supervisor {
     // The fields drop in this order.
     services: Vec<Service>,
     database: Database,
-    report: Report,
+    status_file: StatusFile,
 }
 
 impl Supervisor {
@@ -30,12 +30,12 @@ impl Supervisor {
     ///
     /// # Errors
     /// If a program cannot be started.
-    pub fn start(services: Vec<Service>, database: Database, report: Report) -> Result<Self> {
-        let mut supervisor = Self { services, database, report };
+    pub fn start(services: Vec<Service>, database: Database, status_file: StatusFile) -> Result<Self> {
+        let mut supervisor = Self { services, database, status_file };
         for service in &mut supervisor.services {
             service.start()?;
         }
-        supervisor.write_report()?;
+        supervisor.write_status_file()?;
         Ok(supervisor)
     }
 
@@ -91,16 +91,16 @@ impl Supervisor {
             }
         }
         if changed {
-            self.write_report()?;
+            self.write_status_file()?;
         }
         Ok(())
     }
 
-    fn write_report(&self) -> Result<()> {
+    fn write_status_file(&self) -> Result<()> {
         let mut processes: BTreeMap<_, _> =
             self.services.iter().filter_map(|service| Some((service.name().to_owned(), service.pid()?))).collect();
         processes.extend(self.database.pid().map(|pid| ("postgres".to_owned(), pid)));
-        self.report.write(processes)
+        self.status_file.write(processes)
     }
 
     /// Stops the processes: nginx first, so that no request reaches a process that is stopping.
@@ -116,6 +116,6 @@ impl Supervisor {
                 service.wait_until_stopped(should_kill);
             }
         }
-        self.report.remove();
+        self.status_file.remove();
     }
 }

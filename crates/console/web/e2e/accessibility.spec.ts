@@ -1,22 +1,40 @@
 import AxeBuilder from "@axe-core/playwright";
-import { QUESTION, ask, expect, signIn, test } from "./console";
+import { QUESTION, ask, documentPath, expect, signIn, test } from "./console";
 
 const PATHS = [
   "/ui/chat",
   "/ui/search?q=tie+bolts",
   "/ui/documents",
+  "/ui/approvals",
+  "/ui/approvals?status=all&role=requester",
+  "/ui/plant/work-orders",
+  "/ui/plant/tags?q=pressure",
   "/ui/memories",
   "/ui/display",
+  "/ui/tokens",
   "/ui/admin/users",
+  "/ui/admin/tokens",
   "/ui/admin/settings",
+  "/ui/admin/ingestion",
+  "/ui/admin/approval-policies",
+  "/ui/admin/channels",
+  "/ui/admin/plant-mode",
+  "/ui/admin/connectors",
+  "/ui/admin/mcp-servers",
+  "/ui/admin/maintenance",
   "/ui/admin/audit",
   "/ui/admin/usage",
+  "/ui/admin/usage?by=user&show=errors",
   "/ui/admin/models",
   "/ui/admin/feedback",
 ];
+/** What is a target on a page; answers and texts have links of the size of their line. */
+const TARGETS =
+  ":is(main, header) :is(a, button, select, summary, textarea, input:not([type=checkbox], [type=radio], [type=file])):not(.prose *)";
 const SIZES = [
   { width: 360, height: 740 },
   { width: 1440, height: 900 },
+  { width: 2560, height: 1440 },
 ];
 /** Smallest side of a target, in pixels. */
 const TARGET = 48;
@@ -46,6 +64,28 @@ for (const theme of ["light", "dark", "contrast"]) {
       await page.waitForLoadState("networkidle");
       expect(await findings(page), path).toEqual([]);
     }
+    const steps = `${await documentPath(page, "LOTO-002")}/steps`;
+    await page.goto(steps);
+    await expect(page.getByText("Lock and tag")).toBeVisible();
+    expect(await findings(page), steps).toEqual([]);
+    await page.goto("/ui/tokens");
+    await page.getByRole("button", { name: "Create a token" }).click();
+    expect(await findings(page), "the form of a token").toEqual([]);
+    await page.goto("/ui/admin/users");
+    await page.getByRole("button", { name: "Sessions" }).first().click();
+    await expect(page.getByRole("dialog")).toBeVisible();
+    expect(await findings(page), "the sessions of a user").toEqual([]);
+  });
+
+  test(`axe finds nothing on the plants in the theme ${theme}`, async ({ page }) => {
+    await page.addInitScript((name) => localStorage.setItem("console.theme", name), theme);
+    await signIn(page, "platform", "/ui/admin/plants");
+    const plant = page.getByRole("region", { name: "Plants" }).getByRole("link").first();
+    await expect(plant).toBeVisible();
+    expect(await findings(page), "the list").toEqual([]);
+    await plant.click();
+    await expect(page.getByRole("heading", { name: "History" })).toBeVisible();
+    expect(await findings(page), "one of them").toEqual([]);
   });
 }
 
@@ -77,6 +117,27 @@ test("buttons and links of the bar are large enough for gloves", async ({ page }
   await expect(page.getByRole("button", { name: "Regenerate" })).toBeVisible();
   expect(await smallest()).toBeGreaterThanOrEqual(GLOVE_TARGET);
 });
+
+for (const { gloves, size } of [
+  { gloves: false, size: TARGET },
+  { gloves: true, size: GLOVE_TARGET },
+]) {
+  test(`every target of every page has ${size} pixels${gloves ? " with gloves" : ""}`, async ({ page }) => {
+    test.slow();
+    if (gloves) await page.addInitScript(() => localStorage.setItem("console.gloves", "on"));
+    await signIn(page, "admin");
+    for (const path of [...PATHS, `${await documentPath(page, "LOTO-002")}/steps`]) {
+      await page.goto(path);
+      await page.waitForLoadState("networkidle");
+      const small = await page.locator(TARGETS).evaluateAll((elements, least) => {
+        const boxes = elements.map((element) => ({ element, box: element.getBoundingClientRect() }));
+        const tooSmall = boxes.filter(({ box }) => box.width > 0 && Math.min(box.width, box.height) < least - 0.5);
+        return tooSmall.map(({ element, box }) => `${element.textContent} ${box.width} × ${box.height}`);
+      }, size);
+      expect(small, path).toEqual([]);
+    }
+  });
+}
 
 test("a question is asked and its source opened with the keyboard alone", async ({ page }) => {
   await signIn(page, "user");

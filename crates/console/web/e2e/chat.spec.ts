@@ -96,6 +96,28 @@ test("a conversation is renamed, rated, exported, archived and found", async ({ 
   await expect(page.getByRole("link", { name: title })).toHaveCount(0);
 });
 
+test("what an answer suggests to remember is accepted or declined in the chat", async ({ page }) => {
+  test.slow();
+  await signIn(page, "user");
+  const [kept, declined] = [`I work in area ${Date.now()}`, `I like short answers ${Date.now()}`];
+  const suggested = page.getByRole("region", { name: "Suggested" });
+  for (const [fact, button] of [
+    [kept, "Accept"],
+    [declined, "Decline"],
+  ] as const) {
+    await ask(page, `Remember that ${fact}.`);
+    const suggestion = suggested.getByRole("listitem").filter({ hasText: fact });
+    await suggestion.getByRole("button", { name: button }).click({ timeout: 30_000 });
+    await expect(suggestion).toHaveCount(0);
+  }
+  await page.goto("/ui/memories");
+  const memory = page.getByRole("listitem").filter({ hasText: kept });
+  await expect(memory.getByRole("button", { name: "Accept" })).toHaveCount(0);
+  await expect(page.getByRole("listitem").filter({ hasText: declined })).toHaveCount(0);
+  await memory.getByRole("button", { name: "Delete" }).click();
+  await expect(memory).toHaveCount(0);
+});
+
 test("an answer that breaks off can be retried", async ({ page }) => {
   await signIn(page, "user");
   const problem = { code: "model_unavailable", detail: "The language model is not available." };
@@ -135,6 +157,22 @@ test("a first question and its source stay within the ten requests a minute of a
   await expect(page.locator("mark").first()).toBeVisible();
   await expect(page.getByRole("heading", { name: "Untitled" })).toHaveCount(0);
   expect(requests.length - before, requests.join("\n")).toBeLessThanOrEqual(10);
+});
+
+test("a question is asked on one Mbit/s", async ({ page }) => {
+  test.slow();
+  const network = await page.context().newCDPSession(page);
+  await network.send("Network.enable");
+  const bytesPerSecond = 1_000_000 / 8;
+  const conditions = { offline: false, latency: 100, downloadThroughput: bytesPerSecond, uploadThroughput: bytesPerSecond };
+  await network.send("Network.emulateNetworkConditions", conditions);
+  const start = Date.now();
+  await page.goto("/ui/chat");
+  await expect(page.getByRole("button", { name: /^tunde/i })).toBeVisible({ timeout: 15_000 });
+  expect(Date.now() - start, "milliseconds until the console is there").toBeLessThan(10_000);
+  await page.getByRole("button", { name: /^tunde/i }).click();
+  await ask(page, QUESTION);
+  await expect(page.getByRole("link", { name: /^\[1\]/ })).toBeVisible();
 });
 
 test("the chat is loaded with at most 300 KB", async ({ page }) => {

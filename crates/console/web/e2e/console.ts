@@ -1,11 +1,19 @@
 // What all tests share: a page that watches what it must never do, and the users of the demo tenant.
 
-import { type Page, test as base, expect } from "@playwright/test";
+import { type APIRequestContext, type Page, test as base, expect } from "@playwright/test";
 
 export { expect };
 
-/** The users that the platform for the tests has, by their role. */
-export const USERS = { admin: "ana", user: "tunde", viewer: "kim" } as const;
+/** The users that the platform for the tests has, by their role or grant. `guest` is a viewer whose logins may be ended. */
+export const USERS = {
+  admin: "ana",
+  user: "tunde",
+  viewer: "kim",
+  guest: "sam",
+  auditor: "olu",
+  approver: "ines",
+  platform: "root-of-the-platform",
+} as const;
 export type Role = keyof typeof USERS;
 
 export const MANUAL = "MAN-P101-feedwater-pump-manual.pdf";
@@ -61,6 +69,28 @@ export async function ask(page: Page, question: string) {
   await page.getByRole("textbox", { name: "Message" }).fill(question);
   await page.getByRole("button", { name: "Send" }).click();
   await expect(answers).toHaveCount(before + 1);
+}
+
+/** The address of a document in the list, whose name has these words. */
+export async function documentPath(page: Page, words: string): Promise<string> {
+  await page.goto("/ui/documents");
+  const link = page.getByRole("listitem").filter({ hasText: words }).getByRole("link").first();
+  return (await link.getAttribute("href")) ?? "";
+}
+
+/** Headers of a request as one of the users, who signs in for it now. */
+export async function authorizationOf(request: APIRequestContext, role: Role): Promise<{ authorization: string }> {
+  const { data } = (await (await request.get("/v1/development/users")).json()) as { data: { id: string; name: string }[] };
+  const user = data.find(({ name }) => name === USERS[role]);
+  const issued = await request.post(`/v1/development/users/${user?.id}/token`);
+  const { access_token } = (await issued.json()) as { access_token: string };
+  return { authorization: `Bearer ${access_token}` };
+}
+
+/** Whether the server has a resource of the API, such as `admin/channels`. */
+export async function hasResource(page: Page, name: string): Promise<boolean> {
+  const settings = await page.locator('meta[name="console-settings"]').getAttribute("content");
+  return (JSON.parse(settings ?? "{}") as { resources?: string[] }).resources?.includes(name) ?? false;
 }
 
 /** All that the browser keeps of the page. */

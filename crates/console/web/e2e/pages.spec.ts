@@ -1,5 +1,5 @@
 import type { Page } from "@playwright/test";
-import { MANUAL, USERS, expect, signIn, test } from "./console";
+import { MANUAL, QUESTION, USERS, ask, expect, signIn, test } from "./console";
 
 async function openDocument(page: Page, name: string) {
   await page.getByRole("listitem").filter({ hasText: name }).getByRole("link").first().click();
@@ -67,6 +67,7 @@ test("memories are kept and deleted", async ({ page }) => {
 
 test("administrators manage users, settings, audit and usage", async ({ page }) => {
   await signIn(page, "admin", "/ui/chat");
+  await ask(page, QUESTION);
   await page.getByRole("link", { name: "Admin" }).click();
   await page.getByRole("link", { name: "Users" }).click();
   const subject = `new-${Date.now()}`;
@@ -80,10 +81,16 @@ test("administrators manage users, settings, audit and usage", async ({ page }) 
   await expect(row.getByText("Inactive")).toBeVisible();
 
   await page.getByRole("link", { name: "Settings" }).click();
-  await page.getByRole("spinbutton").or(page.getByRole("textbox", { name: "Access tokens last" })).fill("90");
+  const days = page.getByRole("spinbutton", { name: "Access tokens last" });
+  await expect(page.getByRole("button", { name: "Save" })).toBeDisabled();
+  await days.fill("90");
   await page.getByRole("button", { name: "Save" }).click();
-  await expect(page.getByRole("heading", { name: "History" })).toBeVisible();
-  await expect(page.getByRole("textbox", { name: "Access tokens last" })).toHaveValue("90");
+  await expect(page.getByText("Saved.")).toBeVisible();
+  await expect(days).toHaveValue("90");
+  const change = page.getByRole("row").filter({ hasText: "access_token_max_days" }).first();
+  await expect(change.getByRole("cell")).toHaveText(["not set", "90"]);
+  const versions = page.getByRole("region", { name: "History" }).getByRole("listitem");
+  await expect(versions.filter({ hasText: "access_token_max_days" }).first()).toContainText(`by ${USERS.admin}`);
 
   await page.getByRole("link", { name: "Audit" }).click();
   await page.getByRole("textbox", { name: "Event" }).fill("admin.user_created");
@@ -92,11 +99,40 @@ test("administrators manage users, settings, audit and usage", async ({ page }) 
 
   await page.getByRole("link", { name: "Usage" }).click();
   await expect(page.getByText("Tokens read")).toBeVisible();
+  const report = page.getByRole("region", { name: "Tokens" });
+  await page.getByRole("combobox", { name: "Period" }).selectOption("week");
+  await report.getByText("As a table").click();
+  await expect(report.getByRole("row")).toHaveCount(8);
   await page.getByRole("combobox", { name: "By" }).selectOption("user");
-  await expect(page.getByRole("region", { name: "Tokens" })).toBeVisible();
+  await page.getByRole("combobox", { name: "Shown" }).selectOption("calls");
+  await expect(page).toHaveURL(/by=user/);
+  await expect(report).toBeVisible();
+  await expect(page.getByRole("region", { name: "Quotas of the plant" })).toContainText("Documents");
 
   await page.getByRole("link", { name: "Models" }).click();
   await expect(page.getByRole("region", { name: "Models" }).getByText("Working")).toBeVisible();
+});
+
+test("two administrators do not overwrite each other's settings", async ({ page, context }) => {
+  await signIn(page, "admin", "/ui/admin/settings");
+  const answers = (of: Page) => of.getByRole("textbox", { name: "How the assistant answers" });
+  await answers(page).fill("Answer in short sentences.");
+  const other = await context.newPage();
+  await signIn(other, "admin", "/ui/admin/settings");
+  await other.getByRole("button", { name: "Add a row" }).first().click();
+  const value = `g:lab-${Date.now()}`;
+  const rows = other.getByRole("textbox", { name: /^Value/ });
+  await rows.last().fill(value);
+  await other.getByRole("button", { name: "Save" }).click();
+  await expect(other.getByText("Saved.")).toBeVisible();
+
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByRole("alert")).toContainText("Somebody else has changed the settings");
+  await page.getByRole("button", { name: "Load again" }).click();
+  await expect(page.getByRole("textbox", { name: /^Value/ }).last()).toHaveValue(value);
+  await answers(page).fill("Answer in short sentences.");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByText("Saved.")).toBeVisible();
 });
 
 test("an administrator sees who can see a document", async ({ page }) => {
@@ -104,7 +140,13 @@ test("an administrator sees who can see a document", async ({ page }) => {
   await openDocument(page, MANUAL);
   await page.getByRole("button", { name: "Who can see this" }).click();
   const dialog = page.getByRole("dialog", { name: "Who can see this" });
-  await expect(dialog.getByRole("listitem").filter({ hasText: USERS.viewer })).toContainText("May read");
+  const viewer = dialog.getByRole("listitem").filter({ hasText: USERS.viewer }).first();
+  await expect(viewer).toContainText("May read");
+  await expect(dialog.getByRole("status")).toContainText("may read it");
+  await viewer.getByText(USERS.viewer).click();
+  await expect(viewer.getByText("Rights of the role")).toBeVisible();
+  await dialog.getByRole("searchbox", { name: "Find a person" }).fill("nobody of that name");
+  await expect(dialog.getByText("Nothing was found.")).toBeVisible();
 });
 
 test("the console speaks German", async ({ page }) => {

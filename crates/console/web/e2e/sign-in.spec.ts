@@ -30,6 +30,17 @@ test("each role has its links", async ({ page }) => {
   await expect(page.getByText("for administrators and auditors")).toBeVisible();
 });
 
+test("auditors and administrators of the platform have only their pages", async ({ page }) => {
+  await signIn(page, "auditor", "/ui/admin");
+  const pages = page.getByRole("navigation", { name: "Administration" }).getByRole("link");
+  await expect(pages).toHaveText(["Audit", "Usage"]);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await signIn(page, "platform", "/ui/admin");
+  await expect(pages).toHaveText(["Plants"]);
+  await page.goto("/ui/admin/users");
+  await expect(page).toHaveURL(/\/ui\/admin\/plants$/);
+});
+
 test("a refused token asks to sign in again and keeps the draft", async ({ page }) => {
   await signIn(page, "user");
   const message = page.getByRole("textbox", { name: "Message" });
@@ -62,6 +73,25 @@ test("an unused console locks, and hides what it showed", async ({ page }) => {
   await expect(page.getByRole("textbox", { name: "Message" })).toBeHidden();
   await page.getByRole("button", { name: new RegExp(`^${USERS.user}`, "i") }).click();
   await expect(page.getByRole("textbox", { name: "Message" })).toHaveValue("a draft");
+});
+
+test("a lock hides dialogs, and reloading does not undo it", async ({ page }) => {
+  await page.clock.install();
+  await signIn(page, "user", "/ui/tokens");
+  await page.getByRole("button", { name: "Create a token" }).click();
+  const form = page.getByRole("dialog", { name: "Create a token" });
+  await form.getByRole("textbox", { name: "What it is for" }).fill("historian");
+  await page.clock.fastForward("31:00");
+  await page.clock.runFor(6_000);
+  await expect(page.getByRole("dialog", { name: "Sign in again" })).toBeVisible();
+  await expect(page.getByText("What it is for")).toBeHidden();
+  await expect(page).not.toHaveTitle(/Access tokens/);
+  await page.reload();
+  await expect(page.getByText("The console was locked")).toBeVisible();
+  await expect(page.getByRole("link", { name: "Chat", exact: true })).toHaveCount(0);
+  await page.getByRole("button", { name: new RegExp(`^${USERS.user}`, "i") }).click();
+  await page.getByRole("button", { name: "Create a token" }).click();
+  await expect(form.getByRole("textbox", { name: "What it is for" })).toHaveValue("historian");
 });
 
 test("the issuer signs in with code and PKCE", async ({ page, watched }) => {

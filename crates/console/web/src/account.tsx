@@ -5,12 +5,15 @@ import type { Account } from "@/api/types";
 import { LoadError, Spinner } from "@/components/ui/feedback";
 import { useI18n } from "@/i18n";
 
+/** How often the account is read again, for what others change in it: role, grants, and the mode of the plant. */
+const REFRESH_MS = 60_000;
+
 const Context = createContext<Account | undefined>(undefined);
 
 /** Loads the user's account before anything that needs it. */
 export function AccountProvider({ children }: { children: ReactNode }) {
   const { t } = useI18n();
-  const account = useQuery({ queryKey: ["account"], queryFn: () => body(api.GET("/v1/me")), staleTime: 60_000 });
+  const account = useQuery({ queryKey: ["account"], queryFn: () => body(api.GET("/v1/me")), refetchInterval: REFRESH_MS });
   if (account.data) return <Context value={account.data}>{children}</Context>;
   if (account.isError) {
     return (
@@ -35,4 +38,9 @@ export function isAdmin({ role }: Account) {
 /** Whether the user reads all of the tenant's audit log. */
 export function isAuditor({ role, grants }: Account) {
   return role === "admin" || grants.includes("auditor");
+}
+
+/** Whether the user administers the platform: its plants, but nothing inside of them. */
+export function isPlatformAdmin({ grants }: Account) {
+  return grants.includes("platform_admin");
 }

@@ -13,6 +13,7 @@ import { useI18n } from "@/i18n";
 import { drafts } from "@/lib/drafts";
 import { tabState } from "@/lib/storage";
 import { Navigation } from "@/navigation";
+import { PlantModeBanner } from "@/components/plant-mode-banner";
 import { ChatPage } from "@/pages/chat/chat-page";
 import { liveRuns } from "@/pages/chat/live-runs";
 import { settings } from "@/settings";
@@ -20,7 +21,12 @@ import { settings } from "@/settings";
 const SearchPage = lazy(async () => ({ default: (await import("@/pages/search-page")).SearchPage }));
 const DocumentsPage = lazy(async () => ({ default: (await import("@/pages/documents/documents-page")).DocumentsPage }));
 const DocumentPage = lazy(async () => ({ default: (await import("@/pages/documents/document-page")).DocumentPage }));
+const ProcedurePage = lazy(async () => ({ default: (await import("@/pages/procedure/procedure-page")).ProcedurePage }));
+const ApprovalsPage = lazy(async () => ({ default: (await import("@/pages/approvals/approvals-page")).ApprovalsPage }));
+const ApprovalPage = lazy(async () => ({ default: (await import("@/pages/approvals/approval-page")).ApprovalPage }));
+const PlantPages = lazy(async () => ({ default: (await import("@/pages/plant/plant-pages")).PlantPages }));
 const MemoriesPage = lazy(async () => ({ default: (await import("@/pages/memories-page")).MemoriesPage }));
+const TokensPage = lazy(async () => ({ default: (await import("@/pages/tokens/tokens-page")).TokensPage }));
 const DisplayPage = lazy(async () => ({ default: (await import("@/pages/display-page")).DisplayPage }));
 const AdminPages = lazy(async () => ({ default: (await import("@/pages/admin/admin-pages")).AdminPages }));
 
@@ -80,7 +86,12 @@ function Pages() {
         <Route path="/search" element={<SearchPage />} />
         <Route path="/documents" element={<DocumentsPage />} />
         <Route path="/documents/:id" element={<DocumentPage />} />
+        <Route path="/documents/:id/steps" element={<ProcedurePage />} />
+        <Route path="/approvals" element={<ApprovalsPage />} />
+        <Route path="/approvals/:id" element={<ApprovalPage />} />
+        <Route path="/plant/*" element={<PlantPages />} />
         <Route path="/memories" element={<MemoriesPage />} />
+        <Route path="/tokens" element={<TokensPage />} />
         <Route path="/display" element={<DisplayPage />} />
         <Route path="/admin/*" element={<AdminPages />} />
         <Route path="*" element={<NotFound />} />
@@ -112,8 +123,11 @@ function Shell({ interruption }: { interruption: SignInReason | undefined }) {
           {t("skipToContent")}
         </a>
         <Navigation onSignOut={() => void leave()} />
-        <div id="content" tabIndex={-1} className="min-h-0 min-w-0 flex-1 outline-none print-flow">
-          <Pages />
+        <div id="content" tabIndex={-1} className="flex min-h-0 min-w-0 flex-1 flex-col outline-none print-flow">
+          <PlantModeBanner />
+          <div className="min-h-0 flex-1 print-flow">
+            <Pages />
+          </div>
         </div>
       </div>
       <SignInAgainDialog reason={interruption} />

@@ -1,5 +1,7 @@
 import {
   Brain,
+  ClipboardCheck,
+  Factory,
   FileText,
   LogOut,
   MessageSquareText,
@@ -9,11 +11,13 @@ import {
 } from "lucide-react";
 import { type ComponentType, useEffect, useRef } from "react";
 import { NavLink, useLocation } from "react-router";
-import { isAuditor, useAccount } from "@/account";
+import { isAuditor, isPlatformAdmin, useAccount } from "@/account";
 import { type Feature, hasFeature } from "@/api/features";
 import type { Account } from "@/api/types";
 import { type MessageKey, useI18n } from "@/i18n";
+import { displayName } from "@/lib/display-name";
 import { cn } from "@/lib/utils";
+import { useWaitingBadge } from "@/pages/approvals/queries";
 
 interface PageLink {
   path: string;
@@ -30,10 +34,15 @@ const PAGES: readonly PageLink[] = [
   { path: "/chat", name: "chat", picture: MessageSquareText },
   { path: "/search", name: "search", picture: Search },
   { path: "/documents", name: "documents", picture: FileText },
+  { path: "/approvals", name: "approvals", picture: ClipboardCheck, feature: "approvals" },
+  { path: "/plant", name: "plant", picture: Factory, feature: "workOrders" },
   { path: "/memories", name: "memories", picture: Brain },
-  { path: "/admin", name: "admin", picture: ShieldCheck, isFor: isAuditor },
+  { path: "/admin", name: "admin", picture: ShieldCheck, isFor: (account) => isAuditor(account) || isPlatformAdmin(account) },
   { path: "/display", name: "display", picture: Settings2 },
 ];
+
+/** Id of the text that says how many approvals wait. */
+const WAITING = "waiting-approvals";
 
 const item =
   "flex min-h-target min-w-[4.5rem] flex-1 shrink-0 flex-col items-center justify-center gap-0.5 rounded-md px-1 py-1 " +
@@ -43,12 +52,31 @@ const item =
 const current =
   "bg-ground font-semibold text-ink shadow-[inset_0_3px_0_var(--ink)] md:shadow-[inset_3px_0_0_var(--ink)]";
 
+/** How many approvals wait for the user. It is no part of the link's name, which programs and voice control rely on. */
+function WaitingBadge({ count }: { count: string }) {
+  const { t } = useI18n();
+  return (
+    <>
+      <span
+        aria-hidden
+        className="absolute -top-1 left-1/2 ml-1.5 min-w-5 rounded-full bg-primary px-1.5 text-center text-xs leading-5 font-semibold text-on-primary"
+      >
+        {count}
+      </span>
+      <span id={WAITING} hidden>
+        {t("approval.waiting", { count })}
+      </span>
+    </>
+  );
+}
+
 /** The links of the console: a rail at the left, or a bar at the bottom of a small screen. */
 export function Navigation({ onSignOut }: { onSignOut: () => void }) {
   const { t } = useI18n();
   const account = useAccount();
   const bar = useRef<HTMLElement>(null);
   const { pathname } = useLocation();
+  const waiting = useWaitingBadge();
   useEffect(() => {
     // On a small screen the bar scrolls sideways.
     bar.current?.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -61,16 +89,20 @@ export function Navigation({ onSignOut }: { onSignOut: () => void }) {
           <NavLink
             key={path}
             to={path}
+            aria-describedby={name === "approvals" && waiting ? WAITING : undefined}
             className={({ isActive }) => cn(item, isActive ? current : "text-quiet")}
           >
-            <Picture className="size-5" aria-hidden />
+            <span className="relative">
+              <Picture className="size-5" aria-hidden />
+              {name === "approvals" && waiting && <WaitingBadge count={waiting} />}
+            </span>
             {t(name)}
           </NavLink>
         ))}
       </nav>
       <div className="flex md:mt-auto md:flex-col">
         <span className="hidden truncate px-1 pb-1 text-center text-xs text-quiet md:block" title={account.email}>
-          {account.name ?? account.email}
+          {displayName(account)}
         </span>
         <button type="button" onClick={onSignOut} className={cn(item, "text-quiet")}>
           <LogOut className="size-5" aria-hidden />

@@ -44,7 +44,7 @@ statements! {
     )
     .run_by(DbRole::Auditor);
     /// Only the first page, for which `$2` (`after_seq`) is 0, has the purge records.
-    RETIREMENTS: PurgeRow = Statement::select(
+    PURGES: PurgeRow = Statement::select(
         "audit_retirements",
         ACTIVITY,
         concat!(
@@ -107,7 +107,7 @@ pub(super) async fn page(
     let last_seq = if has_more { entries.last().map(ChainPageEntry::seq) } else { None };
     let query = CHECKPOINTS.query().bind(tenant).bind(after_seq).bind(last_seq.unwrap_or(i64::MAX));
     let checkpoints = query.fetch_all(&mut transaction).await?;
-    let purges = RETIREMENTS.query().bind(tenant).bind(after_seq).fetch_all(&mut transaction).await?;
+    let purges = PURGES.query().bind(tenant).bind(after_seq).fetch_all(&mut transaction).await?;
     let previous_hash = stored_hash.map_or_else(|| AuditHash::genesis(tenant), |AuditHashColumn(hash)| hash);
     Ok(ChainPage { previous_hash, entries, checkpoints, purges, has_more })
 }

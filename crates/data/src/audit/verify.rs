@@ -67,7 +67,7 @@ statements! {
         concat!("SELECT ", checkpoint_columns!(), " FROM audit_checkpoints WHERE tenant_id = $1 ORDER BY seq"),
     )
     .run_by(DbRole::Auditor);
-    RETIREMENTS: PurgeRow = Statement::select(
+    PURGES: PurgeRow = Statement::select(
         "audit_retirements",
         ACTIVITY,
         concat!("SELECT ", purge_columns!(), " FROM audit_retirements WHERE tenant_id = $1"),
@@ -178,7 +178,7 @@ impl AuditVerifier {
             .cloned()
             .collect::<Vec<_>>();
         checkpoints.extend(missing_checkpoints.iter().cloned());
-        let purge_records: Vec<PurgeRecord> = RETIREMENTS.query().bind(tenant).fetch_all(&mut transaction).await?;
+        let purge_records: Vec<PurgeRecord> = PURGES.query().bind(tenant).fetch_all(&mut transaction).await?;
         let mut chain_verifier = ChainVerifier::new(tenant, &checkpoints, &purge_records, &self.keys);
         let entries = ENTRIES.query().bind(tenant);
         entries.for_each(&mut transaction, |row| chain_verifier.verify_entry(&row.into())).await?;

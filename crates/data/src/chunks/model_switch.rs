@@ -4,7 +4,7 @@
 //! The passages of one embedding model are called a generation. Those of the next model are stored beside the current
 //! ones (staged) and are not searched before the switch.
 
-use super::sql::published;
+use super::sql::{embedding_model_lock_key, published};
 use crate::jobs::enqueue;
 use crate::statement::{Scalar, Statement, statements};
 use crate::tx::PgTenantTx;
@@ -50,7 +50,7 @@ statements! {
     LOCK_EMBEDDING_MODEL: () = Statement::call(
         "pg_advisory_xact_lock",
         "locking a tenant's passages",
-        "SELECT pg_advisory_xact_lock(hashtextextended('generations of ' || app_tenant(), 0))",
+        concat!("SELECT pg_advisory_xact_lock(", embedding_model_lock_key!(), ")"),
     );
     /// `$1` tenant, `$2` model, `$3` current time. A failed document that has no passages of the new model ends up with
     /// no passages at all. It is not searched anyway, and its old vectors cannot be compared with the new ones.
@@ -133,8 +133,12 @@ pub(super) async fn switch_to(tx: &mut PgTenantTx, model: &str, now: Timestamp) 
         .bind(now)
         .execute(tx.custom_plan_connection().await?)
         .await?;
-    for statement in [DELETE_OLD_PASSAGES, DELETE_OLD_TERMS, SET_MODEL] {
+    for statement in [DELETE_OLD_PASSAGES, DELETE_OLD_TERMS] {
         statement.query().bind(tx.tenant()).bind(model).execute(tx.custom_plan_connection().await?).await?;
+    }
+    // The tenant has the model of its home space, which is switched last.
+    if tx.scope().team().is_none() {
+        SET_MODEL.query().bind(tx.tenant()).bind(model).execute(tx.custom_plan_connection().await?).await?;
     }
     // The index over the old vectors must be dropped, which only the owner of the tables may do. The job also drops
     // indexes of models that are no longer used.

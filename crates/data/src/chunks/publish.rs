@@ -4,11 +4,12 @@
 //! Lock order: first the document's row, then the advisory lock on the tenant's embedding model. The advisory lock is
 //! taken in shared mode here and in exclusive mode by [`super::model_switch`].
 
-use crate::identifiers::{TextKind, normalize_identifiers};
+use super::sql::embedding_model_lock_key;
 use crate::jobs::enqueue;
 use crate::statement::{Scalar, Statement, statements};
 use crate::tx::PgTenantTx;
 use domain::document::NewChunk;
+use domain::identifiers::{TextKind, normalize_identifiers};
 use domain::ids::DocumentId;
 use domain::ports::{JobPayload, StoreError};
 use domain::search::PassageTerms;
@@ -48,7 +49,7 @@ statements! {
     LOCK_EMBEDDING_MODEL_SHARED: () = Statement::call(
         "pg_advisory_xact_lock_shared",
         "locking the model in use",
-        "SELECT pg_advisory_xact_lock_shared(hashtextextended('generations of ' || app_tenant(), 0))",
+        concat!("SELECT pg_advisory_xact_lock_shared(", embedding_model_lock_key!(), ")"),
     );
     DELETE_PASSAGES: () = Statement::delete(
         "document_chunks",
@@ -58,7 +59,7 @@ statements! {
     );
     DELETE_TERMS: () = Statement::delete(
         "document_terms",
-        "removing old words",
+        "removing old index terms",
         "DELETE FROM document_terms
          WHERE tenant_id = $1 AND document_id = $2 AND ($3::text IS NULL OR embedding_model = $3)",
     );
@@ -78,7 +79,7 @@ statements! {
     );
     INSERT_TERMS: Scalar<i64> = Statement::insert(
         "document_terms",
-        "indexing words",
+        "storing index terms",
         "WITH term AS (
              SELECT new.chunk_index, v.lexeme, cardinality(v.positions)::smallint AS frequency,
                     (sum(cardinality(v.positions)) OVER (PARTITION BY new.chunk_index))::integer AS length
@@ -95,7 +96,7 @@ statements! {
     );
     VECTOR_INDEX_DUE: Scalar<bool> = Statement::call(
         "vector_index_due",
-        "looking for a vector index",
+        "checking whether a vector index is due",
         "SELECT vector_index_due($1, $2)",
     );
 }
@@ -147,7 +148,7 @@ pub(super) async fn stage(
 async fn lock_document(tx: &mut PgTenantTx, document: DocumentId) -> Result<Option<String>, StoreError> {
     let locked_model =
         LOCK_DOCUMENT.query().bind(document.as_uuid()).optional_scalar(tx.custom_plan_connection().await?).await?;
-    let published_model = locked_model.ok_or(StoreError::Conflict { what: "the document" })?;
+    let published_model = locked_model.ok_or(StoreError::Conflict { reason: "The document has been deleted." })?;
     lock_embedding_model_shared(tx).await?;
     Ok(published_model)
 }
@@ -186,7 +187,7 @@ async fn insert_passages(
             .bind(batch.iter().map(|c| c.page).collect::<Vec<_>>())
             .bind(batch.iter().map(|c| c.section.as_deref()).collect::<Vec<_>>())
             .bind(batch.iter().map(|c| Vector::from(c.embedding.clone())).collect::<Vec<_>>())
-            .bind(batch.iter().map(|c| c.terms.as_ref().map(PassageTerms::as_bytes)).collect::<Vec<_>>())
+            .bind(batch.iter().map(|c| c.term_hashes.as_ref().map(PassageTerms::as_bytes)).collect::<Vec<_>>())
             .execute(tx.custom_plan_connection().await?)
             .await?;
     }

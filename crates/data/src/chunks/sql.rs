@@ -11,8 +11,8 @@ macro_rules! passage_columns {
 /// The columns of [`super::CandidateRow`]. The text is read only for passages that were stored without terms.
 macro_rules! candidate_columns {
     () => {
-        "c.id, c.document_id, c.chunk_index, c.page, hashtextextended(c.section, 0) AS section, c.classification,
-         c.terms,
+        "c.id, c.document_id, c.chunk_index, c.page, hashtextextended(c.section, 0) AS section, d.doc_type,
+         c.classification, c.terms,
          CASE WHEN c.terms IS NULL
               THEN concat_ws(E'\\n', d.filename, d.title, coalesce(c.section, ''), c.content) END AS text"
     };
@@ -68,4 +68,14 @@ macro_rules! count_passages {
     };
 }
 
-pub(super) use {candidate_columns, count_passages, has_model_in_use, in_scope, passage_columns, published};
+/// Key of the advisory lock on the tenant's embedding model. The text in it is historical: it stays as it is, so that
+/// the old and the new version exclude each other during a rolling upgrade.
+macro_rules! embedding_model_lock_key {
+    () => {
+        "hashtextextended('generations of ' || app_tenant(), 0)"
+    };
+}
+
+pub(super) use {
+    candidate_columns, count_passages, embedding_model_lock_key, has_model_in_use, in_scope, passage_columns, published,
+};

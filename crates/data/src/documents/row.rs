@@ -34,6 +34,7 @@ row! {
         chunk_count: i32,
         metadata: Value,
         uploaded_by: Uuid,
+        team_id: Option<Uuid>,
         created_at: Timestamp,
         updated_at: Timestamp,
     }
@@ -68,6 +69,7 @@ impl From<DocumentRow> for Document {
             chunk_count: row.chunk_count,
             metadata: row.metadata,
             uploaded_by: row.uploaded_by.into(),
+            team_id: row.team_id.map(Into::into),
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

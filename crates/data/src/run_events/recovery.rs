@@ -24,6 +24,7 @@ row! {
         user_id: Uuid,
         run_id: Uuid,
         instance: Uuid,
+        team_id: Option<Uuid>,
     }
 }
 
@@ -31,7 +32,11 @@ statements! {
     ABANDONED: AbandonedRun = Statement::call(
         "abandoned_runs",
         "finding abandoned runs",
-        concat!("SELECT ", abandoned_run_columns!(), " FROM abandoned_runs()"),
+        concat!(
+            "SELECT ",
+            abandoned_run_columns!(),
+            " FROM abandoned_runs() AS run, run_team(run.tenant_id, run.run_id) AS team_id"
+        ),
     )
     .run_by(DbRole::Worker);
     SWEEP: Scalar<i64> = Statement::call(
@@ -55,7 +60,7 @@ statements! {
          ), ended AS (
              INSERT INTO run_events (tenant_id, user_id, run_id, conversation_id, message_id, instance, first_seq,
                                      last_seq, events, classification, sources, is_last)
-             SELECT app_tenant(), app_user(), run_id, conversation_id, message_id, instance, $2, $2, $3,
+             SELECT app_tenant(), user_id, run_id, conversation_id, message_id, instance, $2, $2, $3,
                     classification, sources, true
              FROM newest WHERE NOT is_last AND last_seq < $2
              ON CONFLICT DO NOTHING
@@ -116,7 +121,7 @@ impl RunRecovery {
     /// # Errors
     /// If the database fails.
     pub async fn close(&self, run: &AbandonedRun) -> Result<bool, StoreError> {
-        let scope = RowScope { tenant: Some(run.tenant_id), user: Some(run.user_id) };
+        let scope = RowScope { tenant: Some(run.tenant_id), team: run.team_id, user: Some(run.user_id) };
         let mut transaction = self.app.begin(scope).await?;
         let last_seq: Option<i64> = LAST_SEQ.query().bind(run.run_id).optional_scalar(&mut transaction).await?;
         let Some(seq) = last_seq.map(|last_seq| last_seq.saturating_add(ERROR_EVENT_GAP)) else { return Ok(false) };

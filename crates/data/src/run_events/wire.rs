@@ -3,9 +3,11 @@
 
 use domain::conversation::Citation;
 use domain::error::{ErrorKind, Problem};
-use domain::ids::{AuditId, MessageId, RunId};
+use domain::goal::StepStatus;
+use domain::ids::{ApprovalId, AuditId, MessageId, RunId};
 use domain::model::ModelTier;
 use domain::run::{Escalation, NumberedEvent, RunEvent, RunSummary, ToolStatus};
+use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -45,6 +47,21 @@ enum Event {
         name: String,
         status: ToolStatus,
     },
+    ApprovalRequired {
+        approval_id: ApprovalId,
+        tool: String,
+        target: String,
+        expires_at: Timestamp,
+    },
+    StepStarted {
+        step_id: String,
+        agent: String,
+        title: String,
+    },
+    StepFinished {
+        step_id: String,
+        status: StepStatus,
+    },
     Cited {
         citation: Citation,
     },
@@ -67,6 +84,11 @@ impl StoredEvent {
             RunEvent::Delta { text } => Event::Delta { text },
             RunEvent::ToolStarted { call_id, name, query } => Event::ToolStarted { call_id, name, query },
             RunEvent::ToolFinished { call_id, name, status } => Event::ToolFinished { call_id, name, status },
+            RunEvent::ApprovalRequired { approval_id, tool, target, expires_at } => {
+                Event::ApprovalRequired { approval_id, tool, target, expires_at }
+            }
+            RunEvent::StepStarted { step_id, agent, title } => Event::StepStarted { step_id, agent, title },
+            RunEvent::StepFinished { step_id, status } => Event::StepFinished { step_id, status },
             RunEvent::Cited(citation) => Event::Cited { citation },
             RunEvent::Finished(summary) => Event::Finished(summary),
             RunEvent::Failed(problem) => Event::Failed {
@@ -89,6 +111,11 @@ impl StoredEvent {
             Event::Delta { text } => RunEvent::Delta { text },
             Event::ToolStarted { call_id, name, query } => RunEvent::ToolStarted { call_id, name, query },
             Event::ToolFinished { call_id, name, status } => RunEvent::ToolFinished { call_id, name, status },
+            Event::ApprovalRequired { approval_id, tool, target, expires_at } => {
+                RunEvent::ApprovalRequired { approval_id, tool, target, expires_at }
+            }
+            Event::StepStarted { step_id, agent, title } => RunEvent::StepStarted { step_id, agent, title },
+            Event::StepFinished { step_id, status } => RunEvent::StepFinished { step_id, status },
             Event::Cited { citation } => RunEvent::Cited(citation),
             Event::Finished(summary) => RunEvent::Finished(summary),
             Event::Failed { kind, code, detail, decision_id } => {
@@ -119,7 +146,9 @@ fn static_code(code: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::conversation::TextRange;
+    use domain::conversation::{ReadingCitation, TextRange};
+    use domain::plant::{Quality, TagValue};
+    use domain::role::Classification;
     use domain::run::{FinishReason, TokenUsage};
     use uuid::Uuid;
 
@@ -159,6 +188,24 @@ mod tests {
             RunEvent::Delta { text: "FV-2003 \u{1f4a7}".to_owned() },
             RunEvent::ToolStarted { call_id: "c".to_owned(), name: "t".to_owned(), query: None },
             RunEvent::ToolFinished { call_id: "c".to_owned(), name: "t".to_owned(), status: ToolStatus::Denied },
+            RunEvent::ApprovalRequired {
+                approval_id: ApprovalId::from_uuid(Uuid::from_u128(4)),
+                tool: "plant_system_write".to_owned(),
+                target: "P-101A".to_owned(),
+                expires_at: Timestamp::UNIX_EPOCH,
+            },
+            RunEvent::Cited(Citation::Reading(ReadingCitation {
+                n: 2,
+                tag: "PIT-1001".to_owned(),
+                value: TagValue::number(4.6),
+                unit: Some("bar".to_owned()),
+                quality: Quality::Good,
+                at: Timestamp::UNIX_EPOCH,
+                source: "simulator:demo".to_owned(),
+                stale: false,
+                classification: Classification::Internal,
+                series: None,
+            })),
             RunEvent::Finished(summary),
             RunEvent::Failed(problem),
         ];

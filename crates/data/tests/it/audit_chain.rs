@@ -1,7 +1,7 @@
 //! The audit log as evidence: an untouched log verifies, every manipulation by a superuser is detected, and harmless
 //! changes raise no false alarm.
 
-use crate::catalog::{TENANT_A, TENANT_B, connect_as_app, connect_as_superuser};
+use crate::sql_support::{TENANT_A, TENANT_B, connect_as_app, connect_as_superuser};
 use data::audit::{
     AuditMaintenance, AuditVerifier, ChainEntry, ChainHead, ChainReport, ChainVerifier, PurgeError, SigningKey,
     TrustedKeys, purge,
@@ -17,7 +17,7 @@ use domain::role::Resource;
 use domain::scope::Actor;
 use domain::time::Timestamp;
 use fakes::eventually;
-use fakes::suite::scope;
+use fakes::store_contract::scope;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;

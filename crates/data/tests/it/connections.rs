@@ -1,13 +1,13 @@
 //! A connection never returns to the pool inside a transaction or with a tenant set, even if the caller was cancelled.
 
-use crate::catalog::connect_as_superuser;
+use crate::sql_support::connect_as_superuser;
 use data::testing::{TestDb, TestError};
-use data::{Database, PgDirectory, PgStore, PoolSettings};
+use data::{Database, PgStore, PgTenantDirectory, PoolSettings};
 use domain::ids::TenantId;
 use domain::page::PageRequest;
 use domain::ports::{NewTenant, Store, TenantDirectory};
 use domain::scope::Actor;
-use fakes::suite::scope;
+use fakes::store_contract::scope;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ async fn poll_and_drop<F: Future>(polls: usize, future: F) -> bool {
 async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let database = single_connection_pool(&db)?;
-    let (store, directory) = (PgStore::new(database.clone()), PgDirectory::new(database.clone()));
+    let (store, directory) = (PgStore::new(database.clone()), PgTenantDirectory::new(database.clone()));
     let tenant = directory.create_tenant(new_tenant(1)).await?.id;
     let (mut dropped_count, mut completed_count) = (0, 0);
     for round in 0..60 {
@@ -84,15 +84,39 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
 }
 
 #[tokio::test]
+async fn the_usage_of_a_pool_counts_connections_and_who_waits_for_one() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let database = single_connection_pool(&db)?;
+    let unused = database.usage();
+    assert_eq!((unused.max, unused.in_use, unused.waiting), (1, 0, 0));
+    let store = PgStore::new(database.clone());
+    let scope = scope(TenantId::from_uuid(Uuid::from_u128(1)), Actor::System);
+    let transaction = store.begin(&scope).await?;
+    assert_eq!((database.usage().in_use, database.usage().waiting), (1, 0));
+    let mut second_caller = pin!(store.begin(&scope));
+    assert!(futures::poll!(second_caller.as_mut()).is_pending());
+    assert_eq!(database.usage().waiting, 1);
+    drop(transaction);
+    let transaction = second_caller.await?;
+    assert_eq!((database.usage().in_use, database.usage().waiting), (1, 0));
+    transaction.commit().await?;
+    let mut third_caller = Box::pin(store.begin(&scope));
+    let _polled = futures::poll!(third_caller.as_mut());
+    drop(third_caller);
+    assert_eq!(database.usage().waiting, 0, "a caller that gave up does not wait");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_next_transaction_never_sees_the_previous_tenant() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let database = single_connection_pool(&db)?;
-    let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgDirectory::new(database));
+    let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgTenantDirectory::new(database));
     let (first_tenant, second_tenant) =
         (directory.create_tenant(new_tenant(1)).await?.id, directory.create_tenant(new_tenant(2)).await?.id);
     for tenant in [first_tenant, second_tenant] {
         let mut tx = store.begin(&scope(tenant, Actor::System)).await?;
-        let identity = fakes::suite::identity(&tenant.to_string(), None);
+        let identity = fakes::store_contract::identity(&tenant.to_string(), None);
         tx.users().sign_in(tenant.as_uuid().into(), &identity, Default::default()).await?;
         tx.commit().await?;
     }

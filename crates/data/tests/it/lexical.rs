@@ -1,6 +1,6 @@
 //! The parts of lexical search that depend on PostgreSQL: stemming, plant identifiers, BM25 scores and query plans.
 
-use crate::catalog::{connect_as_app, connect_as_superuser};
+use crate::sql_support::{connect_as_app, connect_as_superuser};
 use crate::store::test_context;
 use data::testing::TestError;
 use domain::document::{NewChunk, NewDocument, StatusChange};
@@ -8,8 +8,8 @@ use domain::ids::{ChunkId, DocumentId, TenantId};
 use domain::ports::{Clock, IdGen, NewTenant};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
-use domain::search::{RankedCandidate, SearchFilters, SearchScope};
-use fakes::suite::{TestContext, identity, scope};
+use domain::search::{LexicalQuery, RankedCandidate, SearchFilters, SearchScope, WeightedSynonym};
+use fakes::store_contract::{TestContext, identity, scope};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::HashMap;
 
@@ -67,7 +67,7 @@ async fn ingest_as(
         page: None,
         section: None,
         embedding: vec![1.0],
-        terms: None,
+        term_hashes: None,
     });
     let mut tx = ctx.store.begin(scope).await?;
     tx.documents().insert(&document, Classification::Restricted, ctx.clock.now()).await?;
@@ -83,10 +83,14 @@ async fn ingest_as(
     Ok(tx.commit().await?)
 }
 
-async fn search(ctx: &TestContext, scope: &TenantScope, query: &str) -> Result<Vec<(String, f32)>, TestError> {
+async fn search(
+    ctx: &TestContext,
+    scope: &TenantScope,
+    query: impl Into<LexicalQuery>,
+) -> Result<Vec<(String, f32)>, TestError> {
     let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
     let mut tx = ctx.store.begin(scope).await?;
-    let hits = tx.chunks().search_lexical(query, &search_scope, 10).await?;
+    let hits = tx.chunks().search_lexical(&query.into(), &search_scope, 10).await?;
     let ids: Vec<ChunkId> = hits.iter().map(|hit| hit.candidate.chunk_id).collect();
     let passages = tx.chunks().get_by_ids(&ids, Classification::Internal).await?;
     let mut texts: HashMap<ChunkId, String> =
@@ -171,8 +175,8 @@ async fn an_unknown_word_lowers_the_normalized_score_but_not_the_score() -> Resu
         .await?;
     let mut tx = ctx.store.begin(&user_scope).await?;
     let scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
-    let hits = tx.chunks().search_lexical("pump", &scope, 5).await?;
-    let with_unknown_word = tx.chunks().search_lexical("pump turbine", &scope, 5).await?;
+    let hits = tx.chunks().search_lexical(&"pump".into(), &scope, 5).await?;
+    let with_unknown_word = tx.chunks().search_lexical(&"pump turbine".into(), &scope, 5).await?;
     // A single occurrence in a passage of mean length scores 1 times the weight; the upper bound is 2.2 times.
     assert!((hits[0].normalized_score - 1.0 / 2.2).abs() < 1e-5, "{hits:?}");
     assert_eq!(hits[0].score, with_unknown_word[0].score);
@@ -224,18 +228,18 @@ async fn hidden_passages_do_not_affect_a_readers_scores() -> Result<(), TestErro
     let mut before = Vec::new();
     for query in queries {
         let mut tx = ctx.store.begin(&user_scope).await?;
-        before.push(tx.chunks().search_lexical(query, &search_scope(Classification::Internal), 10).await?);
+        before.push(tx.chunks().search_lexical(&query.into(), &search_scope(Classification::Internal), 10).await?);
     }
     let hidden_passages =
         ["pump turbine", "pump turbine", "valve pump", "a valve of great length, with many more words", "rotor"];
     ingest_as(&ctx, &user_scope, 'b', Classification::Restricted, "Secret notes", &hidden_passages).await?;
     for (query, before) in queries.into_iter().zip(before) {
         let mut tx = ctx.store.begin(&user_scope).await?;
-        let after = tx.chunks().search_lexical(query, &search_scope(Classification::Internal), 10).await?;
+        let after = tx.chunks().search_lexical(&query.into(), &search_scope(Classification::Internal), 10).await?;
         assert!(!after.is_empty(), "{query}");
         assert_eq!(after, before, "{query}: hidden passages changed the result");
         let hits_with_clearance =
-            tx.chunks().search_lexical(query, &search_scope(Classification::Restricted), 20).await?;
+            tx.chunks().search_lexical(&query.into(), &search_scope(Classification::Restricted), 20).await?;
         assert!(hits_with_clearance.len() > before.len(), "{query}: a reader with clearance finds more passages");
         assert_ne!(
             hits_with_clearance[0].score, before[0].score,
@@ -284,12 +288,13 @@ async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestE
     let mut app = connect_as_app(&db).await?;
     let prepare = concat!(
         "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;
-         PREPARE search (uuid, text, text[], uuid[], text[], text, boolean, text, bigint) AS ",
+         PREPARE search (uuid, text, text[], uuid[], text[], text, boolean, text, bigint, text[], float8[]) AS ",
         include_str!("../../src/lexical.sql")
     );
     sqlx::raw_sql(prepare).execute(&mut app).await?;
     let explain = format!(
-        "EXPLAIN (COSTS OFF) EXECUTE search ('{}', 'valve', '{{internal}}', '{{}}', '{{}}', NULL, false, '', 10)",
+        "EXPLAIN (COSTS OFF) EXECUTE search ('{}', 'valve', '{{internal}}', '{{}}', '{{}}', NULL, false, '', 10,
+         '{{}}', '{{}}')",
         user_scope.tenant()
     );
     let plan = sqlx::raw_sql(AssertSqlSafe(explain));
@@ -298,6 +303,37 @@ async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestE
         |line: &String| line.contains("Index Cond: ((tenant_id = ") && line.contains("(lexeme = ANY");
     assert!(lines.iter().any(is_lexeme_condition), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains("document_chunks")), "no partition is read: {lines:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_synonym_counts_as_much_as_its_weight() -> Result<(), TestError> {
+    let (ctx, _guard) = test_context().await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
+    let passages = ["The lockout list.", "The permit list.", "The spare list.", "The isolation list."];
+    ingest(&ctx, &user_scope, 'a', "Notes", &passages).await?;
+    let query = |synonyms: &[(&str, f32)]| LexicalQuery {
+        text: "isolation".to_owned(),
+        synonyms: synonyms
+            .iter()
+            .map(|(text, weight)| WeightedSynonym { text: (*text).into(), weight: *weight })
+            .collect(),
+    };
+    let scores = |hits: &[(String, f32)]| -> HashMap<String, f32> { hits.iter().cloned().collect() };
+
+    let own = search(&ctx, &user_scope, query(&[])).await?;
+    assert_eq!(own.len(), 1, "{own:?}");
+    let hits = search(&ctx, &user_scope, query(&[("lockouts", 0.5), ("permit", 0.25), ("isolation", 0.1)])).await?;
+    let texts: Vec<&str> = hits.iter().map(|hit| hit.0.as_str()).collect();
+    assert_eq!(texts, [passages[3], passages[0], passages[1]]);
+    let score = scores(&hits);
+    assert!((score[passages[3]] - own[0].1).abs() < 1e-5, "the query's own word keeps its weight: {hits:?}");
+    assert!((score[passages[0]] / own[0].1 - 0.5).abs() < 1e-3, "{hits:?}");
+    assert!((score[passages[1]] / own[0].1 - 0.25).abs() < 1e-3, "{hits:?}");
+
+    let twice = search(&ctx, &user_scope, query(&[("lockout", 0.2), ("lockout permit", 0.4)])).await?;
+    let score = scores(&twice);
+    assert!((score[passages[0]] / own[0].1 - 0.4).abs() < 1e-3, "the highest weight counts: {twice:?}");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The number of locks that a statement takes is independent of the number of tenants: passages have a partition per
 //! tenant, and a statement that opens all of them takes three locks per tenant.
 
-use crate::catalog::{connect_as_app, connect_as_superuser};
+use crate::sql_support::{connect_as_app, connect_as_superuser};
 use data::testing::{DbRole, StatementInfo, TestDb, TestError, statements};
 use data::{Database, PgStore, PoolSettings};
 use domain::document::DocumentPatch;
@@ -11,7 +11,7 @@ use domain::role::Classification;
 use domain::scope::Actor;
 use domain::search::{SearchFilters, SearchScope};
 use domain::time::Timestamp;
-use fakes::suite::scope;
+use fakes::store_contract::scope;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -150,6 +150,7 @@ async fn cascades_and_functions_lock_only_one_partition() -> Result<(), TestErro
             "SELECT requeue_documents_of_other_models('{two}')",
             "SELECT enqueue_reindex()",
             "SELECT * FROM claim_job('1 s', '{ingestion,reindex}', NULL)",
+            "SELECT job_traceparent(gen_random_uuid())",
             "SELECT * FROM job_queue_depth()",
         ] {
             let locks = count_locks(&mut worker, sql.to_owned()).await?;
@@ -166,7 +167,7 @@ async fn call_method(tx: &mut dyn TenantTx, method: u32) -> Result<(), StoreErro
     let search_scope = SearchScope { filters, clearance };
     match method {
         0 => drop(tx.chunks().search_vector(&[1.0], model, &search_scope, 5).await?),
-        1 => drop(tx.chunks().search_lexical("valve", &search_scope, 5).await?),
+        1 => drop(tx.chunks().search_lexical(&"valve".into(), &search_scope, 5).await?),
         2 => drop(tx.chunks().list_by_document(document, clearance, 0, 5).await?),
         3 => drop(tx.chunks().get_by_positions(&[(document, 0)], clearance).await?),
         4 => drop(tx.chunks().get_by_ids(&[ChunkId::from_uuid(Uuid::from_u128(1))], clearance).await?),

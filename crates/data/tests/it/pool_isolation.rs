@@ -2,15 +2,15 @@
 //! some run into errors, and backends are killed during the test. No client may see rows of the other tenant, and no
 //! connection may be left inside a transaction.
 
-use crate::catalog::connect_as_superuser;
+use crate::sql_support::connect_as_superuser;
 use data::testing::{TestDb, TestError};
-use data::{Database, PgDirectory, PgStore, PoolSettings};
+use data::{Database, PgStore, PgTenantDirectory, PoolSettings};
 use domain::ids::{TenantId, UserId};
 use domain::page::PageRequest;
 use domain::ports::{NewTenant, Store as _, StoreError, TenantDirectory as _};
 use domain::scope::Actor;
 use fakes::eventually;
-use fakes::suite::{identity, scope};
+use fakes::store_contract::{identity, scope};
 use futures::future::{join_all, select};
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn pseudo_random(client: u64, request: u64) -> u64 {
     (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
 }
 
-async fn create_tenants(store: &PgStore, directory: &PgDirectory) -> Result<[TenantId; 2], TestError> {
+async fn create_tenants(store: &PgStore, directory: &PgTenantDirectory) -> Result<[TenantId; 2], TestError> {
     let mut ids = [TenantId::PLATFORM; 2];
     for (number, tenant) in (1_u128..).zip(&mut ids) {
         *tenant = TenantId::from_uuid(Uuid::from_u128(number));
@@ -91,7 +91,7 @@ async fn no_client_sees_another_tenants_rows_after_cancellations_and_errors() ->
     let settings =
         PoolSettings { max_connections: 4, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
     let database = Database::new(&db.app_url(), &settings)?;
-    let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgDirectory::new(database.clone()));
+    let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgTenantDirectory::new(database.clone()));
     let tenants = create_tenants(&store, &directory).await?;
     let counters = Arc::new(Counters::default());
     let clients = join_all((0..CLIENTS).map(|n| run_client(Arc::clone(&store), tenants, n, Arc::clone(&counters))));

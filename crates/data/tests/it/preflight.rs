@@ -1,6 +1,6 @@
 //! The preflight checks reject a database that could show a tenant the rows of another one.
 
-use crate::catalog::connect_as_superuser;
+use crate::sql_support::connect_as_superuser;
 use data::migrate::{self, LoginRole};
 use data::preflight::{self, RolePools};
 use data::testing::{TestDb, TestError};
@@ -13,9 +13,9 @@ fn connect_pool(url: &str) -> Result<Database, TestError> {
 
 async fn check(app: &str, worker: &str, auditor: &str) -> Result<Vec<String>, TestError> {
     let (app, worker, auditor) = (connect_pool(app)?, connect_pool(worker)?, connect_pool(auditor)?);
-    match preflight::check(RolePools { app: &app, worker: &worker, auditor: &auditor }).await {
+    match preflight::check(RolePools { app: &app, worker: &worker, auditor: &auditor, plant: None }).await {
         Ok(()) => Ok(Vec::new()),
-        Err(SetupError::Unsupported { problems }) => Ok(problems),
+        Err(SetupError::RequirementsNotMet { problems }) => Ok(problems),
         Err(error) => Err(error.into()),
     }
 }
@@ -66,8 +66,14 @@ async fn swapped_roles_are_rejected() -> Result<(), TestError> {
 #[tokio::test]
 async fn each_weakness_is_reported_as_a_sentence() -> Result<(), TestError> {
     for (weakness, sentence) in [
-        ("ALTER TABLE documents NO FORCE ROW LEVEL SECURITY", "Row security is not forced on table \"documents\"."),
-        ("ALTER TABLE tenants DISABLE ROW LEVEL SECURITY", "Row security is not forced on table \"tenants\"."),
+        (
+            "ALTER TABLE documents NO FORCE ROW LEVEL SECURITY",
+            "Row-level security is not enabled and forced on table \"documents\".",
+        ),
+        (
+            "ALTER TABLE tenants DISABLE ROW LEVEL SECURITY",
+            "Row-level security is not enabled and forced on table \"tenants\".",
+        ),
         ("ALTER TABLE memories OWNER TO platform_app", "The role \"platform_app\" owns tables."),
         (
             "GRANT CREATE ON SCHEMA public TO platform_app",
@@ -123,5 +129,22 @@ async fn two_programs_that_migrate_at_once_apply_each_migration_once() -> Result
     let enable_logins = LoginRole::ALL.map(|role| migrate::enable_login(&url, role, "test"));
     futures::future::try_join_all(enable_logins).await?;
     assert_eq!(check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_plant_process_is_refused_a_role_that_could_do_more() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    preflight::check_plant(&db.plant_pool()?).await?;
+    let problems = |result: Result<(), SetupError>| match result {
+        Err(SetupError::RequirementsNotMet { problems }) => Ok(problems),
+        other => Err(format!("{other:?}")),
+    };
+    let wrong_role = problems(preflight::check_plant(&db.app_pool()?).await)?;
+    assert_reported(&wrong_role, "The plant role \"platform_app\" has SELECT on \"documents\".");
+    let mut superuser = connect_as_superuser(&db).await?;
+    sqlx::raw_sql("GRANT SELECT ON users TO platform_plant").execute(&mut superuser).await?;
+    let too_much = problems(preflight::check_plant(&db.plant_pool()?).await)?;
+    assert_reported(&too_much, "The plant role \"platform_plant\" has SELECT on \"users\".");
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Tests of the job queue that run SQL directly, so they cannot be part of the shared store suite.
+//! Tests of the job queue that run SQL directly, so they cannot be part of the shared store contract.
 
-use crate::catalog::{TENANT_A, TENANT_B, connect_as_superuser};
+use crate::sql_support::{TENANT_A, TENANT_B, connect_as_superuser};
 use data::PgJobQueue;
 use data::testing::{TestDb, TestError};
 use domain::ports::{JobFilter, JobPayload, JobQueue};
@@ -101,6 +101,46 @@ async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), Tes
         .await?;
     let rows_read: i64 = sqlx::query_scalar(rows_read_sql).fetch_one(&mut *transaction).await?;
     assert!(rows_read > 0 && rows_read < 500, "{rows_read} rows read to claim a job of {tenant}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_claimed_job_names_the_span_that_queued_it() -> Result<(), TestError> {
+    const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let db = TestDb::create().await?;
+    let mut superuser = connect_as_superuser(&db).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
+    let set = "UPDATE jobs SET traceparent = $1";
+    sqlx::query(set).bind(TRACEPARENT).execute(&mut superuser).await?;
+    for invalid in ["", "00-1-2-01", &TRACEPARENT.to_uppercase(), &TRACEPARENT.replace("00f0", "Z-47")] {
+        assert!(sqlx::query(set).bind(invalid).execute(&mut superuser).await.is_err(), "{invalid}");
+    }
+    let job_queue = PgJobQueue::new(db.worker_pool()?);
+    let job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("no job was claimed")?;
+    assert_eq!(job.traceparent.as_deref(), Some(TRACEPARENT));
+    Ok(())
+}
+
+/// Nothing announces the end of a lease, so whoever looks for due approvals does.
+#[tokio::test]
+async fn an_ended_lease_on_approvals_wakes_a_waiting_worker() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut superuser = connect_as_superuser(&db).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
+    let job_queue = PgJobQueue::new(db.worker_pool()?);
+    // The first wait starts listening, and returns at once.
+    job_queue.wait_for_job(LEASE_DURATION).await;
+    for (end_of_lease, is_woken) in [("1 hour", false), ("-1 second", true)] {
+        let script = format!(
+            "DELETE FROM jobs;
+             INSERT INTO jobs (tenant_id, kind, leased, due_at)
+             VALUES ('{TENANT_A}', 'approvals', true, now() + interval '{end_of_lease}')"
+        );
+        sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut superuser).await?;
+        assert_eq!(job_queue.enqueue_due_approvals().await?, 0, "a job is there");
+        let woken = tokio::time::timeout(Duration::from_secs(2), job_queue.wait_for_job(LEASE_DURATION)).await;
+        assert_eq!(woken.is_ok(), is_woken, "{end_of_lease}");
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Checks the system catalog for row-level security on every tenant table, so that a new table cannot be forgotten.
 
-use crate::catalog::{TENANT_A, connect_as_superuser, isolation_violations};
+use crate::sql_support::{TENANT_A, connect_as_superuser, isolation_violations};
 use data::testing::{TestDb, TestError};
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -36,7 +36,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "GRANT SELECT ON document_chunks_0000000000000000000000000000000a TO platform_app",
-        "document_chunks_0000000000000000000000000000000a: a partition that platform_app reaches past its parent",
+        "document_chunks_0000000000000000000000000000000a: a partition that platform_app can access directly",
     ),
     (
         "ALTER TABLE document_chunks DETACH PARTITION document_chunks_0000000000000000000000000000000a;
@@ -50,16 +50,20 @@ const MISTAKES: &[(&str, &str)] = &[
     ("DROP POLICY tenant ON documents", "documents: platform_app has SELECT without a policy"),
     ("ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY", "jobs: row security is not forced"),
     ("ALTER TABLE users DISABLE ROW LEVEL SECURITY", "users: row security is not forced"),
-    ("ALTER POLICY tenant ON teams WITH CHECK (true)", "teams: policy tenant does not ask for the tenant"),
-    ("CREATE POLICY extra ON users FOR SELECT USING (true)", "users: policy extra does not ask for the tenant"),
+    ("ALTER POLICY tenant ON teams WITH CHECK (true)", "teams: policy tenant does not check the tenant"),
+    ("CREATE POLICY extra ON users FOR SELECT USING (true)", "users: policy extra does not check the tenant"),
     (
         "ALTER POLICY owner ON messages USING (tenant_id = (SELECT app_tenant()))",
-        "messages: policy owner does not ask for the user",
+        "messages: policy owner does not check the user",
+    ),
+    (
+        "ALTER POLICY tenant ON documents USING (tenant_id = (SELECT app_tenant()))",
+        "documents: policy tenant does not check the space",
     ),
     ("GRANT SELECT ON audit_logs TO platform_app", "audit_logs: platform_app has SELECT"),
     ("GRANT INSERT ON audit_chain TO platform_app", "audit_chain: platform_app has INSERT"),
     ("GRANT DELETE ON audit_open TO platform_app", "audit_open: platform_app has DELETE"),
-    ("ALTER TABLE audit_logs DISABLE TRIGGER appended", "audit_chain: no trigger notes new rows"),
+    ("ALTER TABLE audit_logs DISABLE TRIGGER appended", "audit_chain: no trigger records new rows"),
     ("ALTER TABLE audit_logs_other NO FORCE ROW LEVEL SECURITY", "audit_logs_other: row security is not forced"),
     ("GRANT UPDATE ON documents TO platform_app", "documents: platform_app may update tenant_id"),
     ("GRANT TRUNCATE ON messages TO platform_app", "messages: platform_app has TRUNCATE"),

@@ -40,6 +40,7 @@ async fn every_statement_matches_the_schema() -> Result<(), TestError> {
         (DbRole::App, db.app_url()),
         (DbRole::Worker, db.worker_url()),
         (DbRole::Auditor, db.auditor_url()),
+        (DbRole::Plant, db.plant_url()),
         (DbRole::Owner, db.superuser_url()),
     ] {
         let mut connection = PgConnection::connect(&url).await?;

@@ -1,8 +1,9 @@
-//! Runs the shared store test suite of the crate `fakes` against PostgreSQL.
+//! Runs the shared store contract of the crate `fakes` against PostgreSQL.
 
 use data::testing::TestDb;
-use data::{FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore};
-use fakes::suite::{CaseError, TestContext};
+use data::{FsBlobStore, PgAuditReader, PgGoalQueue, PgJobQueue, PgStore, PgTenantDirectory};
+use domain::ports::JobQueue;
+use fakes::store_contract::{CaseError, TestContext};
 use fakes::{ManualClock, SequentialIds};
 use std::sync::Arc;
 
@@ -13,10 +14,12 @@ pub(crate) async fn test_context() -> Result<(TestContext, TestContextGuard), Ca
     let db = TestDb::create().await?;
     let files = tempfile::tempdir()?;
     let (app, ids) = (db.app_pool()?, Arc::new(SequentialIds::default()));
+    let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(db.worker_pool()?));
     let ctx = TestContext {
         store: Arc::new(PgStore::new(app.clone())),
-        directory: Arc::new(PgDirectory::new(app)),
-        queue: Arc::new(PgJobQueue::new(db.worker_pool()?)),
+        directory: Arc::new(PgTenantDirectory::new(app)),
+        goal_queue: Arc::new(PgGoalQueue::new(db.worker_pool()?, Arc::clone(&queue))),
+        queue,
         audit: Arc::new(PgAuditReader::new(db.auditor_pool()?)),
         blobs: Arc::new(FsBlobStore::new(files.path(), ids.clone())),
         clock: Arc::new(ManualClock::default()),
@@ -25,4 +28,4 @@ pub(crate) async fn test_context() -> Result<(TestContext, TestContextGuard), Ca
     Ok((ctx, (db, files)))
 }
 
-fakes::store_suite!(test_context);
+fakes::store_contract!(test_context);

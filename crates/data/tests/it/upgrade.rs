@@ -1,6 +1,6 @@
 //! Tests migrations on existing data: rows that an earlier version stored are still there afterwards.
 
-use crate::catalog::{TENANT_A, TENANT_B, connect_as_superuser, isolation_violations};
+use crate::sql_support::{TENANT_A, TENANT_B, connect_as_superuser, isolation_violations};
 use data::audit::{AuditMaintenance, AuditVerifier, SigningKey, TrustedKeys};
 use data::testing::{TestDb, TestError};
 use data::{PgAuditReader, PgStore};
@@ -11,7 +11,7 @@ use domain::ids::SessionId;
 use domain::page::PageRequest;
 use domain::ports::{AuditReader as _, Store as _};
 use domain::scope::Actor;
-use fakes::suite::scope;
+use fakes::store_contract::scope;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
@@ -33,7 +33,8 @@ const MIGRATIONS_BEFORE_PARTITIONS: [&str; 8] = [
     migration!("0008_document_revisions"),
 ];
 
-async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), TestError> {
+/// Runs a script in a transaction.
+pub(crate) async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), TestError> {
     sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {sql}; COMMIT"))).execute(connection).await?;
     Ok(())
 }

@@ -1,17 +1,17 @@
 //! Vector search on larger numbers of passages: the tenant's own index, its recall with filters, when it is created and
 //! dropped, and the isolation of one tenant's results from another tenant's passages.
 
-use crate::catalog::connect_as_superuser;
+use crate::sql_support::connect_as_superuser;
 use crate::store::test_context;
 use data::testing::{TestDb, TestError};
-use data::{Database, PgDirectory, PgStore};
+use data::{Database, PgStore, PgTenantDirectory};
 use domain::document::{NewChunk, NewDocument, Revision, StatusChange};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{Clock, IdGen, JobFilter, JobPayload, NewTenant, Store};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{RankedCandidate, SearchFilters, SearchScope};
-use fakes::suite::{TestContext, identity, scope};
+use fakes::store_contract::{TestContext, identity, scope};
 use futures::future::try_join_all;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
@@ -70,7 +70,7 @@ fn chunks(ctx: &TestContext, rng: &mut PseudoRandom) -> Vec<NewChunk> {
         page: None,
         section: None,
         embedding: rng.vector(Some(&center)),
-        terms: None,
+        term_hashes: None,
     };
     (0..PASSAGES_PER_DOCUMENT).map(passage).collect()
 }
@@ -184,7 +184,7 @@ async fn recall_is_high_for_every_clearance() -> Result<(), TestError> {
     let app: Database = db.app_pool()?;
     let ctx = TestContext {
         store: Arc::new(PgStore::new(app.clone())),
-        directory: Arc::new(PgDirectory::new(app.clone())),
+        directory: Arc::new(PgTenantDirectory::new(app.clone())),
         ..ctx
     };
     let (user_scope, mut rng) = (create_tenant_with_user(&ctx, "a").await?, PseudoRandom(7));
@@ -238,7 +238,7 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
         let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
         let vector_hits = search_nearest(&*ctx.store, &small, &query, Classification::Restricted, 200).await?;
         let lexical_hits =
-            ctx.store.begin(&small).await?.chunks().search_lexical("valve 3", &search_scope, 200).await?;
+            ctx.store.begin(&small).await?.chunks().search_lexical(&"valve 3".into(), &search_scope, 200).await?;
         Ok((vector_hits, lexical_hits))
     };
     let before = results().await?;

@@ -1,7 +1,8 @@
 //! The hash chain of a tenant's audit log: what the hash of a row covers, and what a checkpoint signs.
 //!
 //! The database computes hashes and sequence numbers (migration 11). Verifiers recompute the hashes here, from the rows
-//! or from an export. The hashed text is the same that the database function `audit_canonical` produces.
+//! or from an export. The hashed text is identical to the output of the database function
+//! `audit_canonical`.
 
 use super::canonical;
 use crate::store_error::StoreError;

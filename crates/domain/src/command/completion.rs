@@ -4,8 +4,8 @@ use super::{Command, Recorder, RetrievalMode, Target, TransactionUse, command};
 use crate::audit::EventType;
 use crate::backend_health::BackendHealth;
 use crate::conversation::MessageRole;
-use crate::ids::{ConversationId, DocumentId};
-use crate::model::{ChatOptions, EmbedPurpose, EmbedResponse, ModelChoice, OfferedTool, PromptMessage};
+use crate::ids::{ConversationId, DocumentId, TeamId};
+use crate::model::{ChatOptions, EmbedPurpose, EmbedResponse, OfferedTool, PromptMessage, TierChoice};
 use crate::model_id::ModelId;
 use crate::role::{Operation, Resource};
 use crate::run::{AssistantRun, EventStream};
@@ -41,7 +41,7 @@ pub struct AskAssistant {
     /// call tools.
     pub tools: Vec<OfferedTool>,
     /// Model tier that answers.
-    pub model: ModelChoice,
+    pub model: TierChoice,
     /// Whether the turn searches the documents.
     pub retrieval: RetrievalMode,
     /// Which documents the search considers.
@@ -50,6 +50,9 @@ pub struct AskAssistant {
     pub options: ChatOptions,
     /// Maximum number of output tokens; the platform's own limit applies too.
     pub max_output_tokens: Option<u32>,
+    /// The team whose documents are searched, and which shares the conversation; `None` for the home space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
 }
 
 impl Command for AskAssistant {
@@ -64,6 +67,10 @@ impl Command for AskAssistant {
 
     fn target(&self) -> Option<Target> {
         self.conversation.map(Target::Conversation)
+    }
+
+    fn team(&self) -> Option<TeamId> {
+        self.team
     }
 
     fn referenced_documents(&self) -> &[DocumentId] {
@@ -82,7 +89,7 @@ pub struct AskModel {
     /// The prompt, passed on unchanged.
     pub messages: Vec<PromptMessage>,
     /// Model tier that answers.
-    pub model: ModelChoice,
+    pub model: TierChoice,
     /// Tools of the client, which calls them itself.
     pub tools: Vec<OfferedTool>,
     /// Sampling options, passed on to the model server.

@@ -2,8 +2,8 @@
 
 use super::command;
 use crate::conversation::{Conversation, ConversationFilter, ConversationPatch, Transcript};
-use crate::ids::{ConversationId, MessageId, RunId};
-use crate::model::ModelChoice;
+use crate::ids::{ConversationId, MessageId, RunId, TeamId};
+use crate::model::TierChoice;
 use crate::page::{Page, PageRequest};
 use crate::role::string_enum;
 use crate::run::EventStream;
@@ -18,17 +18,21 @@ pub struct CreateConversation {
     /// Title, if the client gives one.
     pub title: Option<Title>,
     /// Model tier for turns that do not choose one.
-    pub model: Option<ModelChoice>,
+    pub model: Option<TierChoice>,
     /// Client data: a JSON object, at most 16 KiB.
     pub metadata: Value,
+    /// The team that shares it; `None` for one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
 }
 command! {
     CreateConversation: Create Conversations as "conversation.create" -> Conversation,
+    space team,
     transaction Shared,
     id(conversation => conversation.id)
 }
 
-/// List the caller's conversations.
+/// List the caller's own conversations, or those of a team.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListConversations {
     /// Which conversations are listed.
@@ -36,9 +40,13 @@ pub struct ListConversations {
     /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
+    /// The team whose conversations are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
 }
 command! {
     ListConversations: List Conversations as "conversation.list" -> Page<Conversation>,
+    space team,
     transaction Shared
 }
 
@@ -152,16 +160,31 @@ pub struct SendMessage {
     /// The message to answer.
     pub question: TurnQuestion,
     /// Model tier of this turn; `None` uses the conversation's.
-    pub model: Option<ModelChoice>,
+    pub model: Option<TierChoice>,
     /// Whether the turn searches the documents.
     pub retrieval: RetrievalMode,
     /// Which documents the search considers.
     pub filters: SearchFilters,
+    /// The teams whose documents are searched instead of the conversation's own space.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<TeamId>,
+    /// Who answers; `None` for the assistant alone.
+    pub agent: Option<AgentChoice>,
+}
+
+/// Who answers a message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum AgentChoice {
+    /// The assistant, which may hand parts of the question to specialists.
+    Auto,
+    /// The agent of this name, which may not exist.
+    Named(String),
 }
 command! {
     SendMessage: Create Conversations as "chat.request" -> EventStream,
     target Conversation(conversation),
     documents filters.document_ids,
+    teams teams,
     transaction Shared,
     outcome_recorded_by_use_case "chat.response"
 }
@@ -179,7 +202,7 @@ command!(ResumeRun: Read Conversations as "chat.resume" -> EventStream, target R
 /// Stop a run.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CancelRun {
-    /// The run; must be the caller's own.
+    /// The run; must be the caller's own, except for the owners of a team.
     pub run: RunId,
 }
 command!(CancelRun: Update Conversations as "chat.cancel" -> (), target Run(run));

@@ -3,7 +3,7 @@
 use super::command;
 use crate::audit::Change;
 use crate::document::{Document, DocumentFilter, DocumentPatch};
-use crate::ids::DocumentId;
+use crate::ids::{DocumentId, TeamId};
 use crate::page::{Page, PageRequest};
 use crate::ports::ByteRange;
 use crate::upload::{Download, Upload, UploadOutcome};
@@ -18,8 +18,15 @@ pub struct UploadDocument {
     /// The file and its form fields, not read yet.
     #[serde(skip)]
     pub upload: Upload,
+    /// The team that the document is for; `None` for the home space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
 }
-command!(UploadDocument: Create Documents as "doc.upload" -> UploadOutcome, id(outcome => outcome.document().id));
+command! {
+    UploadDocument: Create Documents as "doc.upload" -> UploadOutcome,
+    space team,
+    id(outcome => outcome.document().id)
+}
 
 impl UploadDocument {
     /// Maximum length of a file name, in characters.
@@ -36,8 +43,11 @@ pub struct ListDocuments {
     /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
+    /// The team whose documents are listed; `None` for the home space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
 }
-command!(ListDocuments: List Documents as "doc.list" -> Page<Document>, transaction Shared);
+command!(ListDocuments: List Documents as "doc.list" -> Page<Document>, space team, transaction Shared);
 
 /// Read a document's metadata.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -60,11 +70,11 @@ command! {
     target Document(id),
     classification patch.classification,
     transaction Shared,
-    outcome(changed => document_change_metadata(changed))
+    outcome(changed => change_audit_details(changed))
 }
 
 /// Titles, tags and client data are content, so the audit log records only that they changed.
-fn document_change_metadata(change: &Change<Document>) -> Value {
+fn change_audit_details(change: &Change<Document>) -> Value {
     let Change { before, after } = change;
     let fields = [
         ("title", before.title != after.title),
@@ -103,7 +113,7 @@ command!(ReprocessDocument: Update Documents as "doc.reprocess" -> Document, tar
 /// Delete a document with its file and passages.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DeleteDocument {
-    /// The document: the caller's own, or for an admin any of the tenant.
+    /// The document: the caller's own or, for an admin, any document in the tenant.
     pub id: DocumentId,
 }
 command!(DeleteDocument: Delete Documents as "doc.delete" -> (), target Document(id));

@@ -2,7 +2,7 @@
 
 use super::command;
 use crate::audit::Change;
-use crate::ids::MemoryId;
+use crate::ids::{MemoryId, TeamId};
 use crate::memory::{self, Memory, MemoryPatch, MemoryStatus};
 use crate::page::{Page, PageRequest};
 use crate::search::{Retrieval, SearchFilters};
@@ -19,9 +19,15 @@ pub struct SearchDocuments {
     pub top_k: u32,
     /// Which documents are considered.
     pub filters: SearchFilters,
+    /// Whether each hit says what of the query it contains.
+    pub explain: bool,
+    /// The team whose documents are searched; `None` for the home space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
 }
 command! {
     SearchDocuments: Read Search as "search.query" -> Retrieval,
+    space team,
     documents filters.document_ids,
     transaction Shared
 }

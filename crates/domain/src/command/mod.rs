@@ -6,26 +6,41 @@
 //! route in `gateway` (`docs/adding-an-endpoint.md`).
 
 mod admin;
+mod approval;
+mod channel;
 mod completion;
+mod connector;
 mod conversation;
 mod document;
 mod feedback;
+mod glossary;
+mod goal;
 mod identity;
 mod knowledge;
+mod mcp;
+mod team;
 mod usage;
 
 pub use admin::*;
+pub use approval::*;
+pub use channel::*;
 pub use completion::*;
+pub use connector::*;
 pub use conversation::*;
 pub use document::*;
 pub use feedback::*;
+pub use glossary::*;
+pub use goal::*;
 pub use identity::*;
 pub use knowledge::*;
+pub use mcp::*;
+pub use team::*;
 pub use usage::*;
 
 use crate::audit::EventType;
 use crate::ids::{
-    AccessTokenId, AuditId, ConversationId, DocumentId, MemoryId, MessageId, RunId, SessionId, TenantId, UserId,
+    AccessTokenId, ApprovalId, AuditId, ChannelId, ConnectorId, ConversationId, DocumentId, GoalId, InvitationId,
+    McpServerId, MemoryId, MessageId, RunId, SessionId, TeamId, TenantId, UserId, WorkOrderId,
 };
 use crate::role::{Classification, Operation, Resource};
 use serde::Serialize;
@@ -35,7 +50,7 @@ use uuid::Uuid;
 /// The resource that a command refers to. The policy gate looks it up before it decides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
-    /// A conversation: must be the caller's own.
+    /// A conversation: must be the caller's own, or of one of the caller's teams.
     Conversation(ConversationId),
     /// A message: must be in one of the caller's own conversations.
     Message(MessageId),
@@ -55,6 +70,23 @@ pub enum Target {
     AccessToken(AccessTokenId),
     /// A session that has neither ended nor been revoked: must be the caller's own.
     Session(SessionId),
+    /// An approval. The gate does not look it up, since who may know of it depends on its policy; the use case reports
+    /// a missing one.
+    Approval(ApprovalId),
+    /// A work order of the tenant. The gate does not look it up; the use case reports a missing one.
+    WorkOrder(WorkOrderId),
+    /// A channel of the tenant.
+    Channel(ChannelId),
+    /// An MCP server of the tenant. The gate does not look it up; the use case reports a missing one.
+    McpServer(McpServerId),
+    /// A connector of the tenant. The gate does not look it up; the use case reports a missing one.
+    Connector(ConnectorId),
+    /// A team. The gate enters its space, or the use case reports a missing one.
+    Team(TeamId),
+    /// An invitation to the caller. The gate does not look it up; the use case reports a missing one.
+    Invitation(InvitationId),
+    /// A goal: must be the caller's own.
+    Goal(GoalId),
 }
 
 impl Target {
@@ -72,7 +104,21 @@ impl Target {
             Self::AccessToken(id) => id.as_uuid(),
             Self::Session(id) => id.as_uuid(),
             Self::Decision(id) => id.as_uuid(),
+            Self::Approval(id) => id.as_uuid(),
+            Self::WorkOrder(id) => id.as_uuid(),
+            Self::Channel(id) => id.as_uuid(),
+            Self::McpServer(id) => id.as_uuid(),
+            Self::Connector(id) => id.as_uuid(),
+            Self::Team(id) => id.as_uuid(),
+            Self::Invitation(id) => id.as_uuid(),
+            Self::Goal(id) => id.as_uuid(),
         }
+    }
+
+    /// Whether the target may be in a team's space: the gate looks for it there, too.
+    #[must_use]
+    pub fn may_be_in_team(self) -> bool {
+        matches!(self, Self::Conversation(_) | Self::Message(_) | Self::Run(_) | Self::Document(_))
     }
 
     /// The target of a simulated decision: the resource of this kind with this id. `None` for kinds that cannot be
@@ -116,6 +162,12 @@ pub trait Command: Serialize + Send + 'static {
         None
     }
 
+    /// The team in whose space the command works. Without one, it works where its target is: in the home space, or in
+    /// one of the caller's teams.
+    fn team(&self) -> Option<TeamId> {
+        None
+    }
+
     /// The classification that the command assigns to its target document, if any.
     fn new_classification(&self) -> Option<Classification> {
         None
@@ -123,6 +175,11 @@ pub trait Command: Serialize + Send + 'static {
 
     /// Other documents that the command refers to; each must exist and be within the caller's clearance.
     fn referenced_documents(&self) -> &[DocumentId] {
+        &[]
+    }
+
+    /// Teams whose documents the command searches beside its own space; the caller must be a member of each.
+    fn searched_teams(&self) -> &[TeamId] {
         &[]
     }
 
@@ -163,14 +220,16 @@ pub enum Recorder {
 
 /// Implements [`Command`] for a type:
 /// `command!(Type: Operation Resource as "audit.event" -> Output, clause, …)`. The clauses, in this order:
-/// `target Kind(field)`, `classification field`, `documents field`, `transaction Shared`,
+/// `target Kind(field)`, `space field`, `classification field`, `documents field`, `teams field`, `transaction Shared`,
 /// `outcome_recorded_by_use_case "outcome.event"`, `metadata(command => …)`, `id(output => …)`, `outcome(output => …)`.
 macro_rules! command {
     (
         $type:ty: $operation:ident $resource:ident as $event:literal -> $output:ty
         $(, target $target:ident($field:ident))?
+        $(, space $team:ident)?
         $(, classification $($classification:ident).+)?
         $(, documents $($docs:ident).+)?
+        $(, teams $teams:ident)?
         $(, transaction $transaction:ident)?
         $(, outcome_recorded_by_use_case $outcome_event:literal)?
         $(, metadata($command:ident => $metadata:expr))?
@@ -192,11 +251,17 @@ macro_rules! command {
             $(fn target(&self) -> Option<$crate::command::Target> {
                 Some($crate::command::Target::$target(self.$field))
             })?
+            $(fn team(&self) -> Option<$crate::ids::TeamId> {
+                self.$team.into()
+            })?
             $(fn new_classification(&self) -> Option<$crate::role::Classification> {
                 self.$($classification).+
             })?
             $(fn referenced_documents(&self) -> &[$crate::ids::DocumentId] {
                 &self.$($docs).+
+            })?
+            $(fn searched_teams(&self) -> &[$crate::ids::TeamId] {
+                &self.$teams
             })?
             $(fn intent_metadata(&self) -> Option<serde_json::Value> {
                 let $command = self;

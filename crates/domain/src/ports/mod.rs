@@ -4,16 +4,22 @@
 mod access;
 mod blob;
 mod model;
+mod plant;
+mod plant_queue;
 mod privacy;
 mod run_events;
+mod secrets;
 mod store;
 mod system;
 
-pub use access::{AccessRules, RandomSourceError, TokenSecret, TokenSecrets};
+pub use access::{AccessRules, RandomSourceError, StandingWork, TokenSecret, TokenSecrets};
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker, Tokenizer};
-pub use privacy::PrivacyFilter;
+pub use plant::{BrowsedTag, PlantConnector, PlantConnectors, PlantReadError, PlantReader, PlantReaderScope};
+pub use plant_queue::{LatestSample, PlantAnswerListener, PlantQueue};
+pub use privacy::PrivacyScanner;
 pub use run_events::{RunEventBatch, RunEventStore, RunSignal, StoredRun};
+pub use secrets::{SealError, SecretSealer};
 pub use store::*;
 pub use system::{Clock, IdGen};
 
@@ -23,6 +29,6 @@ pub use crate::store_error::StoreError;
 pub use {
     blob::MockBlobStore,
     model::{MockChatModel, MockEmbedder, MockReranker},
-    privacy::MockPrivacyFilter,
+    privacy::MockPrivacyScanner,
     system::{MockClock, MockIdGen},
 };

@@ -8,6 +8,7 @@ use crate::model::{
 use crate::model_call::{ModelCaller, Price};
 use crate::role::Classification;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A chat model with streamed answers.
@@ -25,7 +26,7 @@ pub trait ChatModel: Send + Sync {
 
     /// The highest classification that any backend of this tier may process for this caller; requests above it are
     /// rejected.
-    fn highest_classification(&self, _tier: ModelTier, _caller: &ModelCaller) -> Classification {
+    fn max_input_classification(&self, _tier: ModelTier, _caller: &ModelCaller) -> Classification {
         Classification::Restricted
     }
 
@@ -74,7 +75,7 @@ pub trait Embedder: Send + Sync {
 
     /// The highest classification of this caller's texts that the model may process; callers must not pass anything
     /// above it.
-    fn highest_classification(&self, _caller: &ModelCaller) -> Classification {
+    fn max_input_classification(&self, _caller: &ModelCaller) -> Classification {
         Classification::Restricted
     }
 
@@ -96,31 +97,55 @@ pub trait Reranker: Send + Sync {
     async fn rerank(&self, request: RerankRequest) -> Result<RerankScores, ModelError>;
 }
 
-/// The embedding models: the current one, and the next one if tenants are being migrated.
+/// The embedding models: the current one, the next one if tenants are being migrated, and those of some languages.
 #[derive(Clone)]
 pub struct Embedders {
-    /// Model of every tenant that has not been migrated yet.
+    /// Model of every tenant that has not been migrated yet and whose language has no model of its own.
     pub current: Arc<dyn Embedder>,
-    /// Model that reindexing migrates tenants to.
+    /// Model that reindexing migrates these tenants to.
     pub next: Option<Arc<dyn Embedder>>,
+    /// Models for tenants with a certain [`language`](crate::tenant::TenantSettings::language), in lower case.
+    pub by_language: BTreeMap<String, Arc<dyn Embedder>>,
 }
 
 impl Embedders {
     /// A single model, without a migration.
     #[must_use]
     pub fn single(current: Arc<dyn Embedder>) -> Self {
-        Self { current, next: None }
+        Self { current, next: None, by_language: BTreeMap::new() }
     }
 
-    /// All models, the current one first.
+    /// All models, the current one first. A model of several languages comes several times.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Embedder>> {
-        std::iter::once(&self.current).chain(&self.next)
+        std::iter::once(&self.current).chain(&self.next).chain(self.by_language.values())
     }
 
-    /// The model for a tenant whose searched passages were embedded by `model_in_use`: the next model if the tenant has
-    /// been migrated to it, else the current one.
+    /// Whether all tenants use the same model.
     #[must_use]
-    pub fn for_tenant(&self, model_in_use: Option<&str>) -> &Arc<dyn Embedder> {
-        self.next.as_ref().filter(|next| model_in_use == Some(&next.model().name)).unwrap_or(&self.current)
+    pub fn is_single(&self) -> bool {
+        self.next.is_none() && self.by_language.is_empty()
+    }
+
+    /// The model that embedded a tenant's searched passages; `None` if there are none, or it is not configured.
+    #[must_use]
+    pub fn in_use(&self, model_in_use: Option<&str>) -> Option<&Arc<dyn Embedder>> {
+        self.all().find(|embedder| model_in_use == Some(&embedder.model().name))
+    }
+
+    /// The model for a tenant whose searched passages were embedded by `model_in_use`: that one, because vectors of
+    /// different models cannot be compared. Without such passages, the model of its language, else the current one.
+    #[must_use]
+    pub fn for_tenant(&self, model_in_use: Option<&str>, language: Option<&str>) -> &Arc<dyn Embedder> {
+        self.in_use(model_in_use).or_else(|| self.for_language(language)).unwrap_or(&self.current)
+    }
+
+    /// The model that reindexing migrates a tenant to: that of its language, else the next one, else the current one.
+    #[must_use]
+    pub fn target(&self, language: Option<&str>) -> &Arc<dyn Embedder> {
+        self.for_language(language).or(self.next.as_ref()).unwrap_or(&self.current)
+    }
+
+    fn for_language(&self, language: Option<&str>) -> Option<&Arc<dyn Embedder>> {
+        self.by_language.get(&language?.to_lowercase())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Counts the matches of a tenant's privacy rules in a user's text, before anything is stored or sent. Does not change
 /// the text: what goes to a model is redacted by the model client.
 #[cfg_attr(feature = "mocks", mockall::automock)]
-pub trait PrivacyFilter: Send + Sync {
+pub trait PrivacyScanner: Send + Sync {
     /// How often each pattern of `rules` matches in `text`.
     ///
     /// # Errors

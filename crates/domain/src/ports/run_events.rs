@@ -1,7 +1,7 @@
 //! Port to the stored events of runs, which all processes share.
 
 use crate::conversation::Sources;
-use crate::ids::{ConversationId, MessageId, RunId};
+use crate::ids::{ConversationId, MessageId, RunId, UserId};
 use crate::role::Classification;
 use crate::run::NumberedEvent;
 use crate::scope::TenantScope;
@@ -32,6 +32,8 @@ pub struct StoredRun {
     pub classification: Classification,
     /// Documents that the answer is based on up to the newest stored event.
     pub sources: Sources,
+    /// The user who started the run.
+    pub started_by: UserId,
     /// Number of the newest stored event.
     pub last_seq: u64,
     /// Whether the run has ended.
@@ -42,9 +44,9 @@ pub struct StoredRun {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunSignal {
     /// Events were stored, or the conversation was deleted.
-    Stored(RunId),
+    EventsStored(RunId),
     /// A client is reading the run through another process.
-    Read(RunId),
+    ReaderActive(RunId),
     /// The user cancels the run.
     Cancel(RunId),
 }

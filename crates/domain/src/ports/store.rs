@@ -1,14 +1,28 @@
 //! Ports to the database: transactions of one tenant, and a few named cross-tenant operations.
 
+mod approvals;
+mod channels;
+mod connectors;
+mod glossary;
+mod goals;
 mod jobs;
+mod mcp;
 mod memories;
 mod repos;
 mod sessions;
+mod teams;
 
+pub use approvals::*;
+pub use channels::*;
+pub use connectors::*;
+pub use glossary::*;
+pub use goals::*;
 pub use jobs::*;
+pub use mcp::*;
 pub use memories::*;
 pub use repos::*;
 pub use sessions::*;
+pub use teams::*;
 
 use crate::access_token::TenantAccessToken;
 use crate::audit::chain::ChainPage;
@@ -26,8 +40,8 @@ use async_trait::async_trait;
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Begins a transaction in which only the rows of the scope's tenant are visible and, of user-owned rows, only
-    /// those of the scope's user.
+    /// Begins a transaction in which only the rows of the scope's tenant and space are visible and, of user-owned rows
+    /// in the home space, only those of the scope's user.
     ///
     /// # Errors
     /// If the database is not available.
@@ -67,6 +81,30 @@ pub trait TenantTx: Send {
     fn sessions(&mut self) -> &mut dyn SessionRepo;
     /// Queued jobs of the tenant.
     fn jobs(&mut self) -> &mut dyn JobRepo;
+    /// Approvals of writes, and the policies on them.
+    fn approvals(&mut self) -> &mut dyn ApprovalRepo;
+    /// Work orders of the platform's own list.
+    fn work_orders(&mut self) -> &mut dyn WorkOrderRepo;
+    /// The tenant's maintenance system.
+    fn maintenance_system(&mut self) -> &mut dyn MaintenanceSystemRepo;
+    /// The tenant's plant mode.
+    fn plant_mode(&mut self) -> &mut dyn PlantModeRepo;
+    /// Channels, and the outbox of messages to them.
+    fn channels(&mut self) -> &mut dyn ChannelRepo;
+    /// MCP servers of the tenant.
+    fn mcp_servers(&mut self) -> &mut dyn McpServerRepo;
+    /// Connectors to plant systems, and their tags.
+    fn connectors(&mut self) -> &mut dyn ConnectorRepo;
+    /// Versions of the tenant's own glossary.
+    fn glossary(&mut self) -> &mut dyn GlossaryRepo;
+    /// Requests to the plant process.
+    fn plant_requests(&mut self) -> &mut dyn PlantRequestRepo;
+    /// Teams, their members and invitations.
+    fn teams(&mut self) -> &mut dyn TeamRepo;
+    /// Agents that administrators added to the tenant.
+    fn agents(&mut self) -> &mut dyn AgentRepo;
+    /// Goals of the scope's user.
+    fn goals(&mut self) -> &mut dyn GoalRepo;
     /// Storage, spending and model calls of the tenant.
     fn usage(&mut self) -> &mut dyn UsageRepo;
 

@@ -100,7 +100,8 @@ impl ConsoleState {
         self.ports.development.as_ref()
     }
 
-    /// Returns the response with the file at `path`; `None` if there is no such file.
+    /// Returns the response with the built file at `path`; `None` if there is none, or for the page itself, which only
+    /// [`Self::page`] serves.
     pub(crate) fn file(&self, path: &str, request_headers: &HeaderMap) -> Option<Response> {
         let file = self.ports.files.as_ref().filter(|_| path != PAGE_FILE)?.file(path)?;
         Some(response::file_response(path, file, request_headers))

@@ -17,7 +17,7 @@ const SETTINGS_PLACEHOLDER: &str = "__CONSOLE_SETTINGS__";
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// How users of the console sign in. None of it is secret.
+/// Sign-in settings of the console. They contain no secrets.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ConsoleSettings {
     /// The OAuth client that users sign in with; `None` if none is configured for the console.

@@ -1,6 +1,8 @@
 //! Citations in OpenAI's format: annotations of the answer's text, each with the position of its `[n]` marker.
 
-use domain::conversation::Citation;
+use chrono::TimeDelta;
+use domain::conversation::{Citation, DocumentCitation, ReadingCitation};
+use domain::plant::{Aggregate, SeriesPeriod, chart_path};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -18,13 +20,13 @@ pub(crate) struct Annotation {
     url_citation: UrlCitation,
 }
 
-/// The cited document, and the position of the citation in the text.
+/// The cited document or reading, and the position of the citation in the text.
 #[derive(Serialize, ToSchema, Clone, Debug)]
 pub(crate) struct UrlCitation {
     /// URL of the document's file, relative to this server. The fragment contains the page and the passage, so that
-    /// each passage has its own URL: clients merge sources that have the same URL.
+    /// each passage has its own URL: clients merge sources that have the same URL. For a reading, the URL of its chart.
     url: String,
-    /// The document's title.
+    /// The document's title; for a reading, its tag, value, quality and time.
     title: String,
     /// Position of the first character of the marker `[n]`, counted from 0.
     start_index: usize,
@@ -35,35 +37,73 @@ pub(crate) struct UrlCitation {
 /// Returns the annotation of a citation. `text` is the answer so far. If it has no marker for the citation, the
 /// position is the end of the text.
 pub(crate) fn to_annotation(citation: &Citation, text: &str) -> Annotation {
-    let (start_index, end_index) = find_marker(text, citation.n).unwrap_or_else(|| {
+    let (start_index, end_index) = find_marker(text, citation.n()).unwrap_or_else(|| {
         let end = text.chars().count();
         (end, end)
     });
-    let url_citation = UrlCitation { url: url(citation), title: citation.title.clone(), start_index, end_index };
+    let url_citation = UrlCitation { url: url(citation), title: title(citation), start_index, end_index };
     Annotation { kind: "url_citation", url_citation }
 }
 
 /// Returns the citation as a `source` event of Open WebUI. It is sent in a field that other clients ignore.
 pub(crate) fn source_event(citation: &Citation) -> Value {
-    let (url, name) = (url(citation), &citation.title);
-    json!({
-        "type": "source",
-        "data": {
-            "source": { "id": citation.document_id, "name": name, "url": url },
-            "document": [citation.quote],
-            "metadata": [{
-                "source": url, "name": name, "file_name": citation.file_name, "page": citation.page,
-                "section": citation.section, "n": citation.n,
-            }],
-            "distances": [citation.score],
-        },
-    })
+    let (url, name) = (url(citation), title(citation));
+    match citation {
+        Citation::Document(citation) => json!({
+            "type": "source",
+            "data": {
+                "source": { "id": citation.document_id, "name": name, "url": url },
+                "document": [citation.quote],
+                "metadata": [{
+                    "source": url, "name": name, "file_name": citation.file_name, "page": citation.page,
+                    "section": citation.section, "n": citation.n,
+                }],
+                "distances": [citation.score],
+            },
+        }),
+        Citation::Reading(citation) => json!({
+            "type": "source",
+            "data": {
+                "source": { "id": format!("{}/{}", citation.source, citation.tag), "name": name, "url": url },
+                "document": [name],
+                "metadata": [{
+                    "source": url, "name": name, "n": citation.n, "kind": "reading", "tag": citation.tag,
+                    "value": citation.value, "unit": citation.unit, "quality": citation.quality,
+                    "at": citation.at, "plant_source": citation.source,
+                }],
+            },
+        }),
+    }
+}
+
+/// Returns the document's title, or the reading in words.
+fn title(citation: &Citation) -> String {
+    match citation {
+        Citation::Document(citation) => citation.title.clone(),
+        Citation::Reading(citation) => format!("{}: {}", citation.tag, citation.in_words()),
+    }
+}
+
+fn url(citation: &Citation) -> String {
+    match citation {
+        Citation::Document(citation) => document_url(citation),
+        Citation::Reading(citation) => reading_url(citation),
+    }
 }
 
 /// Returns the URL of the document's file, with page and passage in the fragment.
-fn url(citation: &Citation) -> String {
+fn document_url(citation: &DocumentCitation) -> String {
     let page = citation.page.map_or_else(String::new, |page| format!("page={page}&"));
     format!("/v1/documents/{}/content#{page}passage={}", citation.document_id, citation.chunk_id)
+}
+
+/// Returns the URL of the chart of a reading's series, or of the hour before a single reading.
+fn reading_url(citation: &ReadingCitation) -> String {
+    citation.chart().unwrap_or_else(|| {
+        let to = citation.at + TimeDelta::seconds(1);
+        let period = SeriesPeriod { from: to - TimeDelta::hours(1), to };
+        chart_path(&citation.tag, period, Aggregate::Avg)
+    })
 }
 
 /// Returns the start and end, in characters, of the first marker that contains the number `n`. A marker may contain

@@ -140,7 +140,7 @@ pub(crate) struct PlatformNote {
     cancelled: bool,
 }
 
-/// What was not sent to the model. At least one of the numbers is greater than 0.
+/// Numbers of items that were not sent to the model. At least one is greater than 0.
 #[derive(Serialize, ToSchema, Clone, Copy, Debug)]
 pub(crate) struct LeftOut {
     /// Number of passages, documents, earlier answers and tool results whose classification is too high for the model.
@@ -269,7 +269,13 @@ impl ChunkEncoder {
                 items.push(StreamItem::Chunk(Box::new(chunk)));
                 return items;
             }
-            RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => return Vec::new(),
+            RunEvent::ToolStarted { .. }
+            | RunEvent::ToolFinished { .. }
+            | RunEvent::StepStarted { .. }
+            | RunEvent::StepFinished { .. }
+            | RunEvent::ApprovalRequired { .. } => {
+                return Vec::new();
+            }
             RunEvent::Finished(summary) => return self.finish(&summary),
             RunEvent::Failed(problem) => return vec![StreamItem::Error(ErrorBody::new(&problem.into()))],
         };

@@ -76,7 +76,12 @@ pub(crate) async fn collect_completion(
             RunEvent::Reasoning { text } => output.reasoning.push_str(&text),
             RunEvent::ClientToolRequested(call) => output.tool_calls.push(call.into()),
             RunEvent::Cited(citation) => output.citations.push(citation),
-            RunEvent::Started { .. } | RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => {}
+            RunEvent::Started { .. }
+            | RunEvent::ToolStarted { .. }
+            | RunEvent::ToolFinished { .. }
+            | RunEvent::StepStarted { .. }
+            | RunEvent::StepFinished { .. }
+            | RunEvent::ApprovalRequired { .. } => {}
             RunEvent::Failed(problem) => return Err(problem.into()),
             RunEvent::Finished(summary) => return Ok((build_completion(output, metadata, &summary), summary)),
         }

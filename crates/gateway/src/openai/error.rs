@@ -88,6 +88,7 @@ fn error_type(error: &ApiError) -> &'static str {
         | ErrorKind::InvalidField
         | ErrorKind::NotFound
         | ErrorKind::Conflict
+        | ErrorKind::Gone
         | ErrorKind::TooLarge
         | ErrorKind::UnsupportedType => "invalid_request_error",
     }

@@ -2,7 +2,7 @@
 //! instructions. A direct request passes the messages to the model unchanged.
 
 use super::schema;
-use super::tool_rounds;
+use super::tool_messages;
 use crate::error::ApiError;
 use domain::command::EarlierMessage;
 use domain::conversation::MessageRole;
@@ -95,7 +95,7 @@ impl ParsedMessages {
             let detail = "must be user or tool: the last message must be a question, or the result of a tool call";
             return Err(ApiError::invalid_field(format!("/messages/{last_index}/role"), detail));
         };
-        let tool_rounds = tool_rounds::parse(self.0.split_off(index + 1), index + 1)?;
+        let tool_rounds = tool_messages::parse(self.0.split_off(index + 1), index + 1)?;
         let Some(PromptMessage::User(text)) = self.0.last() else {
             return Err(ApiError::invalid_field(format!("/messages/{index}/role"), "must be user"));
         };

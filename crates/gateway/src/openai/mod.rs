@@ -11,7 +11,7 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod schema;
 pub(crate) mod token_input;
-mod tool_rounds;
+mod tool_messages;
 
 use crate::error::ApiError;
 use axum::http::HeaderName;
@@ -36,6 +36,14 @@ pub(crate) fn parse_model_id(id: &str) -> Result<ModelId, ApiError> {
         let name: String = id.chars().take(64).collect();
         model_not_found(format!("unknown model {name:?}; GET /openai/v1/models lists the available ones"))
     })
+}
+
+/// Prefix of the model id of a team's assistant, which ends with the team's slug.
+pub(crate) const TEAM_PREFIX: &str = "assistant@";
+
+/// The slug in the model id of a team's assistant; `None` for other ids.
+pub(crate) fn team_slug(model: &str) -> Option<&str> {
+    model.strip_prefix(TEAM_PREFIX)
 }
 
 /// Creates OpenAI's error for an unknown model: 404 with `param` set to `model`.

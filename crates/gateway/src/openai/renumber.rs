@@ -27,11 +27,11 @@ impl MarkerNumbering {
 
     /// Returns the citation with its number in the answer, and the text that was held back for it.
     pub(super) fn cite(&mut self, citation: Citation) -> NumberedCitation {
-        let n = self.citation_number(citation.n).unwrap_or_else(|| {
-            self.cited_passages.push(citation.n);
+        let n = self.citation_number(citation.n()).unwrap_or_else(|| {
+            self.cited_passages.push(citation.n());
             self.cited_passages.len()
         });
-        let citation = Citation { n: u32::try_from(n).unwrap_or(u32::MAX), ..citation };
+        let citation = citation.with_number(u32::try_from(n).unwrap_or(u32::MAX));
         NumberedCitation { text: self.release(false), citation }
     }
 
@@ -102,7 +102,7 @@ pub(super) struct NumberedCitation {
     pub(super) citation: Citation,
 }
 
-/// What an opening bracket starts.
+/// Kind of text that an opening bracket starts.
 enum Bracket<'a> {
     /// A possible marker: numbers. Contains the text inside the brackets.
     Marker(&'a str),
@@ -136,11 +136,12 @@ fn numbers(inside: &str) -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::conversation::DocumentCitation;
     use domain::ids::{ChunkId, DocumentId};
     use uuid::Uuid;
 
     fn citation(n: u32) -> Citation {
-        Citation {
+        Citation::Document(DocumentCitation {
             n,
             document_id: DocumentId::from_uuid(Uuid::nil()),
             file_name: "m.pdf".to_owned(),
@@ -150,7 +151,7 @@ mod tests {
             chunk_id: ChunkId::from_uuid(Uuid::nil()),
             quote: String::new(),
             score: 0.5,
-        }
+        })
     }
 
     #[test]
@@ -159,10 +160,10 @@ mod tests {
         assert_eq!(numbering.push("Close FV-2003 ["), "Close FV-2003 ");
         assert_eq!(numbering.push("4]. Then"), "", "the marker is held back until its citation arrives");
         let NumberedCitation { text, citation: first } = numbering.cite(citation(4));
-        assert_eq!((text.as_str(), first.n), ("[1]. Then", 1));
+        assert_eq!((text.as_str(), first.n()), ("[1]. Then", 1));
         assert_eq!(numbering.push(" 60 Nm [1, 4]."), " 60 Nm ");
         let NumberedCitation { text, citation: second } = numbering.cite(citation(1));
-        assert_eq!((text.as_str(), second.n), ("[2, 1].", 2));
+        assert_eq!((text.as_str(), second.n()), ("[2, 1].", 2));
         assert_eq!(numbering.push(" Again [4]."), " Again [1].", "a passage that is already cited is not held back");
         assert_eq!(numbering.finish(), "");
     }

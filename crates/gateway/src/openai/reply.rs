@@ -78,7 +78,12 @@ async fn wait_for_output(mut events: EventStream, timeout: Duration) -> Result<E
         while let Some(numbered) = events.next().await {
             let is_output = !matches!(
                 numbered.event,
-                RunEvent::Started { .. } | RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. }
+                RunEvent::Started { .. }
+                    | RunEvent::ToolStarted { .. }
+                    | RunEvent::ToolFinished { .. }
+                    | RunEvent::StepStarted { .. }
+                    | RunEvent::StepFinished { .. }
+                    | RunEvent::ApprovalRequired { .. }
             );
             received_events.push(numbered);
             if is_output {

@@ -4,11 +4,11 @@
 use super::messages::{AssistantRequest, ChatMessage, ParsedMessages};
 use super::schema;
 use crate::error::ApiError;
-use crate::wire;
+use crate::fields;
 use domain::command::{AskAssistant, AskModel, RetrievalMode};
 use domain::error::ErrorKind;
-use domain::ids::ConversationId;
-use domain::model::{ChatOptions, ModelChoice, OfferedTool};
+use domain::ids::{ConversationId, TeamId};
+use domain::model::{ChatOptions, OfferedTool, TierChoice};
 use domain::model_id::ModelId;
 use domain::search::SearchFilters;
 use domain::text::ShortText;
@@ -46,7 +46,7 @@ pub(crate) struct ChatCompletionRequest {
     /// The messages so far, and at the end the new one.
     #[schema(min_items = 1)]
     messages: Vec<ChatMessage>,
-    /// Whether to stream the answer in chunks instead of returning one document at the end.
+    /// Whether to stream the answer in chunks instead of returning a single JSON response.
     #[schema(default = false)]
     pub(crate) stream: Option<bool>,
     stream_options: Option<StreamOptions>,
@@ -83,7 +83,7 @@ pub(crate) struct ChatCompletionRequest {
     tool_choice: Value,
     parallel_tool_calls: Option<bool>,
     /// Extension of this platform: whether the assistant searches the documents. `auto` by default.
-    #[schema(schema_with = wire::retrieval_mode_or_null)]
+    #[schema(schema_with = fields::retrieval_mode_or_null)]
     retrieval: Option<RetrievalMode>,
     /// Extension of this platform: search only these documents.
     #[schema(max_items = 100)]
@@ -131,6 +131,18 @@ pub(crate) enum ChatCommand {
 }
 
 impl ChatCompletionRequest {
+    /// The model id as the client sent it.
+    pub(crate) fn requested_model(&self) -> &str {
+        &self.model
+    }
+
+    /// Takes the slug of the team from the model id `assistant@…`, which then is the assistant's.
+    pub(crate) fn take_team_slug(&mut self) -> Option<String> {
+        let slug = super::team_slug(&self.model)?.to_owned();
+        ModelId::Auto.as_str().clone_into(&mut self.model);
+        Some(slug)
+    }
+
     /// Parses the model id. An unknown id is a 404.
     pub(crate) fn model_id(&self) -> Result<ModelId, ApiError> {
         super::parse_model_id(&self.model)
@@ -143,15 +155,20 @@ impl ChatCompletionRequest {
 
     /// Validates the request and converts it to a command. It becomes a direct request if the model id says so, or if
     /// it is a background task of Open WebUI.
-    pub(crate) fn parse(self, conversation: Option<ConversationId>) -> Result<ChatCommand, ApiError> {
+    pub(crate) fn parse(
+        self,
+        conversation: Option<ConversationId>,
+        team: Option<TeamId>,
+    ) -> Result<ChatCommand, ApiError> {
         let id = self.model_id()?;
-        let choice = id.model_choice().ok_or_else(|| {
+        let choice = id.tier_choice().ok_or_else(|| {
             super::model_not_found("embed is not a chat model; use it at /openai/v1/embeddings".to_owned())
         })?;
         let options = self.options()?;
         let max_output_tokens = self.max_completion_tokens.or(self.max_tokens);
         if max_output_tokens == Some(0) {
-            return Err(ApiError::invalid_field("/max_completion_tokens", "must be at least 1"));
+            let pointer = if self.max_completion_tokens.is_some() { "/max_completion_tokens" } else { "/max_tokens" };
+            return Err(ApiError::invalid_field(pointer, "must be at least 1"));
         }
         let tools = parse_tools(self.tools.unwrap_or_default())?;
         let messages = ParsedMessages::parse(self.messages)?;
@@ -162,13 +179,13 @@ impl ChatCompletionRequest {
                 let detail = "must not be always for a request that goes directly to a language model";
                 return Err(ApiError::invalid_field("/retrieval", detail));
             }
-            let model = if is_background && !id.is_direct() { ModelChoice::Fast } else { choice };
+            let model = if is_background && !id.is_direct() { TierChoice::Fast } else { choice };
             let messages = messages.into_prompt()?;
             return Ok(ChatCommand::Model(Box::new(AskModel { messages, model, tools, options, max_output_tokens })));
         }
-        let tags = wire::parse_tags("/tags", self.tags.iter().flatten())?;
+        let tags = fields::parse_tags("/tags", self.tags.iter().flatten())?;
         let filters = SearchFilters {
-            document_ids: wire::parse_document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
+            document_ids: fields::parse_document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
             tags: tags.into_iter().map(ShortText::into_string).collect(),
             ..SearchFilters::default()
         };
@@ -187,6 +204,7 @@ impl ChatCompletionRequest {
             filters,
             options,
             max_output_tokens,
+            team,
         })))
     }
 
@@ -281,7 +299,7 @@ fn children(value: &Value) -> Vec<&Value> {
 
 fn parse_tools(tools: Vec<ClientTool>) -> Result<Vec<OfferedTool>, ApiError> {
     if tools.len() > MAX_TOOLS {
-        return Err(ApiError::invalid_field("/tools", format!("must be at most {MAX_TOOLS} tools")));
+        return Err(ApiError::invalid_field("/tools", format!("must contain at most {MAX_TOOLS} tools")));
     }
     let mut total_bytes = 0;
     let mut offered = Vec::with_capacity(tools.len());

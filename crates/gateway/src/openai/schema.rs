@@ -1,6 +1,6 @@
 //! OpenAPI schemas of fields that accept several types, or only certain strings.
 
-use crate::wire;
+use crate::fields;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
@@ -14,19 +14,19 @@ fn null() -> ObjectBuilder {
 
 /// Roles of a message.
 pub(super) fn roles() -> RefOr<Schema> {
-    wire::enum_schema(["system", "developer", "user", "assistant", "tool"].into_iter(), false)
+    fields::enum_schema(["system", "developer", "user", "assistant", "tool"].into_iter(), false)
 }
 
 /// The only type of tool that is supported.
 pub(super) fn function() -> RefOr<Schema> {
-    wire::enum_schema(["function"].into_iter(), false)
+    fields::enum_schema(["function"].into_iter(), false)
 }
 
 /// Content of a message: a string, a list of text parts, or null.
 pub(super) fn content() -> RefOr<Schema> {
     let part = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .property("type", wire::enum_schema(["text"].into_iter(), false))
+        .property("type", fields::enum_schema(["text"].into_iter(), false))
         .property("text", text())
         .required("type")
         .required("text");
@@ -55,7 +55,7 @@ pub(crate) fn embedding_input() -> RefOr<Schema> {
 
 /// `none`, `auto`, `required`, an object that names a tool, or null.
 pub(super) fn tool_choice() -> RefOr<Schema> {
-    let words = wire::enum_schema(["none", "auto", "required"].into_iter(), false);
+    let words = fields::enum_schema(["none", "auto", "required"].into_iter(), false);
     let named = ObjectBuilder::new().schema_type(Type::Object);
     Schema::OneOf(OneOfBuilder::new().item(words).item(named).item(null()).build()).into()
 }
@@ -67,12 +67,12 @@ pub(super) fn object_or_null() -> RefOr<Schema> {
 
 /// Encoding of embedding vectors, or null.
 pub(crate) fn encoding_format() -> RefOr<Schema> {
-    wire::enum_schema(["float", "base64"].into_iter(), true)
+    fields::enum_schema(["float", "base64"].into_iter(), true)
 }
 
 /// Purpose of an embedding, or null.
 pub(crate) fn input_type() -> RefOr<Schema> {
-    wire::enum_schema(["query", "document"].into_iter(), true)
+    fields::enum_schema(["query", "document"].into_iter(), true)
 }
 
 /// An embedding vector: a list of numbers, or base64.

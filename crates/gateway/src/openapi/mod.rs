@@ -2,16 +2,16 @@
 
 mod requests;
 
+use crate::fields::{CitationBody, DocumentCitationBody, ReadingCitationBody};
 use crate::openai;
 use crate::openai::error::{ErrorBody, ErrorObject};
 use crate::problem::{FieldProblem, ProblemDocument};
 use crate::routes;
 use crate::sse::{
-    MessageDelta, MessageReasoning, RunFailed, RunFinished, RunStarted, RunWarning, StreamEvent, ToolFinished,
-    ToolStarted,
+    ApprovalRequired, MessageDelta, MessageReasoning, RunFailed, RunFinished, RunStarted, RunWarning, StepFinished,
+    StepStarted, StreamEvent, ToolFinished, ToolStarted,
 };
 use crate::state::AppState;
-use crate::wire::CitationBody;
 use axum::Router;
 use requests::ClientValue;
 use utoipa::OpenApi;
@@ -33,8 +33,9 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
-        ProblemDocument, FieldProblem, CitationBody, RunStarted, RunWarning, MessageReasoning, MessageDelta,
-        ToolStarted, ToolFinished, RunFinished, RunFailed, StreamEvent, ClientValue, ErrorBody, ErrorObject,
+        ProblemDocument, FieldProblem, CitationBody, DocumentCitationBody, ReadingCitationBody, RunStarted, RunWarning,
+        MessageReasoning, MessageDelta, ToolStarted, ToolFinished, ApprovalRequired, StepStarted, StepFinished,
+        RunFinished, RunFailed, StreamEvent, ClientValue, ErrorBody, ErrorObject,
     )),
     tags(
         (name = "conversations", description = "Conversations, their messages, and feedback on answers"),
@@ -43,6 +44,10 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "search", description = "Document search without a generated answer"),
         (name = "openai", description = "OpenAI-compatible API: base URL `/openai/v1`, errors in OpenAI's format"),
         (name = "memories", description = "Facts that the platform remembers about you"),
+        (name = "teams", description = "Teams, their members, and invitations of other tenants' users"),
+        (name = "tools", description = "Tools, and approvals of what they write"),
+        (name = "goals", description = "Goals, their plans and steps, and the agents that execute them"),
+        (name = "plant", description = "Connectors to plant systems, work orders, and the plant mode"),
         (name = "audit", description = "The audit log"),
         (name = "account", description = "Your own account"),
         (name = "usage", description = "Usage of models, and budgets"),

@@ -2,7 +2,7 @@
 //! must be storable, and parameters may be missing but not `null`.
 
 use crate::body::MAX_NUMBER;
-use crate::wire::NOT_BLANK;
+use crate::fields::NOT_BLANK;
 use utoipa::PartialSchema;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Operation, Parameter};

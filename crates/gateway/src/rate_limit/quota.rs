@@ -82,7 +82,7 @@ impl QuotaPolicy {
     }
 }
 
-/// What is left of a quota after a request was checked.
+/// The rest of a quota after a request was checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RemainingQuota {
     /// Name of the policy in the headers.

@@ -1,12 +1,12 @@
 //! Routes of tenant mappings, for platform admins. A mapping assigns a tenant to a value of the tokens' tenant claim.
 
 use crate::body::{ApiJson, PathId, PathIdPair};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -79,7 +79,7 @@ impl From<TenantMapping> for MappingBody {
     responses((status = 200, body = Listing<MappingBody>))
 )]
 async fn list(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(tenant): PathId<TenantId>,
     ApiQuery(query): ApiQuery<MappingQuery>,
 ) -> Result<Json<Listing<MappingBody>>, ApiError> {
@@ -96,14 +96,14 @@ async fn list(
     request_body = NewMapping, responses((status = 201, body = MappingBody))
 )]
 async fn create(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(tenant): PathId<TenantId>,
     ApiJson(body): ApiJson<NewMapping>,
 ) -> Result<(StatusCode, Json<MappingBody>), ApiError> {
     let command = CreateMapping {
         tenant,
-        issuer: wire::parse_text("/issuer", &body.issuer)?,
-        claim: wire::parse_text("/claim", &body.claim)?,
+        issuer: fields::parse_text("/issuer", &body.issuer)?,
+        claim: fields::parse_text("/claim", &body.claim)?,
     };
     let mapping = call.execute(command).await?;
     Ok((StatusCode::CREATED, Json(mapping.into())))
@@ -117,7 +117,7 @@ async fn create(
     params(("id" = Uuid, Path), ("mapping" = Uuid, Path)), responses((status = 204))
 )]
 async fn delete(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathIdPair(tenant, id): PathIdPair<TenantId, MappingId>,
 ) -> Result<StatusCode, ApiError> {
     call.execute(DeleteMapping { tenant, id }).await?;

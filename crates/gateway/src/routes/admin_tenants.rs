@@ -1,12 +1,12 @@
 //! Routes of tenants, for platform admins.
 
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -100,7 +100,10 @@ fn parse_slug(slug: String) -> Result<String, ApiError> {
     get, path = "/v1/admin/tenants", tag = "admin", params(TenantQuery),
     responses((status = 200, body = Listing<TenantBody>))
 )]
-async fn list(call: ApiCall, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json<Listing<TenantBody>>, ApiError> {
+async fn list(
+    call: AuthenticatedRequest,
+    ApiQuery(query): ApiQuery<TenantQuery>,
+) -> Result<Json<Listing<TenantBody>>, ApiError> {
     let command = ListTenants { page: page::parse(query.limit, query.cursor.as_deref())? };
     let tenants = call.execute(command).await?;
     Ok(Json(Listing::from_page(tenants, Into::into)))
@@ -111,8 +114,11 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<J
     post, path = "/v1/admin/tenants", tag = "admin", request_body = NewTenant,
     responses((status = 201, body = TenantBody))
 )]
-async fn create(call: ApiCall, ApiJson(body): ApiJson<NewTenant>) -> Result<(StatusCode, Json<TenantBody>), ApiError> {
-    let command = CreateTenant { name: wire::parse_text("/name", &body.name)?, slug: parse_slug(body.slug)? };
+async fn create(
+    call: AuthenticatedRequest,
+    ApiJson(body): ApiJson<NewTenant>,
+) -> Result<(StatusCode, Json<TenantBody>), ApiError> {
+    let command = CreateTenant { name: fields::parse_text("/name", &body.name)?, slug: parse_slug(body.slug)? };
     let tenant = call.execute(command).await?;
     Ok((StatusCode::CREATED, Json(tenant.into())))
 }
@@ -123,12 +129,15 @@ async fn create(call: ApiCall, ApiJson(body): ApiJson<NewTenant>) -> Result<(Sta
     responses((status = 200, body = TenantBody))
 )]
 async fn update(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<TenantId>,
     ApiJson(body): ApiJson<TenantChange>,
 ) -> Result<Json<TenantBody>, ApiError> {
-    let command =
-        UpdateTenant { id, name: wire::parse_optional_text("/name", body.name.as_deref())?, is_active: body.is_active };
+    let command = UpdateTenant {
+        id,
+        name: fields::parse_optional_text("/name", body.name.as_deref())?,
+        is_active: body.is_active,
+    };
     let change = call.execute(command).await?;
     Ok(Json(change.after.into()))
 }

@@ -1,12 +1,12 @@
 //! Routes of a tenant's users, for its admins.
 
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -43,7 +43,7 @@ struct NewUser {
     #[schema(min_length = 1, max_length = 128)]
     name: Option<String>,
     /// `viewer` by default.
-    #[schema(schema_with = wire::role_or_null)]
+    #[schema(schema_with = fields::role_or_null)]
     role: Option<Role>,
     /// Issuer of the user's tokens. By default the first one in the platform's configuration.
     #[schema(min_length = 1, max_length = 512)]
@@ -56,13 +56,13 @@ struct NewUser {
 #[schema(example = json!({"role": "viewer", "grants": ["auditor"], "is_active": true}))]
 struct UserChange {
     /// Setting the role also pins it, unless `role_pinned` is `false`.
-    #[schema(schema_with = wire::role_or_null)]
+    #[schema(schema_with = fields::role_or_null)]
     role: Option<Role>,
     /// `true`: no token can raise the role. `false`: the next token that was issued after the role was set decides.
     role_pinned: Option<bool>,
     /// Privileges in addition to the role: `auditor` and `approver`. Replaces all previous ones. `platform_admin` can
     /// only be given in the platform's configuration.
-    #[schema(schema_with = wire::grants_or_null)]
+    #[schema(schema_with = fields::grants_or_null)]
     grants: Option<Vec<Grant>>,
     /// All requests of an inactive user are refused.
     is_active: Option<bool>,
@@ -75,7 +75,7 @@ struct UserBody {
     id: Uuid,
     name: Option<String>,
     email: String,
-    #[schema(schema_with = wire::role)]
+    #[schema(schema_with = fields::role)]
     role: &'static str,
     /// Whether an admin pinned the role. A token can lower a pinned role but never raise it.
     role_pinned: bool,
@@ -129,7 +129,10 @@ impl From<User> for UserBody {
     get, path = "/v1/admin/users", tag = "admin", params(UserQuery),
     responses((status = 200, body = Listing<UserBody>))
 )]
-async fn list(call: ApiCall, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Json<Listing<UserBody>>, ApiError> {
+async fn list(
+    call: AuthenticatedRequest,
+    ApiQuery(query): ApiQuery<UserQuery>,
+) -> Result<Json<Listing<UserBody>>, ApiError> {
     let command = ListUsers { page: page::parse(query.limit, query.cursor.as_deref())? };
     let users = call.execute(command).await?;
     Ok(Json(Listing::from_page(users, Into::into)))
@@ -140,13 +143,16 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Jso
     post, path = "/v1/admin/users", tag = "admin", request_body = NewUser,
     responses((status = 201, body = UserBody))
 )]
-async fn create(call: ApiCall, ApiJson(body): ApiJson<NewUser>) -> Result<(StatusCode, Json<UserBody>), ApiError> {
-    let issuer: Option<Title> = wire::parse_optional_text("/issuer", body.issuer.as_deref())?;
+async fn create(
+    call: AuthenticatedRequest,
+    ApiJson(body): ApiJson<NewUser>,
+) -> Result<(StatusCode, Json<UserBody>), ApiError> {
+    let issuer: Option<Title> = fields::parse_optional_text("/issuer", body.issuer.as_deref())?;
     let command = CreateUser {
         issuer: issuer.map(Title::into_string),
-        external_id: wire::parse_text("/external_id", &body.external_id)?,
-        email: wire::parse_text("/email", &body.email)?,
-        display_name: wire::parse_optional_text("/name", body.name.as_deref())?,
+        external_id: fields::parse_text("/external_id", &body.external_id)?,
+        email: fields::parse_text("/email", &body.email)?,
+        display_name: fields::parse_optional_text("/name", body.name.as_deref())?,
         role: body.role.unwrap_or(Role::Viewer),
     };
     let user = call.execute(command).await?;
@@ -170,7 +176,7 @@ fn check_grants(grants: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiErr
     get, path = "/v1/admin/users/{id}", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = UserBody))
 )]
-async fn get(call: ApiCall, PathId(id): PathId<UserId>) -> Result<Json<UserBody>, ApiError> {
+async fn get(call: AuthenticatedRequest, PathId(id): PathId<UserId>) -> Result<Json<UserBody>, ApiError> {
     let user = call.execute(GetUser { id }).await?;
     Ok(Json(user.into()))
 }
@@ -184,7 +190,7 @@ async fn get(call: ApiCall, PathId(id): PathId<UserId>) -> Result<Json<UserBody>
     responses((status = 200, body = UserBody))
 )]
 async fn update(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<UserId>,
     ApiJson(body): ApiJson<UserChange>,
 ) -> Result<Json<UserBody>, ApiError> {

@@ -1,11 +1,11 @@
 //! Routes of the audit log.
 
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -80,7 +80,7 @@ struct AuditQuery {
     /// Only rows before this time (RFC 3339).
     to: Option<DateTime<Utc>>,
     /// Only rows with this result.
-    #[param(schema_with = wire::result_status)]
+    #[param(schema_with = fields::result_status)]
     result_status: Option<ResultStatus>,
     /// Only rows of this session.
     session_id: Option<Uuid>,
@@ -128,9 +128,12 @@ impl From<AuditRecord> for AuditEvent {
     get, path = "/v1/audit", tag = "audit", params(AuditQuery),
     responses((status = 200, body = Listing<AuditEvent>))
 )]
-async fn list(call: ApiCall, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<Listing<AuditEvent>>, ApiError> {
-    let event_type: Option<ShortText> = wire::parse_optional_text("/event_type", query.event_type.as_deref())?;
-    let request_id: Option<BoundedText<64>> = wire::parse_optional_text("/request_id", query.request_id.as_deref())?;
+async fn list(
+    call: AuthenticatedRequest,
+    ApiQuery(query): ApiQuery<AuditQuery>,
+) -> Result<Json<Listing<AuditEvent>>, ApiError> {
+    let event_type: Option<ShortText> = fields::parse_optional_text("/event_type", query.event_type.as_deref())?;
+    let request_id: Option<BoundedText<64>> = fields::parse_optional_text("/request_id", query.request_id.as_deref())?;
     let command = ListAudit {
         filter: AuditFilter {
             event_type: event_type.map(ShortText::into_string),
@@ -181,7 +184,7 @@ struct ExportQuery {
     get, path = "/v1/audit/export", tag = "audit", params(ExportQuery),
     responses((status = 200, body = String, content_type = "application/x-ndjson"))
 )]
-async fn export(call: ApiCall, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Response, ApiError> {
+async fn export(call: AuthenticatedRequest, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Response, ApiError> {
     let after = query.after.unwrap_or(0);
     if after < 0 {
         return Err(ApiError::invalid_field("/after", "must not be negative"));

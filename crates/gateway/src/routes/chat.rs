@@ -1,21 +1,22 @@
 //! The route that sends a message in a conversation.
 
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::run_reference::RunReference;
 use crate::settings::GatewaySettings;
 use crate::sse::{self, Answer, StreamEvent};
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse, Response};
-use domain::command::{BranchPoint, RetrievalMode, SendMessage, TurnQuestion};
+use domain::agent::is_agent_name;
+use domain::command::{AgentChoice, BranchPoint, RetrievalMode, SendMessage, TurnQuestion};
 use domain::ids::ConversationId;
-use domain::model::ModelChoice;
+use domain::model::TierChoice;
 use domain::search::SearchFilters;
 use domain::text::ShortText;
 use serde::{Deserialize, Deserializer};
@@ -49,10 +50,10 @@ struct ChatMessage {
     #[schema(default = true)]
     stream: Option<bool>,
     /// Model tier. By default the conversation's.
-    #[schema(schema_with = wire::model_choice_or_null)]
-    model: Option<ModelChoice>,
+    #[schema(schema_with = fields::tier_choice_or_null)]
+    model: Option<TierChoice>,
     /// Whether to search the documents. `auto` by default.
-    #[schema(schema_with = wire::retrieval_mode_or_null)]
+    #[schema(schema_with = fields::retrieval_mode_or_null)]
     retrieval: Option<RetrievalMode>,
     /// Search only these documents.
     #[schema(max_items = 100)]
@@ -60,9 +61,17 @@ struct ChatMessage {
     /// Search only documents with at least one of these tags.
     #[schema(max_items = 32)]
     tags: Option<Vec<String>>,
+    /// Who answers: `auto` for the assistant, which may hand parts of the question to specialists, or the name of one
+    /// of your agents. By default the assistant alone.
+    #[schema(min_length = 1, max_length = 64)]
+    agent: Option<String>,
     /// Whether to also search revisions that are superseded or not yet in force.
     #[schema(default = false)]
     include_superseded: Option<bool>,
+    /// Search the documents of these teams of your tenant instead of the conversation's own space. The answer is shown
+    /// only while you are a member of them. A team's conversation always searches that team.
+    #[schema(max_items = 10)]
+    team_ids: Option<Vec<Uuid>>,
 }
 
 /// Distinguishes a field that is null (`Some(None)`) from one that is missing (`None`).
@@ -73,14 +82,16 @@ fn deserialize_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
 impl ChatMessage {
     fn parse(self, conversation: ConversationId) -> Result<SendMessage, ApiError> {
         let question = self.question()?;
-        let tags = wire::parse_tags("/tags", self.tags.iter().flatten())?;
+        let tags = fields::parse_tags("/tags", self.tags.iter().flatten())?;
         Ok(SendMessage {
             conversation,
             question,
             model: self.model,
             retrieval: self.retrieval.unwrap_or(RetrievalMode::Auto),
+            teams: fields::parse_team_ids("/team_ids", self.team_ids.unwrap_or_default())?,
+            agent: self.agent.as_deref().map(parse_agent).transpose()?,
             filters: SearchFilters {
-                document_ids: wire::parse_document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
+                document_ids: fields::parse_document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
                 tags: tags.into_iter().map(ShortText::into_string).collect(),
                 doc_type: None,
                 include_superseded: self.include_superseded.unwrap_or(false),
@@ -106,15 +117,23 @@ impl ChatMessage {
             Some(None) => BranchPoint::Root,
             Some(Some(id)) => BranchPoint::After(id.into()),
         };
-        Ok(TurnQuestion::New { message: wire::parse_text("/message", message)?, at })
+        Ok(TurnQuestion::New { message: fields::parse_text("/message", message)?, at })
+    }
+}
+
+fn parse_agent(name: &str) -> Result<AgentChoice, ApiError> {
+    match name {
+        "auto" => Ok(AgentChoice::Auto),
+        name if is_agent_name(name) => Ok(AgentChoice::Named(name.to_owned())),
+        _ => Err(ApiError::invalid_field("/agent", "must be `auto` or the name of one of your agents")),
     }
 }
 
 /// Sends a message and returns the answer, as server-sent events or as one JSON document.
 ///
 /// The events are `run.started`, `message.reasoning` (for admins), `message.delta`, `tool.started`, `tool.finished`,
-/// `citation`, and at the end `run.finished` or `error`. Their ids count from 1. `GET /v1/runs/{id}/events` replays
-/// them.
+/// `step.started`, `step.finished`, `citation`, and at the end `run.finished` or `error`. Their ids count from 1.
+/// `GET /v1/runs/{id}/events` replays them.
 ///
 /// While an answer is being generated, other messages in the same conversation get 409 `conversation_busy`.
 #[utoipa::path(
@@ -125,7 +144,7 @@ impl ChatMessage {
     )))
 )]
 async fn chat(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(conversation): PathId<ConversationId>,
     State(settings): State<Arc<GatewaySettings>>,
     headers: HeaderMap,

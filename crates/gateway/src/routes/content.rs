@@ -1,7 +1,7 @@
 //! The route that downloads a document's file.
 
 use crate::body::PathId;
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
 use crate::file_name::attachment_disposition;
 use crate::problem::ProblemDocument;
@@ -38,12 +38,24 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 200, description = "The whole file", content(
             (String = "application/pdf"),
             (String = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+            (String = "application/vnd.oasis.opendocument.spreadsheet"),
+            (String = "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+            (String = "text/csv"),
+            (String = "text/html"),
+            (String = "message/rfc822"),
             (String = "text/markdown"),
             (String = "text/plain"),
         )),
         (status = 206, description = "The requested range of the file", content(
             (String = "application/pdf"),
             (String = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+            (String = "application/vnd.oasis.opendocument.spreadsheet"),
+            (String = "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+            (String = "text/csv"),
+            (String = "text/html"),
+            (String = "message/rfc822"),
             (String = "text/markdown"),
             (String = "text/plain"),
         )),
@@ -52,7 +64,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
             content_type = "application/problem+json"),
     )
 )]
-async fn content(call: ApiCall, PathId(id): PathId<DocumentId>, headers: HeaderMap) -> Result<Response, ApiError> {
+async fn content(
+    call: AuthenticatedRequest,
+    PathId(id): PathId<DocumentId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     // Parsing a range requires the file size, so the document's metadata is read first; only if there is a range.
     let range = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         None => None,

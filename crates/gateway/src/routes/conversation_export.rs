@@ -2,7 +2,7 @@
 
 use super::conversations::ConversationWithMessages;
 use crate::body::PathId;
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
 use crate::file_name::{attachment_disposition, sanitize};
 use crate::query::ApiQuery;
@@ -11,9 +11,10 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_PO
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::command::{Branches, ExportConversation};
-use domain::conversation::{Citation, Message, MessageRole, MessageStatus, Transcript};
+use domain::conversation::{Citation, DocumentCitation, Message, MessageRole, MessageStatus, Transcript};
 use domain::error::ErrorKind;
-use domain::ids::ConversationId;
+use domain::ids::{ConversationId, UserId};
+use domain::plant::one_line;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -21,6 +22,10 @@ use utoipa_axum::routes;
 
 /// Title and file name of a conversation that has no title.
 const UNTITLED: &str = "Conversation";
+/// Longest name of a tag in a Markdown export, in characters.
+const MAX_TAG_CHARS: usize = 128;
+/// Maximum length of an author's name in a heading.
+const MAX_AUTHOR_CHARS: usize = 128;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(export))
@@ -53,7 +58,7 @@ struct ExportQuery {
     )))
 )]
 async fn export(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<ConversationId>,
     ApiQuery(query): ApiQuery<ExportQuery>,
 ) -> Result<Response, ApiError> {
@@ -65,7 +70,9 @@ async fn export(
     let transcript = call.execute(ExportConversation { id, branches }).await?;
     let name = file_stem(transcript.conversation.title.as_deref());
     let (content_type, extension, content) = match format {
-        ExportFormat::Markdown => ("text/markdown; charset=utf-8", "md", to_markdown(&transcript)),
+        ExportFormat::Markdown => {
+            ("text/markdown; charset=utf-8", "md", to_markdown(&transcript, call.caller.user().id))
+        }
         ExportFormat::Json => {
             let body = serde_json::to_string_pretty(&ConversationWithMessages::from(transcript));
             ("application/json", "json", body.map_err(|_| ApiError::from_kind(ErrorKind::Internal))?)
@@ -86,12 +93,14 @@ fn file_stem(title: Option<&str>) -> String {
     sanitize(&title.replace(['/', '\\'], "-")).unwrap_or_else(|_| UNTITLED.to_owned())
 }
 
-fn to_markdown(Transcript { conversation, messages }: &Transcript) -> String {
+/// `reader` is the user who exports: the other members of a team are named.
+fn to_markdown(Transcript { conversation, messages }: &Transcript, reader: UserId) -> String {
     let mut text = format!("# {}\n", conversation.title.as_deref().unwrap_or(UNTITLED));
     for message in messages {
-        let speaker = match message.role {
-            MessageRole::User => "You",
-            MessageRole::Assistant | MessageRole::System | MessageRole::Tool => "Assistant",
+        let speaker = match (message.role, &message.author) {
+            (MessageRole::User, Some(author)) if author.id != reader => one_line(&author.name, MAX_AUTHOR_CHARS),
+            (MessageRole::User, _) => "You".to_owned(),
+            (MessageRole::Assistant | MessageRole::System | MessageRole::Tool, _) => "Assistant".to_owned(),
         };
         text += &format!("\n## {speaker}, {}\n\n", format_to_minute(message.created_at));
         text += if message.withheld { "*Left out: above your clearance.*" } else { message.content.trim_end() };
@@ -120,7 +129,15 @@ fn status_note(message: &Message) -> &'static str {
 }
 
 fn citation_line(citation: &Citation) -> String {
-    let Citation { n, file_name, page, section, quote, .. } = citation;
+    let citation = match citation {
+        Citation::Document(citation) => citation,
+        Citation::Reading(reading) => {
+            let chart = reading.chart().map(|chart| format!(", chart: {chart}")).unwrap_or_default();
+            let tag = one_line(&reading.tag, MAX_TAG_CHARS);
+            return format!("- [{}] {tag}: {} ({}){chart}\n", reading.n, reading.in_words(), reading.source);
+        }
+    };
+    let DocumentCitation { n, file_name, page, section, quote, .. } = citation;
     let page = page.map(|page| format!(", page {page}")).unwrap_or_default();
     let section = section.as_ref().map(|section| format!(", {section}")).unwrap_or_default();
     let quote = quote.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,12 +1,12 @@
 //! Routes of conversations.
 
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields::{self, CitationBody, TextRangeBody};
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire::{self, CitationBody, TextRangeBody};
 use axum::Json;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
@@ -14,9 +14,9 @@ use chrono::{DateTime, Utc};
 use domain::command::{
     Branches, CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation,
 };
-use domain::conversation::{Conversation, ConversationFilter, ConversationPatch, Message, Transcript};
+use domain::conversation::{Conversation, ConversationFilter, ConversationPatch, Message, MessageAuthor, Transcript};
 use domain::ids::ConversationId;
-use domain::model::ModelChoice;
+use domain::model::TierChoice;
 use domain::text::{ShortText, Title};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -37,11 +37,13 @@ struct NewConversation {
     #[schema(min_length = 1, max_length = 512)]
     title: Option<String>,
     /// Default model tier of its turns.
-    #[schema(schema_with = wire::model_choice_or_null)]
-    model: Option<ModelChoice>,
+    #[schema(schema_with = fields::tier_choice_or_null)]
+    model: Option<TierChoice>,
     /// Client data: a JSON object of at most 16 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
+    /// The team that shares it. You must be a member or an owner.
+    team_id: Option<Uuid>,
 }
 
 /// A change of a conversation. Fields that are missing or null are not changed.
@@ -51,8 +53,8 @@ struct NewConversation {
 struct ConversationChange {
     #[schema(min_length = 1, max_length = 512)]
     title: Option<String>,
-    #[schema(schema_with = wire::model_choice_or_null)]
-    model: Option<ModelChoice>,
+    #[schema(schema_with = fields::tier_choice_or_null)]
+    model: Option<TierChoice>,
     /// Replaces the client data.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
@@ -67,14 +69,16 @@ struct ConversationChange {
 #[schema(as = Conversation)]
 struct ConversationBody {
     id: Uuid,
+    /// The team that shares it; null for your own.
+    team_id: Option<Uuid>,
     title: Option<String>,
-    #[schema(schema_with = wire::model_choice_or_null)]
+    #[schema(schema_with = fields::tier_choice_or_null)]
     model: Option<&'static str>,
     /// Client data, which the platform stores but does not use.
     #[schema(value_type = Object)]
     metadata: Value,
     /// Highest classification of the content that its answers are based on.
-    #[schema(schema_with = wire::classification)]
+    #[schema(schema_with = fields::classification)]
     classification: &'static str,
     archived: bool,
     /// The last message of the active branch; null while there are no messages.
@@ -101,18 +105,20 @@ struct MessageBody {
     parent_id: Option<Uuid>,
     /// Position in the conversation, from 1.
     seq: i64,
-    #[schema(schema_with = wire::message_role)]
+    #[schema(schema_with = fields::message_role)]
     role: &'static str,
+    /// In a team's conversation, the member who wrote the message; null for answers and in your own conversations.
+    author: Option<MessageAuthorBody>,
     content: String,
-    /// Whether the message is complete.
-    #[schema(schema_with = wire::message_status)]
+    /// Generation status: `streaming`, `complete`, `cancelled` or `error`.
+    #[schema(schema_with = fields::message_status)]
     status: &'static str,
     token_count: Option<i32>,
     citations: Vec<CitationBody>,
     /// Name of the model that generated the answer; null for your messages.
     model: Option<String>,
     /// Highest classification of the content that the answer is based on; `public` for your own messages.
-    #[schema(schema_with = wire::classification)]
+    #[schema(schema_with = fields::classification)]
     classification: &'static str,
     /// Parts of the text that are not supported by any passage.
     unsupported: Vec<TextRangeBody>,
@@ -121,6 +127,21 @@ struct MessageBody {
     /// Whether a fallback answered, a component such as retrieval was unavailable, or content was left out.
     degraded: bool,
     created_at: DateTime<Utc>,
+}
+
+/// The member of a team who wrote a message.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessageAuthor)]
+struct MessageAuthorBody {
+    id: Uuid,
+    /// Name or email address; empty if neither is known.
+    name: String,
+}
+
+impl From<MessageAuthor> for MessageAuthorBody {
+    fn from(author: MessageAuthor) -> Self {
+        Self { id: author.id.as_uuid(), name: author.name }
+    }
 }
 
 /// Filter by whether conversations are archived.
@@ -138,7 +159,7 @@ enum Archived {
 #[into_params(parameter_in = Query)]
 struct TranscriptQuery {
     /// `active` (the default) or `all`.
-    #[param(schema_with = wire::branches)]
+    #[param(schema_with = fields::branches)]
     branches: Option<Branches>,
 }
 
@@ -150,6 +171,8 @@ struct ConversationQuery {
     /// `false` (the default): conversations that are not archived. `true`: archived conversations. `all`: both.
     #[param(inline)]
     archived: Option<Archived>,
+    /// The conversations of this team instead of your own.
+    team_id: Option<Uuid>,
     /// Only conversations whose title or messages contain this text, ignoring case.
     #[param(min_length = 1, max_length = 128)]
     q: Option<String>,
@@ -164,8 +187,9 @@ impl From<Conversation> for ConversationBody {
     fn from(conversation: Conversation) -> Self {
         Self {
             id: conversation.id.as_uuid(),
+            team_id: conversation.team_id.map(|id| id.as_uuid()),
             title: conversation.title,
-            model: conversation.model.map(ModelChoice::as_str),
+            model: conversation.model.map(TierChoice::as_str),
             metadata: conversation.metadata,
             classification: conversation.classification.as_str(),
             archived: conversation.archived,
@@ -183,6 +207,7 @@ impl From<Message> for MessageBody {
             parent_id: message.parent_id.map(|id| id.as_uuid()),
             seq: message.seq,
             role: message.role.as_str(),
+            author: message.author.map(Into::into),
             content: message.content,
             status: message.status.as_str(),
             token_count: message.token_count,
@@ -209,36 +234,38 @@ impl From<Transcript> for ConversationWithMessages {
     responses((status = 201, body = ConversationBody, headers(("location" = String))))
 )]
 async fn create(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     ApiJson(body): ApiJson<NewConversation>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ConversationBody>), ApiError> {
     let command = CreateConversation {
-        title: wire::parse_optional_text("/title", body.title.as_deref())?,
+        title: fields::parse_optional_text("/title", body.title.as_deref())?,
         model: body.model,
-        metadata: wire::parse_metadata("/metadata", body.metadata.unwrap_or_default())?,
+        metadata: fields::parse_metadata("/metadata", body.metadata.unwrap_or_default())?,
+        team: body.team_id.map(Into::into),
     };
     let conversation = call.execute(command).await?;
     let location = format!("/v1/conversations/{}", conversation.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(conversation.into())))
 }
 
-/// Lists your conversations, newest first. Use `q` to search in them.
+/// Lists your conversations, or those of a team, newest first. Use `q` to search in them.
 #[utoipa::path(
     get, path = "/v1/conversations", tag = "conversations", params(ConversationQuery),
     responses((status = 200, body = Listing<ConversationBody>))
 )]
 async fn list(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     ApiQuery(query): ApiQuery<ConversationQuery>,
 ) -> Result<Json<Listing<ConversationBody>>, ApiError> {
-    let text: Option<ShortText> = wire::parse_optional_text("/q", query.q.as_deref())?;
+    let text: Option<ShortText> = fields::parse_optional_text("/q", query.q.as_deref())?;
     let archived = match query.archived.unwrap_or(Archived::False) {
         Archived::False => Some(false),
         Archived::True => Some(true),
         Archived::All => None,
     };
     let filter = ConversationFilter { archived, text: text.map(ShortText::into_string) };
-    let command = ListConversations { filter, page: page::parse(query.limit, query.cursor.as_deref())? };
+    let page = page::parse(query.limit, query.cursor.as_deref())?;
+    let command = ListConversations { filter, page, team: query.team_id.map(Into::into) };
     let conversations = call.execute(command).await?;
     Ok(Json(Listing::from_page(conversations, Into::into)))
 }
@@ -249,7 +276,7 @@ async fn list(
     responses((status = 200, body = ConversationWithMessages))
 )]
 async fn get(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<ConversationId>,
     ApiQuery(query): ApiQuery<TranscriptQuery>,
 ) -> Result<Json<ConversationWithMessages>, ApiError> {
@@ -264,12 +291,12 @@ async fn get(
     request_body = ConversationChange, responses((status = 200, body = ConversationBody))
 )]
 async fn update(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<ConversationId>,
     ApiJson(body): ApiJson<ConversationChange>,
 ) -> Result<Json<ConversationBody>, ApiError> {
-    let title: Option<Title> = wire::parse_optional_text("/title", body.title.as_deref())?;
-    let metadata = body.metadata.map(|metadata| wire::parse_metadata("/metadata", metadata));
+    let title: Option<Title> = fields::parse_optional_text("/title", body.title.as_deref())?;
+    let metadata = body.metadata.map(|metadata| fields::parse_metadata("/metadata", metadata));
     let patch = ConversationPatch {
         title: title.map(Title::into_string),
         model: body.model,
@@ -286,7 +313,7 @@ async fn update(
     delete, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = Uuid, Path)),
     responses((status = 204))
 )]
-async fn delete(call: ApiCall, PathId(id): PathId<ConversationId>) -> Result<StatusCode, ApiError> {
+async fn delete(call: AuthenticatedRequest, PathId(id): PathId<ConversationId>) -> Result<StatusCode, ApiError> {
     call.execute(DeleteConversation { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,10 +1,10 @@
 //! Routes that explain a refusal, and simulate a decision of the policy gate.
 
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use chrono::{DateTime, Utc};
 use domain::audit::AuditRecord;
@@ -33,9 +33,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }))]
 struct Simulation {
     user_id: Uuid,
-    #[schema(schema_with = wire::resource)]
+    #[schema(schema_with = fields::resource)]
     resource: Resource,
-    #[schema(schema_with = wire::operation)]
+    #[schema(schema_with = fields::operation)]
     operation: Operation,
     /// Id of one conversation, document, memory, user or tenant. Must be missing for other resources.
     resource_id: Option<Uuid>,
@@ -47,7 +47,7 @@ struct Simulation {
 struct SimulatedBody {
     allowed: bool,
     /// The rule that refuses; null if the operation is allowed.
-    #[schema(schema_with = wire::rule_or_null)]
+    #[schema(schema_with = fields::rule_or_null)]
     rule: Option<&'static str>,
     /// Reason code of the refusal, as in the audit log.
     reason: Option<&'static str>,
@@ -63,7 +63,7 @@ struct SimulatedBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = DecisionStep)]
 struct StepBody {
-    #[schema(schema_with = wire::rule)]
+    #[schema(schema_with = fields::rule)]
     rule: &'static str,
     passed: bool,
     /// The reason for the result, as a sentence.
@@ -74,13 +74,13 @@ struct StepBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Standing)]
 struct EntitlementsBody {
-    #[schema(schema_with = wire::role)]
+    #[schema(schema_with = fields::role)]
     role: &'static str,
     /// Privileges in addition to the role.
     #[schema(value_type = Vec<String>)]
     grants: Vec<&'static str>,
     /// The highest classification that the user may see.
-    #[schema(schema_with = wire::classification)]
+    #[schema(schema_with = fields::classification)]
     clearance: &'static str,
 }
 
@@ -100,7 +100,7 @@ struct DecisionBody {
     operation: Option<String>,
     resource_id: Option<Uuid>,
     /// The rule that refused; null if the use case refused.
-    #[schema(schema_with = wire::rule_or_null)]
+    #[schema(schema_with = fields::rule_or_null)]
     rule: Option<&'static str>,
     /// Reason code of the refusal.
     reason: Option<String>,
@@ -182,7 +182,10 @@ fn parse<T: for<'a> Deserialize<'a>>(value: &Value) -> Option<T> {
     get, path = "/v1/admin/decisions/{id}", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = DecisionBody))
 )]
-async fn read_decision(call: ApiCall, PathId(id): PathId<AuditId>) -> Result<Json<DecisionBody>, ApiError> {
+async fn read_decision(
+    call: AuthenticatedRequest,
+    PathId(id): PathId<AuditId>,
+) -> Result<Json<DecisionBody>, ApiError> {
     let row = call.execute(ReadDecision { id }).await?;
     Ok(Json(row.into()))
 }
@@ -192,7 +195,10 @@ async fn read_decision(call: ApiCall, PathId(id): PathId<AuditId>) -> Result<Jso
     post, path = "/v1/admin/decisions/simulate", tag = "admin", request_body = Simulation,
     responses((status = 200, body = SimulatedBody))
 )]
-async fn simulate(call: ApiCall, ApiJson(body): ApiJson<Simulation>) -> Result<Json<SimulatedBody>, ApiError> {
+async fn simulate(
+    call: AuthenticatedRequest,
+    ApiJson(body): ApiJson<Simulation>,
+) -> Result<Json<SimulatedBody>, ApiError> {
     let Simulation { user_id, resource, operation, resource_id } = body;
     if resource_id.is_some_and(|id| Target::from_resource(resource, id).is_none()) {
         return Err(ApiError::invalid_field(

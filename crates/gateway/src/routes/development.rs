@@ -33,7 +33,7 @@ struct DevelopmentUsers {
 struct DevelopmentUserBody {
     id: Uuid,
     name: String,
-    #[schema(schema_with = crate::wire::role)]
+    #[schema(schema_with = crate::fields::role)]
     role: &'static str,
 }
 

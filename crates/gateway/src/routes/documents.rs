@@ -2,12 +2,12 @@
 
 use super::upload::Uploaded;
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::http::{HeaderName, StatusCode};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -42,10 +42,10 @@ struct DocumentBody {
     /// Kind of document: procedure, manual, report, …
     doc_type: Option<String>,
     tags: Vec<String>,
-    #[schema(schema_with = wire::classification)]
+    #[schema(schema_with = fields::classification)]
     classification: &'static str,
     /// Status of ingestion.
-    #[schema(schema_with = wire::document_status)]
+    #[schema(schema_with = fields::document_status)]
     status: &'static str,
     /// Why ingestion failed; null unless `status` is `failed`.
     error: Option<DocumentError>,
@@ -69,6 +69,8 @@ struct DocumentBody {
     #[schema(value_type = Object)]
     metadata: Value,
     uploaded_by: Uuid,
+    /// The team that it belongs to; null in your tenant's home space.
+    team_id: Option<Uuid>,
     created_at: DateTime<Utc>,
     /// When its status or metadata last changed.
     updated_at: DateTime<Utc>,
@@ -88,7 +90,7 @@ struct DocumentChange {
     #[schema(max_items = 32)]
     tags: Option<Vec<String>>,
     /// At most your own clearance. Only admins can lower it.
-    #[schema(schema_with = wire::classification_or_null)]
+    #[schema(schema_with = fields::classification_or_null)]
     classification: Option<Classification>,
     /// Replaces the client data.
     #[schema(value_type = Option<Object>)]
@@ -97,15 +99,15 @@ struct DocumentChange {
 
 impl DocumentChange {
     fn parse(self) -> Result<DocumentPatch, ApiError> {
-        let title: Option<Title> = wire::parse_optional_text("/title", self.title.as_deref())?;
-        let doc_type: Option<ShortText> = wire::parse_optional_text("/doc_type", self.doc_type.as_deref())?;
-        let tags = self.tags.map(|tags| wire::parse_tags("/tags", &tags)).transpose()?;
+        let title: Option<Title> = fields::parse_optional_text("/title", self.title.as_deref())?;
+        let doc_type: Option<ShortText> = fields::parse_optional_text("/doc_type", self.doc_type.as_deref())?;
+        let tags = self.tags.map(|tags| fields::parse_tags("/tags", &tags)).transpose()?;
         Ok(DocumentPatch {
             title: title.map(Title::into_string),
             doc_type: doc_type.map(ShortText::into_string),
             tags: tags.map(|tags| tags.into_iter().map(ShortText::into_string).collect()),
             classification: self.classification,
-            metadata: self.metadata.map(|metadata| wire::parse_metadata("/metadata", metadata)).transpose()?,
+            metadata: self.metadata.map(|metadata| fields::parse_metadata("/metadata", metadata)).transpose()?,
         })
     }
 }
@@ -125,7 +127,7 @@ struct DocumentProgress {
 /// Why a document could not be ingested.
 #[derive(Serialize, ToSchema)]
 struct DocumentError {
-    #[schema(schema_with = wire::failure_code)]
+    #[schema(schema_with = fields::failure_code)]
     code: &'static str,
     /// What to do about it, as a sentence.
     detail: String,
@@ -137,7 +139,7 @@ struct DocumentError {
 #[into_params(parameter_in = Query)]
 struct DocumentQuery {
     /// Only documents with this status.
-    #[param(schema_with = wire::document_status)]
+    #[param(schema_with = fields::document_status)]
     status: Option<DocumentStatus>,
     /// Only documents with this tag.
     #[param(min_length = 1, max_length = 128)]
@@ -145,6 +147,8 @@ struct DocumentQuery {
     /// Only documents of this kind.
     #[param(min_length = 1, max_length = 128)]
     doc_type: Option<String>,
+    /// The documents of this team instead of your tenant's.
+    team_id: Option<Uuid>,
     /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
@@ -176,6 +180,7 @@ impl From<Document> for DocumentBody {
             chunk_count: document.chunk_count,
             metadata: document.metadata,
             uploaded_by: document.uploaded_by.as_uuid(),
+            team_id: document.team_id.map(|id| id.as_uuid()),
             created_at: document.created_at,
             updated_at: document.updated_at,
         }
@@ -201,11 +206,11 @@ impl From<DocumentFailure> for DocumentError {
     responses((status = 200, body = Listing<DocumentBody>))
 )]
 async fn list(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     ApiQuery(query): ApiQuery<DocumentQuery>,
 ) -> Result<Json<Listing<DocumentBody>>, ApiError> {
-    let tag: Option<ShortText> = wire::parse_optional_text("/tag", query.tag.as_deref())?;
-    let doc_type: Option<ShortText> = wire::parse_optional_text("/doc_type", query.doc_type.as_deref())?;
+    let tag: Option<ShortText> = fields::parse_optional_text("/tag", query.tag.as_deref())?;
+    let doc_type: Option<ShortText> = fields::parse_optional_text("/doc_type", query.doc_type.as_deref())?;
     let command = ListDocuments {
         filter: DocumentFilter {
             status: query.status,
@@ -213,6 +218,7 @@ async fn list(
             doc_type: doc_type.map(ShortText::into_string),
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
+        team: query.team_id.map(Into::into),
     };
     let documents = call.execute(command).await?;
     Ok(Json(Listing::from_page(documents, Into::into)))
@@ -223,7 +229,7 @@ async fn list(
     get, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 200, body = DocumentBody))
 )]
-async fn get(call: ApiCall, PathId(id): PathId<DocumentId>) -> Result<Json<DocumentBody>, ApiError> {
+async fn get(call: AuthenticatedRequest, PathId(id): PathId<DocumentId>) -> Result<Json<DocumentBody>, ApiError> {
     let document = call.execute(GetDocument { id }).await?;
     Ok(Json(document.into()))
 }
@@ -237,7 +243,7 @@ async fn get(call: ApiCall, PathId(id): PathId<DocumentId>) -> Result<Json<Docum
     responses((status = 200, body = DocumentBody))
 )]
 async fn update(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<DocumentId>,
     ApiJson(body): ApiJson<DocumentChange>,
 ) -> Result<Json<DocumentBody>, ApiError> {
@@ -254,7 +260,7 @@ async fn update(
     responses((status = 202, description = "Queued", body = Uploaded, headers(("location" = String))))
 )]
 async fn reprocess(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<DocumentId>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
     let document = call.execute(ReprocessDocument { id }).await?;
@@ -265,7 +271,7 @@ async fn reprocess(
 #[utoipa::path(
     delete, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)), responses((status = 204))
 )]
-async fn delete(call: ApiCall, PathId(id): PathId<DocumentId>) -> Result<StatusCode, ApiError> {
+async fn delete(call: AuthenticatedRequest, PathId(id): PathId<DocumentId>) -> Result<StatusCode, ApiError> {
     call.execute(DeleteDocument { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,12 +1,12 @@
 //! Routes of feedback on answers.
 
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"rating": "down", "comment": "The torque is that of the old bolts."}))]
 struct NewFeedback {
-    #[schema(schema_with = wire::rating)]
+    #[schema(schema_with = fields::rating)]
     rating: Rating,
     /// Reason for the rating. Your tenant's admins can read it, but not the answer.
     #[schema(min_length = 1, max_length = 2000)]
@@ -40,7 +40,7 @@ struct NewFeedback {
 #[schema(as = Feedback)]
 struct FeedbackBody {
     message_id: Uuid,
-    #[schema(schema_with = wire::rating)]
+    #[schema(schema_with = fields::rating)]
     rating: &'static str,
     comment: Option<String>,
     created_at: DateTime<Utc>,
@@ -51,7 +51,7 @@ struct FeedbackBody {
 #[derive(Serialize, ToSchema)]
 struct FeedbackItem {
     message_id: Uuid,
-    #[schema(schema_with = wire::rating)]
+    #[schema(schema_with = fields::rating)]
     rating: &'static str,
     comment: Option<String>,
 }
@@ -62,7 +62,7 @@ struct FeedbackItem {
 #[into_params(parameter_in = Query)]
 struct FeedbackQuery {
     /// Only feedback with this rating.
-    #[param(schema_with = wire::rating)]
+    #[param(schema_with = fields::rating)]
     rating: Option<Rating>,
     /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -96,11 +96,11 @@ impl From<Feedback> for FeedbackItem {
     request_body = NewFeedback, responses((status = 200, body = FeedbackBody))
 )]
 async fn rate(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(message): PathId<MessageId>,
     ApiJson(body): ApiJson<NewFeedback>,
 ) -> Result<Json<FeedbackBody>, ApiError> {
-    let comment = wire::parse_optional_text("/comment", body.comment.as_deref())?;
+    let comment = fields::parse_optional_text("/comment", body.comment.as_deref())?;
     let feedback = call.execute(RateAnswer { message, rating: body.rating, comment }).await?;
     Ok(Json(feedback.into()))
 }
@@ -110,7 +110,7 @@ async fn rate(
     delete, path = "/v1/messages/{id}/feedback", tag = "conversations", params(("id" = Uuid, Path)),
     responses((status = 204))
 )]
-async fn delete(call: ApiCall, PathId(message): PathId<MessageId>) -> Result<StatusCode, ApiError> {
+async fn delete(call: AuthenticatedRequest, PathId(message): PathId<MessageId>) -> Result<StatusCode, ApiError> {
     call.execute(DeleteFeedback { message }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -121,7 +121,7 @@ async fn delete(call: ApiCall, PathId(message): PathId<MessageId>) -> Result<Sta
     responses((status = 200, body = Listing<FeedbackItem>))
 )]
 async fn list(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     ApiQuery(query): ApiQuery<FeedbackQuery>,
 ) -> Result<Json<Listing<FeedbackItem>>, ApiError> {
     let page = page::parse(query.limit, query.cursor.as_deref())?;

@@ -1,10 +1,10 @@
 //! The route that returns the caller's account.
 
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::settings::GatewaySettings;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -31,7 +31,7 @@ struct AccountBody {
     tenant: AccountTenant,
     name: Option<String>,
     email: String,
-    #[schema(schema_with = wire::role)]
+    #[schema(schema_with = fields::role)]
     role: &'static str,
     /// Whether an admin pinned the role. Your tokens can lower a pinned role but never raise it.
     role_pinned: bool,
@@ -41,8 +41,11 @@ struct AccountBody {
     #[schema(value_type = Vec<String>, example = json!(["auditor"]))]
     grants: Vec<&'static str>,
     /// Highest classification of content that you may see.
-    #[schema(schema_with = wire::classification)]
+    #[schema(schema_with = fields::classification)]
     clearance: &'static str,
+    /// Whether the tenant's plant systems may be read and written.
+    #[schema(schema_with = fields::plant_mode)]
+    plant_mode: &'static str,
     limits: Limits,
 }
 
@@ -64,8 +67,11 @@ struct Limits {
 
 /// Returns your account.
 #[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = AccountBody)))]
-async fn me(call: ApiCall, State(settings): State<Arc<GatewaySettings>>) -> Result<Json<AccountBody>, ApiError> {
-    let Account { user, entitlements, settings: tenant_settings } = call.execute(ReadAccount).await?;
+async fn me(
+    call: AuthenticatedRequest,
+    State(settings): State<Arc<GatewaySettings>>,
+) -> Result<Json<AccountBody>, ApiError> {
+    let Account { user, entitlements, settings: tenant_settings, plant_mode } = call.execute(ReadAccount).await?;
     let rate_limit =
         tenant_settings.rate_limits.for_role(entitlements.role).unwrap_or(RateLimit::default_for(entitlements.role));
     let tenant = call.caller.tenant();
@@ -79,6 +85,7 @@ async fn me(call: ApiCall, State(settings): State<Arc<GatewaySettings>>) -> Resu
         role_set_at: user.role_set_at.unwrap_or(user.created_at),
         grants: entitlements.grants.iter().copied().map(Grant::as_str).collect(),
         clearance: entitlements.clearance.as_str(),
+        plant_mode: plant_mode.as_str(),
         limits: Limits {
             requests_per_minute: rate_limit.per_minute,
             requests_per_hour: rate_limit.per_hour,

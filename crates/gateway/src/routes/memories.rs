@@ -1,12 +1,12 @@
 //! Routes of memories: facts about the caller that later prompts contain, and suggestions for them.
 
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -77,8 +77,8 @@ fn deserialize_present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 
 impl MemoryChange {
     fn parse(self) -> Result<MemoryPatch, ApiError> {
-        let content: Option<MemoryText> = wire::parse_optional_text("/content", self.content.as_deref())?;
-        let tags = self.tags.map(|tags| wire::parse_tags("/tags", &tags)).transpose()?;
+        let content: Option<MemoryText> = fields::parse_optional_text("/content", self.content.as_deref())?;
+        let tags = self.tags.map(|tags| fields::parse_tags("/tags", &tags)).transpose()?;
         let expires_at = self.expires_at.map(|at| page::check_timestamp("/expires_at", at)).transpose()?;
         Ok(MemoryPatch {
             content: content.map(MemoryText::into_string),
@@ -107,10 +107,10 @@ struct MemoryBody {
     importance: f64,
     tags: Vec<String>,
     /// `explicit` if you asked for the memory, `inferred` if the platform inferred it from your messages.
-    #[schema(schema_with = wire::memory_origin)]
+    #[schema(schema_with = fields::memory_origin)]
     source_type: &'static str,
     /// A suggested memory is not used until you set its status to `active`.
-    #[schema(schema_with = wire::memory_status)]
+    #[schema(schema_with = fields::memory_status)]
     status: &'static str,
     /// Classification of the content.
     #[schema(value_type = String)]
@@ -137,7 +137,7 @@ struct MemorySourceBody {
 #[into_params(parameter_in = Query)]
 struct MemoryQuery {
     /// Only memories with this status.
-    #[param(schema_with = wire::memory_status)]
+    #[param(schema_with = fields::memory_status)]
     status: Option<MemoryStatus>,
     /// Maximum number of items on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -172,7 +172,10 @@ impl From<Memory> for MemoryBody {
     get, path = "/v1/memories", tag = "memories", params(MemoryQuery),
     responses((status = 200, body = Listing<MemoryBody>))
 )]
-async fn list(call: ApiCall, ApiQuery(query): ApiQuery<MemoryQuery>) -> Result<Json<Listing<MemoryBody>>, ApiError> {
+async fn list(
+    call: AuthenticatedRequest,
+    ApiQuery(query): ApiQuery<MemoryQuery>,
+) -> Result<Json<Listing<MemoryBody>>, ApiError> {
     let command = ListMemories { status: query.status, page: page::parse(query.limit, query.cursor.as_deref())? };
     let memories = call.execute(command).await?;
     Ok(Json(Listing::from_page(memories, Into::into)))
@@ -183,11 +186,14 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<MemoryQuery>) -> Result<J
     post, path = "/v1/memories", tag = "memories", request_body = NewMemory,
     responses((status = 201, body = MemoryBody))
 )]
-async fn create(call: ApiCall, ApiJson(body): ApiJson<NewMemory>) -> Result<(StatusCode, Json<MemoryBody>), ApiError> {
+async fn create(
+    call: AuthenticatedRequest,
+    ApiJson(body): ApiJson<NewMemory>,
+) -> Result<(StatusCode, Json<MemoryBody>), ApiError> {
     let command = CreateMemory {
-        content: wire::parse_text("/content", &body.content)?,
+        content: fields::parse_text("/content", &body.content)?,
         importance: check_importance(body.importance.unwrap_or(DEFAULT_IMPORTANCE))?,
-        tags: wire::parse_tags("/tags", body.tags.iter().flatten())?,
+        tags: fields::parse_tags("/tags", body.tags.iter().flatten())?,
         expires_at: page::check_timestamp("/expires_at", body.expires_at)?,
     };
     let memory = call.execute(command).await?;
@@ -200,7 +206,7 @@ async fn create(call: ApiCall, ApiJson(body): ApiJson<NewMemory>) -> Result<(Sta
     responses((status = 200, body = MemoryBody))
 )]
 async fn update(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<MemoryId>,
     ApiJson(body): ApiJson<MemoryChange>,
 ) -> Result<Json<MemoryBody>, ApiError> {
@@ -212,7 +218,7 @@ async fn update(
 #[utoipa::path(
     delete, path = "/v1/memories/{id}", tag = "memories", params(("id" = Uuid, Path)), responses((status = 204))
 )]
-async fn delete(call: ApiCall, PathId(id): PathId<MemoryId>) -> Result<StatusCode, ApiError> {
+async fn delete(call: AuthenticatedRequest, PathId(id): PathId<MemoryId>) -> Result<StatusCode, ApiError> {
     call.execute(DeleteMemory { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,9 +1,9 @@
 //! The route that lists the model servers and their health.
 
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use domain::backend_health::BackendHealth;
 use domain::command::ListBackends;
@@ -31,7 +31,7 @@ struct ModelBackendBody {
     /// Whether the server is outside the plant's network.
     is_cloud: bool,
     /// `failing` means that the server is reachable, but requests to it have failed.
-    #[schema(schema_with = wire::backend_status)]
+    #[schema(schema_with = fields::backend_status)]
     status: &'static str,
     /// The models that the platform uses on this server.
     models: Vec<String>,
@@ -45,7 +45,7 @@ impl From<BackendHealth> for ModelBackendBody {
 
 /// Lists the model servers and their health, as observed by the process that answers the request.
 #[utoipa::path(get, path = "/v1/admin/models", tag = "admin", responses((status = 200, body = ModelBackends)))]
-async fn list(call: ApiCall) -> Result<Json<ModelBackends>, ApiError> {
+async fn list(call: AuthenticatedRequest) -> Result<Json<ModelBackends>, ApiError> {
     let backends = call.execute(ListBackends).await?;
     Ok(Json(ModelBackends { data: backends.into_iter().map(Into::into).collect() }))
 }

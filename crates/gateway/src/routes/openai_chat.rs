@@ -1,7 +1,8 @@
 //! The route of OpenAI-compatible chat completions.
 
+use super::openai_models::find_team;
 use crate::body::ApiJson;
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
 use crate::idempotency::SafeToRetry;
 use crate::openai::X_CONVERSATION_ID;
@@ -30,7 +31,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// annotations, and stores question and answer in a conversation. The response header `x-conversation-id` contains the
 /// conversation's id; send it in the next request to continue the conversation. The history is always taken from the
 /// request. A model that can call tools is offered the client's tools in addition to the platform's own. The models
-/// `fast-direct` and `heavy-direct` are a language model only: nothing is searched or stored in a conversation.
+/// `assistant@` with the slug of one of your teams is the assistant in that team's space. `fast-direct` and
+/// `heavy-direct` are a language model only: nothing is searched or stored in a conversation.
 #[utoipa::path(
     post, path = "/openai/v1/chat/completions", tag = "openai", request_body = ChatCompletionRequest,
     params(("x-conversation-id" = Option<Uuid>, Header, description = "The conversation to continue")),
@@ -40,17 +42,21 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     )))
 )]
 async fn complete(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     State(settings): State<Arc<GatewaySettings>>,
     headers: HeaderMap,
-    ApiJson(body): ApiJson<ChatCompletionRequest>,
+    ApiJson(mut body): ApiJson<ChatCompletionRequest>,
 ) -> Result<Response, ApiError> {
+    let requested_model = body.requested_model().to_owned();
+    let team = match body.take_team_slug() {
+        Some(slug) => Some(find_team(&call, &slug).await?),
+        None => None,
+    };
     let model = body.model_id()?;
     let as_stream = body.stream == Some(true);
-    let mut options =
-        ReplyOptions { model: model.as_str().to_owned(), include_usage: body.include_usage(), omitted_tools: 0 };
+    let mut options = ReplyOptions { model: requested_model, include_usage: body.include_usage(), omitted_tools: 0 };
     let conversation_id = headers.get(X_CONVERSATION_ID).map(|value| value.to_str().unwrap_or_default());
-    let (conversation, events) = match body.parse(parse_conversation_id(conversation_id))? {
+    let (conversation, events) = match body.parse(parse_conversation_id(conversation_id), team)? {
         ChatCommand::Assistant(command) => {
             let run = call.execute(*command).await;
             let AssistantRun { conversation, events, omitted_tools } =

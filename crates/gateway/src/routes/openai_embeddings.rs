@@ -1,7 +1,7 @@
 //! The route of OpenAI-compatible embeddings.
 
 use crate::body::ApiJson;
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
 use crate::openai;
 use crate::openai::request::explain_not_found;
@@ -120,7 +120,10 @@ impl Vector {
     post, path = "/openai/v1/embeddings", tag = "openai", request_body = EmbeddingRequest,
     responses((status = 200, description = "The vectors", body = EmbeddingList))
 )]
-async fn embed(call: ApiCall, ApiJson(body): ApiJson<EmbeddingRequest>) -> Result<Json<EmbeddingList>, ApiError> {
+async fn embed(
+    call: AuthenticatedRequest,
+    ApiJson(body): ApiJson<EmbeddingRequest>,
+) -> Result<Json<EmbeddingList>, ApiError> {
     if openai::parse_model_id(&body.model)? != ModelId::Embed {
         return Err(openai::model_not_found("not an embedding model; the embedding model is embed".to_owned()));
     }

@@ -1,7 +1,7 @@
 //! Routes that replay and cancel a run.
 
 use crate::body::PathId;
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
 use crate::query::ApiQuery;
 use crate::settings::GatewaySettings;
@@ -51,7 +51,7 @@ struct Cancelling {
     responses((status = 200, description = "The events", body = StreamEvent, content_type = "text/event-stream"))
 )]
 async fn events(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(run): PathId<RunId>,
     State(settings): State<Arc<GatewaySettings>>,
     ApiQuery(query): ApiQuery<EventsQuery>,
@@ -67,13 +67,17 @@ async fn events(
     post, path = "/v1/runs/{id}/cancel", tag = "chat", params(("id" = Uuid, Path)),
     responses((status = 202, description = "The run is being cancelled, or has already ended", body = Cancelling))
 )]
-async fn cancel(call: ApiCall, PathId(run): PathId<RunId>) -> Result<(StatusCode, Json<Cancelling>), ApiError> {
+async fn cancel(
+    call: AuthenticatedRequest,
+    PathId(run): PathId<RunId>,
+) -> Result<(StatusCode, Json<Cancelling>), ApiError> {
     call.execute(CancelRun { run }).await?;
     let body = Cancelling { run_id: run.as_uuid(), status: "cancelling" };
     Ok((StatusCode::ACCEPTED, Json(body)))
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+/// Parses the header `Last-Event-ID`.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(value) = headers.get("last-event-id") else {
         return Ok(None);
     };

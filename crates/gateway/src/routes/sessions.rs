@@ -1,7 +1,7 @@
 //! Routes of sign-in sessions.
 
 use crate::body::{PathId, PathIdPair};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -73,7 +73,10 @@ fn to_listing(sessions: Page<Session>, current: Option<SessionId>) -> Json<Listi
     get, path = "/v1/sessions", tag = "sessions", params(SessionQuery),
     responses((status = 200, body = Listing<SessionBody>))
 )]
-async fn list(call: ApiCall, ApiQuery(query): ApiQuery<SessionQuery>) -> Result<Json<Listing<SessionBody>>, ApiError> {
+async fn list(
+    call: AuthenticatedRequest,
+    ApiQuery(query): ApiQuery<SessionQuery>,
+) -> Result<Json<Listing<SessionBody>>, ApiError> {
     let current = call.caller.scope().session();
     let command = ListSessions { page: page::parse(query.limit, query.cursor.as_deref())? };
     Ok(to_listing(call.execute(command).await?, current))
@@ -83,7 +86,7 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<SessionQuery>) -> Result<
 #[utoipa::path(
     delete, path = "/v1/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)), responses((status = 204))
 )]
-async fn revoke(call: ApiCall, PathId(id): PathId<SessionId>) -> Result<StatusCode, ApiError> {
+async fn revoke(call: AuthenticatedRequest, PathId(id): PathId<SessionId>) -> Result<StatusCode, ApiError> {
     call.execute(RevokeSession { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -94,7 +97,7 @@ async fn revoke(call: ApiCall, PathId(id): PathId<SessionId>) -> Result<StatusCo
     responses((status = 200, body = Listing<SessionBody>))
 )]
 async fn list_user_sessions(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(user): PathId<UserId>,
     ApiQuery(query): ApiQuery<SessionQuery>,
 ) -> Result<Json<Listing<SessionBody>>, ApiError> {
@@ -109,7 +112,7 @@ async fn list_user_sessions(
     params(("id" = Uuid, Path), ("session" = Uuid, Path)), responses((status = 204))
 )]
 async fn revoke_user_session(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathIdPair(user, id): PathIdPair<UserId, SessionId>,
 ) -> Result<StatusCode, ApiError> {
     call.execute(RevokeUserSession { user, id }).await?;

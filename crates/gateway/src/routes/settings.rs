@@ -1,7 +1,7 @@
 //! Routes of a tenant's versioned settings, and of its quotas and their usage.
 
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -123,9 +123,9 @@ impl From<TenantUsage> for TenantUsageBody {
     }
 }
 
-/// Parses the version in `If-Match`, which is an `ETag` of the settings. Returns `None`, which matches any version, if
+/// Parses the version in `If-Match`, which is an `ETag` of the resource. Returns `None`, which matches any version, if
 /// the header is missing or `*`.
-fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
+pub(super) fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
@@ -134,7 +134,7 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     // Many clients remove the quotation marks.
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     let version = digits.parse().ok();
-    version.map(Some).ok_or_else(|| ApiError::invalid_field("/If-Match", "must be an ETag of these settings, or *"))
+    version.map(Some).ok_or_else(|| ApiError::invalid_field("/If-Match", "must be an ETag of this resource, or *"))
 }
 
 /// Returns your tenant's settings.
@@ -142,7 +142,7 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     get, path = "/v1/admin/settings", tag = "admin",
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn get_own(call: ApiCall) -> Result<SettingsWithEtag, ApiError> {
+async fn get_own(call: AuthenticatedRequest) -> Result<SettingsWithEtag, ApiError> {
     Ok(SettingsBody::response(call.execute(ReadSettings).await?))
 }
 
@@ -156,7 +156,7 @@ async fn get_own(call: ApiCall) -> Result<SettingsWithEtag, ApiError> {
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
 async fn update_own(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     headers: HeaderMap,
     ApiJson(body): ApiJson<OwnSettingsChange>,
 ) -> Result<SettingsWithEtag, ApiError> {
@@ -170,7 +170,7 @@ async fn update_own(
     responses((status = 200, body = Listing<VersionBody>))
 )]
 async fn list_own_versions(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     ApiQuery(query): ApiQuery<VersionQuery>,
 ) -> Result<Json<Listing<VersionBody>>, ApiError> {
     let command = ListSettingsVersions { page: page::parse(query.limit, query.cursor.as_deref())? };
@@ -183,7 +183,10 @@ async fn list_own_versions(
     get, path = "/v1/admin/tenants/{id}/settings", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn get_for_tenant(call: ApiCall, PathId(id): PathId<TenantId>) -> Result<SettingsWithEtag, ApiError> {
+async fn get_for_tenant(
+    call: AuthenticatedRequest,
+    PathId(id): PathId<TenantId>,
+) -> Result<SettingsWithEtag, ApiError> {
     Ok(SettingsBody::response(call.execute(ReadTenantSettings { id }).await?))
 }
 
@@ -194,7 +197,7 @@ async fn get_for_tenant(call: ApiCall, PathId(id): PathId<TenantId>) -> Result<S
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
 async fn update_for_tenant(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<TenantId>,
     headers: HeaderMap,
     ApiJson(body): ApiJson<TenantSettingsChange>,
@@ -209,7 +212,7 @@ async fn update_for_tenant(
     params(("id" = Uuid, Path), VersionQuery), responses((status = 200, body = Listing<VersionBody>))
 )]
 async fn list_versions_for_tenant(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     PathId(id): PathId<TenantId>,
     ApiQuery(query): ApiQuery<VersionQuery>,
 ) -> Result<Json<Listing<VersionBody>>, ApiError> {
@@ -222,6 +225,6 @@ async fn list_versions_for_tenant(
 #[utoipa::path(
     get, path = "/v1/admin/usage", tag = "admin", responses((status = 200, body = TenantUsageBody))
 )]
-async fn quota_usage(call: ApiCall) -> Result<Json<TenantUsageBody>, ApiError> {
+async fn quota_usage(call: AuthenticatedRequest) -> Result<Json<TenantUsageBody>, ApiError> {
     Ok(Json(call.execute(ReadQuotaUsage).await?.into()))
 }

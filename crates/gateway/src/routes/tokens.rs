@@ -1,13 +1,13 @@
 //! Routes of personal access tokens, for machine clients.
 
 use crate::body::{ApiJson, PathId};
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::idempotency::ContainsSecret;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
@@ -111,7 +111,7 @@ fn parse_scopes(scopes: &[String]) -> Result<Vec<TokenScope>, ApiError> {
     if scopes.is_empty() || scopes.len() > TokenScope::all().count() {
         return Err(ApiError::invalid_field(
             "/scopes",
-            format!("must be from 1 to {} scopes", TokenScope::all().count()),
+            format!("must contain 1 to {} scopes", TokenScope::all().count()),
         ));
     }
     let mut parsed = Vec::with_capacity(scopes.len());
@@ -130,7 +130,10 @@ fn parse_scopes(scopes: &[String]) -> Result<Vec<TokenScope>, ApiError> {
     get, path = "/v1/tokens", tag = "tokens", params(TokenQuery),
     responses((status = 200, body = Listing<TokenBody>))
 )]
-async fn list(call: ApiCall, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Json<Listing<TokenBody>>, ApiError> {
+async fn list(
+    call: AuthenticatedRequest,
+    ApiQuery(query): ApiQuery<TokenQuery>,
+) -> Result<Json<Listing<TokenBody>>, ApiError> {
     let page = page::parse(query.limit, query.cursor.as_deref())?;
     let command = ListAccessTokens { user: query.user_id.map(Into::into), page };
     let tokens = call.execute(command).await?;
@@ -143,11 +146,11 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Js
     responses((status = 201, body = IssuedBody))
 )]
 async fn create(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     ApiJson(body): ApiJson<NewToken>,
 ) -> Result<(StatusCode, Extension<ContainsSecret>, Json<IssuedBody>), ApiError> {
     let command = IssueAccessToken {
-        name: wire::parse_text("/name", &body.name)?,
+        name: fields::parse_text("/name", &body.name)?,
         scopes: parse_scopes(&body.scopes)?,
         days: body.expires_in_days,
     };
@@ -161,7 +164,7 @@ async fn create(
 #[utoipa::path(
     delete, path = "/v1/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path)), responses((status = 204))
 )]
-async fn revoke(call: ApiCall, PathId(id): PathId<AccessTokenId>) -> Result<StatusCode, ApiError> {
+async fn revoke(call: AuthenticatedRequest, PathId(id): PathId<AccessTokenId>) -> Result<StatusCode, ApiError> {
     call.execute(RevokeAccessToken { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,13 +1,14 @@
 //! The route that uploads a document.
 
 use crate::body::content_length;
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::form_digest::FormDigest;
-use crate::multipart;
+use crate::multipart::{self, FormUpload};
+use crate::query::ApiQuery;
 use crate::settings::GatewaySettings;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
@@ -15,10 +16,11 @@ use axum::http::{HeaderName, StatusCode};
 use domain::command::UploadDocument;
 use domain::document::{Document, DocumentStatus};
 use domain::error::ErrorKind;
+use domain::ids::TeamId;
 use domain::upload::UploadOutcome;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -35,7 +37,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[schema(as = UploadForm)]
 #[expect(dead_code, reason = "it exists for the OpenAPI document; the form itself is read chunk by chunk")]
 struct UploadFormBody {
-    /// PDF, DOCX, plain text or Markdown. The type is recognized from the content.
+    /// PDF, DOCX, XLSX, ODS, PPTX, CSV, HTML, EML, Markdown or plain text. The type is recognized from the content; the
+    /// file name only distinguishes formats of text.
     #[schema(format = Binary, content_media_type = "application/octet-stream")]
     file: String,
     /// At most 32 tags: a JSON array of strings, or a comma-separated list.
@@ -45,7 +48,7 @@ struct UploadFormBody {
     #[schema(min_length = 1, max_length = 128)]
     doc_type: Option<String>,
     /// Classification of the content; `internal` by default.
-    #[schema(schema_with = wire::classification)]
+    #[schema(schema_with = fields::classification)]
     classification: Option<String>,
     /// Your plant's own revision label.
     #[schema(min_length = 1, max_length = 64, example = "C")]
@@ -56,9 +59,21 @@ struct UploadFormBody {
     /// The document that it replaces: from `effective_from` on, searches find the new document instead.
     #[schema(format = Uuid)]
     supersedes: Option<String>,
+    /// The team that the document is for, if no parameter names it. The field must come before the file.
+    #[schema(format = Uuid)]
+    team_id: Option<String>,
     /// Client data: a JSON object of at most 16 KiB, as text.
     #[schema(example = "{\"unit\": \"U100\"}")]
     metadata: Option<String>,
+}
+
+/// Where the document belongs.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UploadQuery {
+    /// The team that the document is for.
+    team_id: Option<Uuid>,
 }
 
 /// A document that was uploaded, or queued for processing again.
@@ -89,7 +104,7 @@ impl Uploaded {
 ///
 /// The file is stored when the response arrives. The document is searchable once its status is `ready`.
 #[utoipa::path(
-    post, path = "/v1/documents/upload", tag = "documents",
+    post, path = "/v1/documents/upload", tag = "documents", params(UploadQuery),
     request_body(content = UploadFormBody, content_type = "multipart/form-data"),
     responses(
         (status = 202, description = "Stored and queued", body = Uploaded, headers(("location" = String))),
@@ -98,8 +113,9 @@ impl Uploaded {
     )
 )]
 async fn upload(
-    call: ApiCall,
+    call: AuthenticatedRequest,
     State(settings): State<Arc<GatewaySettings>>,
+    ApiQuery(query): ApiQuery<UploadQuery>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
     let limit = settings.max_upload_bytes;
@@ -110,8 +126,18 @@ async fn upload(
     }
     let digest = request.extensions().get::<FormDigest>().cloned();
     let form = multipart::open(request, digest).await?;
-    let command = UploadDocument { announced_bytes, upload: multipart::into_upload(form, limit) };
-    let outcome = call.execute(command).await?;
+    let team = query.team_id.map(TeamId::from);
+    let FormUpload { upload, mut redirected } = multipart::into_upload(form, limit, team);
+    let outcome = match call.execute(UploadDocument { announced_bytes, upload, team }).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            // Each space is decided on by itself, so the rest of the form is a second upload.
+            let Ok(form) = redirected.try_recv() else { return Err(error) };
+            let team = Some(form.team);
+            let FormUpload { upload, .. } = multipart::continue_upload(form, limit);
+            call.execute(UploadDocument { announced_bytes, upload, team }).await?
+        }
+    };
     let (code, document) = match outcome {
         UploadOutcome::Created(document) => (StatusCode::ACCEPTED, document),
         UploadOutcome::Duplicate(document) => (StatusCode::OK, document),

@@ -1,11 +1,11 @@
 //! The route that returns the usage report: model calls and budgets.
 
-use crate::caller::ApiCall;
+use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
+use crate::fields;
 use crate::page;
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire;
 use axum::Json;
 use chrono::{DateTime, Utc};
 use domain::budget::{BudgetLimit, Money, end_of_day, start_of_day};
@@ -36,7 +36,7 @@ struct UsageQuery {
     #[param(schema_with = timestamp_or_date)]
     to: Option<String>,
     /// How calls are grouped. By day by default.
-    #[param(schema_with = wire::usage_group)]
+    #[param(schema_with = fields::usage_group)]
     group_by: Option<UsageDimension>,
 }
 
@@ -46,7 +46,7 @@ struct UsageQuery {
 struct ReportBody {
     from: DateTime<Utc>,
     to: DateTime<Utc>,
-    #[schema(schema_with = wire::usage_group)]
+    #[schema(schema_with = fields::usage_group)]
     group_by: &'static str,
     totals: AggregatesBody,
     /// Days in chronological order; other groups by descending number of calls.
@@ -229,7 +229,10 @@ fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Resul
 #[utoipa::path(
     get, path = "/v1/usage", tag = "usage", params(UsageQuery), responses((status = 200, body = ReportBody))
 )]
-async fn usage(call: ApiCall, ApiQuery(query): ApiQuery<UsageQuery>) -> Result<Json<ReportBody>, ApiError> {
+async fn usage(
+    call: AuthenticatedRequest,
+    ApiQuery(query): ApiQuery<UsageQuery>,
+) -> Result<Json<ReportBody>, ApiError> {
     let command = ReadModelUsage {
         from: parse_time("/from", query.from.as_deref(), DayBoundary::Start)?,
         to: parse_time("/to", query.to.as_deref(), DayBoundary::End)?,

@@ -70,7 +70,7 @@ async fn an_outage_reveals_no_internals() {
 #[tokio::test]
 async fn an_invalid_and_a_missing_token_differ_only_in_the_challenge() {
     let mut gate = MockGate::new();
-    gate.on_login(|token, _| {
+    gate.on_authenticate(|token, _| {
         Err(GateError::Unauthenticated { reason: if token.is_some() { "expired" } else { "none" } })
     });
     let router = router(gate, settings());

@@ -60,9 +60,9 @@ async fn without_rate_limits_no_request_is_counted() {
 #[tokio::test]
 async fn a_peer_is_limited_before_authentication() {
     let mut gate = MockGate::new();
-    let logins = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&logins);
-    gate.on_login(move |_, _| {
+    let authentications = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&authentications);
+    gate.on_authenticate(move |_, _| {
         counter.fetch_add(1, Ordering::Relaxed);
         Ok(caller(Role::Admin))
     });
@@ -79,6 +79,6 @@ async fn a_peer_is_limited_before_authentication() {
         assert_eq!(send(&router, request_from_peer("/v1/me")).await.status, 200);
     }
     assert_eq!(send(&router, request_from_peer("/v1/me")).await.problem(), (429, "rate_limited".into(), None));
-    assert_eq!(logins.load(Ordering::Relaxed), 2);
+    assert_eq!(authentications.load(Ordering::Relaxed), 2);
     assert_eq!(send(&router, request_from_peer("/health")).await.status, 200);
 }

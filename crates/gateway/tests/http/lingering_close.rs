@@ -14,7 +14,7 @@ const UPLOAD_BYTES: usize = 12 << 20;
 
 async fn refused_upload(settings: GatewaySettings) -> std::io::Result<String> {
     let mut gate = MockGate::new();
-    gate.on_login(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
+    gate.on_authenticate(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let client = async {

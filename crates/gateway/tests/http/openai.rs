@@ -3,14 +3,16 @@
 use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
-use domain::command::{AskAssistant, AskModel, CreateEmbeddings, GetModel, ListModels, RetrievalMode};
+use domain::command::{AskAssistant, AskModel, CreateEmbeddings, GetModel, ListModels, ListTeams, RetrievalMode};
 use domain::conversation::MessageRole;
 use domain::error::{ErrorKind, Problem};
-use domain::ids::{ConversationId, MessageId};
-use domain::model::{CallUsage, EmbedResponse, ModelChoice, ModelToolCall, PromptMessage};
+use domain::ids::{ConversationId, MessageId, TeamId, TenantId};
+use domain::model::{CallUsage, EmbedResponse, ModelToolCall, PromptMessage, TierChoice};
 use domain::model_id::ModelId;
+use domain::page::Page;
 use domain::role::Role;
 use domain::run::{AssistantRun, Escalation, FinishReason, RunEvent, RunSummary, TokenUsage, ToolStatus};
+use domain::team::{Team, TeamRole, TeamView};
 use futures::StreamExt;
 use policy::gate::MockGate;
 use serde_json::{Value, json};
@@ -159,7 +161,7 @@ async fn a_question_to_the_assistant_is_parsed_into_the_command() {
             command.message.as_str() == "And the seal?"
                 && history == [(MessageRole::User, "How?"), (MessageRole::Assistant, "So.\nOr so.")]
                 && command.instructions.as_deref() == Some("Be brief.\n\nIn German.")
-                && command.model == ModelChoice::Heavy
+                && command.model == TierChoice::Heavy
                 && command.retrieval == RetrievalMode::Always
                 && command.filters.tags == ["valve"]
                 && command.conversation == Some(ConversationId::from_uuid(uuid(3)))
@@ -243,9 +245,9 @@ async fn a_direct_model_gets_all_messages_and_answers_tool_results_and_backgroun
     ] });
     let task = json!({ "model": "heavy", "messages": [{ "role": "user", "content": "### Task:\nSuggest a title." }] });
     for (body, first, model) in [
-        (direct, PromptMessage::System(" You are a poet. ".into()), ModelChoice::Heavy),
-        (after_tools, PromptMessage::User("Read P-101.".into()), ModelChoice::Fast),
-        (task, PromptMessage::User("### Task:\nSuggest a title.".into()), ModelChoice::Fast),
+        (direct, PromptMessage::System(" You are a poet. ".into()), TierChoice::Heavy),
+        (after_tools, PromptMessage::User("Read P-101.".into()), TierChoice::Fast),
+        (task, PromptMessage::User("### Task:\nSuggest a title.".into()), TierChoice::Fast),
     ] {
         let mut gate = gate_for(Role::User);
         gate.on::<AskModel>(move |_, command| {
@@ -295,6 +297,66 @@ async fn a_slow_stream_is_kept_open_with_comments() {
     assert!(body_text.contains(r#""role":"assistant""#) && body_text.contains("Late."), "{body_text}");
 }
 
+fn team(slug: &str, role: TeamRole) -> TeamView {
+    let team = Team {
+        id: TeamId::from_uuid(uuid(40)),
+        name: slug.to_owned(),
+        slug: slug.to_owned(),
+        created_at: fixed_time(),
+        updated_at: fixed_time(),
+        deleted_at: None,
+    };
+    TeamView { team, host: TenantId::from_uuid(uuid(1)), role }
+}
+
+#[tokio::test]
+async fn a_teams_model_asks_the_assistant_in_its_space() {
+    let mut gate = gate_for(Role::User);
+    gate.on::<ListTeams>(|_, _| Ok(Page { items: vec![team("turnaround", TeamRole::Owner)], next: None }));
+    gate.on::<AskAssistant>(|_, command| {
+        assert_eq!(command.team, Some(TeamId::from_uuid(uuid(40))));
+        let events = event_stream(vec![started_event(), finished_event()]);
+        Ok(AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events, omitted_tools: 0 })
+    });
+    let router = router(gate, settings());
+    let body = json!({ "model": "assistant@turnaround", "messages": [{ "role": "user", "content": "Hi" }] });
+    let answer = send(&router, json_request("POST", CHAT, &body.to_string())).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["model"]), (200, &json!("assistant@turnaround")));
+}
+
+#[tokio::test]
+async fn a_slug_of_several_other_tenants_names_no_team_by_itself() {
+    let of = |host: u128, id: u128, slug: &str| {
+        let mut view = team(slug, TeamRole::Member);
+        (view.host, view.team.id) = (TenantId::from_uuid(uuid(host)), TeamId::from_uuid(uuid(id)));
+        view
+    };
+    let own = TenantId::from_uuid(uuid(1));
+    let mut gate = gate_for(Role::User);
+    gate.on::<ListModels>(|_, _| Ok(Vec::new()));
+    gate.on::<ListTeams>(move |_, _| {
+        let mut mine = of(71, 41, "shared");
+        mine.host = own;
+        let others = [of(71, 42, "shared"), of(71, 43, "audit"), of(72, 44, "audit"), of(72, 45, "alone")];
+        Ok(Page { items: [mine].into_iter().chain(others).collect(), next: None })
+    });
+    let router = router(gate, settings());
+    let listed = send(&router, get("/openai/v1/models")).await.json();
+    let ids: Vec<_> = listed["data"].as_array().expect("models").iter().map(|model| model["id"].clone()).collect();
+    let (first, second) = (uuid(71), uuid(72));
+    let expected = [
+        "assistant@alone".to_owned(),
+        format!("assistant@audit.{first}"),
+        format!("assistant@audit.{second}"),
+        "assistant@shared".to_owned(),
+        format!("assistant@shared.{first}"),
+    ];
+    assert_eq!(ids, expected.map(Value::from));
+    for (id, status) in [("audit".to_owned(), 404), (format!("audit.{second}"), 200), ("shared".to_owned(), 200)] {
+        assert_eq!(send(&router, get(&format!("/openai/v1/models/assistant@{id}"))).await.status, status, "{id}");
+    }
+}
+
 #[tokio::test]
 async fn models_are_listed_and_read() {
     let mut gate = gate_for(Role::User);
@@ -303,8 +365,15 @@ async fn models_are_listed_and_read() {
         assert!(command.id == ModelId::Fast);
         Ok(command.id)
     });
+    gate.on::<ListTeams>(|_, _| {
+        Ok(Page { items: vec![team("turnaround", TeamRole::Member), team("reading", TeamRole::Viewer)], next: None })
+    });
     let router = router(gate, settings());
     insta::assert_snapshot!(send(&router, get("/openai/v1/models")).await.text);
+    assert_eq!(send(&router, get("/openai/v1/models/assistant@turnaround")).await.json()["id"], "assistant@turnaround");
+    for unknown in ["assistant@reading", "assistant@nothing"] {
+        assert_eq!(send(&router, get(&format!("/openai/v1/models/{unknown}"))).await.status, 404, "{unknown}");
+    }
     let model = send(&router, get("/openai/v1/models/fast")).await.json();
     assert_eq!(
         (&model["id"], &model["object"], &model["owned_by"]),

@@ -4,8 +4,9 @@ use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
 use domain::budget::BudgetLimit;
-use domain::command::{AskAssistant, AskModel, ListModels};
+use domain::command::{AskAssistant, AskModel, ListModels, ListTeams};
 use domain::decision::RefusalCode;
+use domain::page::Page;
 use domain::role::Role;
 use gateway::GatewaySettings;
 use policy::error::GateError;
@@ -80,7 +81,7 @@ async fn gate_errors_have_openais_status_and_codes() {
 #[tokio::test]
 async fn errors_of_middleware_have_the_same_format() {
     let mut gate = MockGate::new();
-    gate.on_login(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
+    gate.on_authenticate(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
     let reply = send(&router(gate, settings()), post_hello()).await;
     let error = parse_error(&reply);
     assert_eq!(
@@ -130,6 +131,7 @@ async fn a_panic_reveals_no_internals() {
 async fn rate_limited_requests_have_retry_after() {
     let mut gate = gate_for(Role::Viewer);
     gate.on::<ListModels>(|_, _| Ok(Vec::new()));
+    gate.on::<ListTeams>(|_, _| Ok(Page { items: Vec::new(), next: None }));
     let router = router(gate, GatewaySettings { rate_limit_enabled: true, peer_requests_per_second: 0, ..settings() });
     for _ in 0..10_000 {
         let reply = send(&router, get("/openai/v1/models")).await;
@@ -182,7 +184,8 @@ async fn a_validation_error_names_the_invalid_field() {
         (chat(json!({ "temperature": 2.5 })), "temperature", "validation"),
         (chat(json!({ "top_p": -1 })), "top_p", "validation"),
         (chat(json!({ "n": 2 })), "n", "validation"),
-        (chat(json!({ "max_tokens": 0 })), "max_completion_tokens", "validation"),
+        (chat(json!({ "max_tokens": 0 })), "max_tokens", "validation"),
+        (chat(json!({ "max_completion_tokens": 0 })), "max_completion_tokens", "validation"),
         (chat(json!({ "stop": ["a", "b", "c", "d", "e"] })), "stop", "validation"),
         (chat(json!({ "response_format": { "type": "xml" } })), "response_format.type", "validation"),
         (chat(json!({ "document_ids": ["x"] })), "document_ids[0]", "validation"),

@@ -69,6 +69,8 @@ async fn a_conversation_is_created_read_updated_and_deleted() {
             withheld: false,
             degraded: false,
             summary: None,
+            author: None,
+            source_teams: Vec::new(),
             unsupported_statements: vec![TextRange { start: 0, end: 4 }],
             created_at: fixed_time(),
         };
@@ -159,6 +161,7 @@ async fn a_search_returns_passages() {
                     bm25: Some(7.25),
                     rerank_score: Some(0.75),
                     surrounding_text: SurroundingText::default(),
+                    explanation: None,
                 }],
                 confidence: 0.5,
                 reranked_by: Some("reranker".into()),

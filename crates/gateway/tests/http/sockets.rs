@@ -101,7 +101,7 @@ fn get(path: &str, headers: &str) -> String {
 
 pub fn gate() -> MockGate {
     let mut gate = MockGate::new();
-    gate.on_login(|_, _| Ok(caller(Role::User)));
+    gate.on_authenticate(|_, _| Ok(caller(Role::User)));
     gate.on::<ReadAccount>(|_, _| Ok(account(Role::User)));
     gate
 }
@@ -277,10 +277,10 @@ async fn requests_above_the_limit_are_refused_at_once_and_the_others_are_answere
 
 #[tokio::test]
 async fn slow_request_bodies_do_not_count_as_in_flight_and_are_aborted() {
-    let logins = Arc::new(AtomicUsize::new(0));
+    let authentications = Arc::new(AtomicUsize::new(0));
     let mut gate = gate();
-    let counter = Arc::clone(&logins);
-    gate.on_login(move |_, _| {
+    let counter = Arc::clone(&authentications);
+    gate.on_authenticate(move |_, _| {
         counter.fetch_add(1, Ordering::SeqCst);
         Ok(caller(Role::User))
     });
@@ -292,7 +292,7 @@ async fn slow_request_bodies_do_not_count_as_in_flight_and_are_aborted() {
     for n in 1..=20 {
         slow_connections.push(server.connect_and_send(head).await);
         eventually("the request passed authentication", || async {
-            (logins.load(Ordering::SeqCst) == n).then_some(())
+            (authentications.load(Ordering::SeqCst) == n).then_some(())
         })
         .await;
     }

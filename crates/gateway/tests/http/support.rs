@@ -4,10 +4,11 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, Utc};
-use domain::conversation::{Citation, Conversation};
+use domain::conversation::{Citation, Conversation, DocumentCitation, ReadingCitation};
 use domain::document::{Document, DocumentStatus, Revision};
 use domain::ids::{ChunkId, ConversationId, DocumentId, MessageId, RunId, TenantId, UserId};
-use domain::model::{ModelChoice, ModelTier};
+use domain::model::{ModelTier, TierChoice};
+use domain::plant::{PlantMode, Quality, TagValue};
 use domain::role::{Classification, Role};
 use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, TokenUsage};
 use domain::scope::{Actor, TenantScope};
@@ -80,7 +81,7 @@ pub fn router_with_readiness(gate: MockGate, settings: GatewaySettings, readines
 /// A gate that authenticates every token as a user with this role.
 pub fn gate_for(role: Role) -> MockGate {
     let mut gate = MockGate::new();
-    gate.on_login(move |_, _| Ok(caller(role)));
+    gate.on_authenticate(move |_, _| Ok(caller(role)));
     gate
 }
 
@@ -134,7 +135,13 @@ pub fn caller(role: Role) -> Caller {
     let user = user(role);
     let request = domain::ids::RequestId::parse("r").expect("an id");
     let scope = TenantScope::mint(tenant.id, Actor::User(user.id), request);
-    let entitlements = Entitlements { role, grants: vec![], clearance: Classification::Internal };
+    let entitlements = Entitlements {
+        role,
+        grants: vec![],
+        clearance: Classification::Internal,
+        may_request_writes: false,
+        team: None,
+    };
     Caller::new(scope, tenant, user, entitlements)
 }
 
@@ -144,6 +151,7 @@ pub fn account(role: Role) -> Account {
         user: caller.user().clone(),
         entitlements: caller.entitlements().clone(),
         settings: caller.tenant().settings.clone(),
+        plant_mode: PlantMode::Normal,
     }
 }
 
@@ -170,12 +178,13 @@ pub fn conversation() -> Conversation {
         id: ConversationId::from_uuid(uuid(3)),
         user_id: UserId::from_uuid(uuid(2)),
         title: Some("Pump P-101".into()),
-        model: Some(ModelChoice::Fast),
+        model: Some(TierChoice::Fast),
         metadata: serde_json::json!({"unit": "U100"}),
         classification: Classification::Public,
         archived: false,
         active_message_id: None,
         is_busy: false,
+        team_id: None,
         created_at: fixed_time(),
         updated_at: fixed_time(),
     }
@@ -203,13 +212,30 @@ pub fn document() -> Document {
         chunk_count: 7,
         metadata: serde_json::json!({}),
         uploaded_by: UserId::from_uuid(uuid(2)),
+        team_id: None,
         created_at: fixed_time(),
         updated_at: fixed_time(),
     }
 }
 
+/// A reading of a plant system, with the number 2.
+pub fn reading_citation() -> Citation {
+    Citation::Reading(ReadingCitation {
+        n: 2,
+        tag: "PIT-1001".into(),
+        value: TagValue::number(4.6),
+        unit: Some("bar".into()),
+        quality: Quality::Good,
+        at: fixed_time(),
+        source: "simulator:demo".into(),
+        stale: false,
+        classification: Classification::Internal,
+        series: None,
+    })
+}
+
 pub fn citation() -> Citation {
-    Citation {
+    Citation::Document(DocumentCitation {
         n: 1,
         document_id: DocumentId::from_uuid(uuid(4)),
         file_name: "sop-12.pdf".into(),
@@ -219,7 +245,7 @@ pub fn citation() -> Citation {
         chunk_id: ChunkId::from_uuid(uuid(5)),
         quote: "Close V-1.\nThen wait.".into(),
         score: 0.87,
-    }
+    })
 }
 
 pub fn started_event() -> RunEvent {

@@ -1,10 +1,11 @@
 //! Chat completions through OpenAI-compatible servers.
 
-use super::http::{Endpoint, Failure, ProxyHeaders, RequestContext, Server};
+use super::http::{Endpoint, Failure, OpenAiClient, ProxyHeaders, RequestContext};
 use super::request::{ChatBody, TokenLimitField, recorded_prompt};
 use super::sse::{self, Events};
 use super::stream::AnswerAssembler;
 use super::tokenizer::{HighestCount, tokenizer};
+use super::trace::record_error;
 use crate::config::{ModelSettings, RouteSettings};
 use crate::error::SetupError;
 use crate::metrics::{CallLabels, ModelMetrics};
@@ -76,21 +77,20 @@ impl OpenAiChat {
     async fn start_in_span(&self, attempt: Attempt, request: &ChatRequest) -> Result<AnswerStream, ModelError> {
         let span = self.span(&attempt, request);
         let result = self.start_answer(attempt, request, &span).instrument(span.clone()).await;
-        result.inspect_err(|error| {
-            span.record("error.type", error.error_type());
-        })
+        result.inspect_err(|error| record_error(&span, error))
     }
 
     /// Creates a span with the attributes of the OpenTelemetry GenAI conventions. Includes the messages only if
     /// `record_content` is set.
     fn span(&self, attempt: &Attempt, request: &ChatRequest) -> Span {
-        let (server, model) = (&attempt.backend.server, attempt.model.as_str());
+        let (client, model) = (&attempt.backend.client, attempt.model.as_str());
         let span = tracing::info_span!(
             "chat",
             otel.name = format!("chat {model}"),
             otel.kind = "client",
+            otel.status_code = field::Empty,
             gen_ai.operation.name = "chat",
-            gen_ai.provider.name = server.dialect().provider(),
+            gen_ai.provider.name = client.dialect().provider(),
             gen_ai.request.model = model,
             gen_ai.response.model = field::Empty,
             gen_ai.response.finish_reasons = field::Empty,
@@ -99,7 +99,9 @@ impl OpenAiChat {
             gen_ai.usage.output_tokens = field::Empty,
             gen_ai.input.messages = field::Empty,
             gen_ai.output.messages = field::Empty,
-            backend = server.name(),
+            server.address = client.server_address(),
+            server.port = client.server_port(),
+            backend = client.name(),
             error.type = field::Empty,
         );
         if self.record_content {
@@ -133,9 +135,9 @@ impl ChatModel for OpenAiChat {
         true
     }
 
-    fn highest_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
+    fn max_input_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
         // Without routes, nothing is sent to any model: the request fails with `NotConfigured`.
-        self.router.highest_classification(self.routes(tier), caller).unwrap_or(Classification::Restricted)
+        self.router.max_input_classification(self.routes(tier), caller).unwrap_or(Classification::Restricted)
     }
 
     fn highest_price(&self, tier: ModelTier, caller: &ModelCaller) -> Option<Price> {
@@ -203,7 +205,7 @@ impl OpenAiChat {
             started,
             first_chunk_at,
             chunk_count: 0,
-            deadline: started + attempt.backend.server.timeouts.total,
+            deadline: started + attempt.backend.client.timeouts.total,
             is_ended: false,
             metrics: metrics.clone(),
             record_content: self.record_content,
@@ -223,11 +225,11 @@ impl AnswerStream {
             if self.is_ended || self.reader.has_ended() {
                 return None;
             }
-            let server = &self.attempt.backend.server;
+            let client = &self.attempt.backend.client;
             let now = Instant::now();
             let event_wait =
-                EventWait { wait_started: now, deadline: (now + server.timeouts.between_tokens).min(self.deadline) };
-            if let Err(error) = read_event(&mut self.events, &mut self.reader, server, event_wait).await {
+                EventWait { wait_started: now, deadline: (now + client.timeouts.between_tokens).min(self.deadline) };
+            if let Err(error) = read_event(&mut self.events, &mut self.reader, client, event_wait).await {
                 self.attempt.record_interruption();
                 self.record_end(Some(&error));
                 return Some(Err(error));
@@ -280,11 +282,13 @@ impl AnswerStream {
         self.metrics.record_duration(call, self.started.elapsed(), error);
         self.metrics.record_time_per_chunk(call, self.first_chunk_at.elapsed(), self.chunk_count);
         if let Some(error) = error {
-            self.span.record("error.type", error.error_type());
+            record_error(&self.span, error);
         }
         if self.record_content {
             self.span.record("gen_ai.output.messages", self.recorded_answer.as_str());
         }
+        // An exported span ends when it was last left, which would otherwise be at the first chunk.
+        self.span.in_scope(|| ());
     }
 }
 
@@ -326,29 +330,34 @@ struct StartedAnswer {
 
 /// Sends the request and reads until the model starts to answer.
 async fn open_answer(attempt: &Attempt, request: &ChatRequest, started: Instant) -> Result<StartedAnswer, ModelError> {
-    let server = &attempt.backend.server;
-    let deadline = started + server.timeouts.first_token;
-    let response = post(server, &attempt.model, request, deadline).await?;
+    let client = &attempt.backend.client;
+    let deadline = started + client.timeouts.first_token;
+    let response = post(client, &attempt.model, request, deadline).await?;
     let proxy = ProxyHeaders::from_response(&response);
-    let result = timeout_at(deadline, sse::events(server, response)).await;
-    let mut events = result.map_err(|_| server.timed_out(started))??;
-    let mut reader = AnswerAssembler::new(server.name());
+    let result = timeout_at(deadline, sse::events(client, response)).await;
+    let mut events = result.map_err(|_| client.timed_out(started))??;
+    let mut reader = AnswerAssembler::new(client.name());
     while !reader.has_begun() && !reader.has_ended() {
-        read_event(&mut events, &mut reader, server, EventWait { wait_started: started, deadline }).await?;
+        read_event(&mut events, &mut reader, client, EventWait { wait_started: started, deadline }).await?;
     }
     Ok(StartedAnswer { events, reader, proxy_headers: proxy })
 }
 
-async fn post(server: &Server, model: &str, request: &ChatRequest, deadline: Instant) -> Result<Response, ModelError> {
+async fn post(
+    client: &OpenAiClient,
+    model: &str,
+    request: &ChatRequest,
+    deadline: Instant,
+) -> Result<Response, ModelError> {
     let context = RequestContext::new(&request.caller, request.prompt.classification());
-    let uses_newer_field = server.wants_max_completion_tokens.load(Ordering::Relaxed);
+    let uses_newer_field = client.wants_max_completion_tokens.load(Ordering::Relaxed);
     let field = if uses_newer_field { TokenLimitField::MaxCompletionTokens } else { TokenLimitField::MaxTokens };
-    let body = ChatBody::new(server, model, request, field);
-    match server.post(Endpoint::Chat, model, &body, context, deadline).await {
+    let body = ChatBody::new(client, model, request, field);
+    match client.post(Endpoint::Chat, model, &body, context, deadline).await {
         Err(Failure { param, .. }) if !uses_newer_field && param == "max_tokens" => {
-            server.wants_max_completion_tokens.store(true, Ordering::Relaxed);
-            let body = ChatBody::new(server, model, request, TokenLimitField::MaxCompletionTokens);
-            server.post(Endpoint::Chat, model, &body, context, deadline).await
+            client.wants_max_completion_tokens.store(true, Ordering::Relaxed);
+            let body = ChatBody::new(client, model, request, TokenLimitField::MaxCompletionTokens);
+            client.post(Endpoint::Chat, model, &body, context, deadline).await
         }
         other => other,
     }
@@ -365,12 +374,12 @@ struct EventWait {
 async fn read_event(
     events: &mut Events,
     reader: &mut AnswerAssembler,
-    server: &Server,
+    client: &OpenAiClient,
     event_wait: EventWait,
 ) -> Result<(), ModelError> {
     match timeout_at(event_wait.deadline, events.next()).await {
         // If the finish reason has arrived, the answer is complete even if the connection stays open.
-        Err(_) => reader.finish().map_err(|_| server.timed_out(event_wait.wait_started)),
+        Err(_) => reader.finish().map_err(|_| client.timed_out(event_wait.wait_started)),
         Ok(None) => reader.finish(),
         Ok(Some(Ok(data))) => reader.push_event(&data),
         // If the finish reason has arrived, the answer is complete even if the connection fails afterwards.

@@ -1,6 +1,6 @@
 //! Embeddings through OpenAI-compatible servers.
 
-use super::http::{Endpoint, ProxyHeaders, RequestContext, Server, read_limited};
+use super::http::{Endpoint, OpenAiClient, ProxyHeaders, RequestContext, read_limited};
 use super::request::EmbedBody;
 use super::response::{EmbeddingsResponse, ServerError, Vector};
 use super::unary::{ParsedResponse, UnaryCall};
@@ -121,41 +121,41 @@ impl OpenAiEmbedder {
         UnaryCall { context, deadline, .. }: UnaryCall,
         inputs: &[String],
     ) -> Result<ParsedResponse<Vec<Vec<f32>>>, ModelError> {
-        let (server, started) = (&attempt.backend.server, Instant::now());
+        let (client, started) = (&attempt.backend.client, Instant::now());
         let body = EmbedBody {
             model: &attempt.model,
             input: inputs,
             encoding_format: "float",
-            disable_fallbacks: server.forbids_fallbacks(context),
+            disable_fallbacks: client.forbids_fallbacks(context),
         };
-        let response = server.post(Endpoint::Embeddings, &attempt.model, &body, context, deadline).await;
+        let response = client.post(Endpoint::Embeddings, &attempt.model, &body, context, deadline).await;
         let response = response.map_err(|failure| failure.error)?;
         let proxy = ProxyHeaders::from_response(&response);
-        let body = timeout_at(deadline, read_limited(server, response, MAX_RESPONSE_BYTES)).await;
-        let body = body.map_err(|_| server.timed_out(started))??;
-        Ok(ParsedResponse { proxy_headers: proxy, ..self.parse(server, &body, inputs.len())? })
+        let body = timeout_at(deadline, read_limited(client, response, MAX_RESPONSE_BYTES)).await;
+        let body = body.map_err(|_| client.timed_out(started))??;
+        Ok(ParsedResponse { proxy_headers: proxy, ..self.parse(client, &body, inputs.len())? })
     }
 
     /// Parses a response with `text_count` vectors and returns them in the order of the texts, scaled to length 1. All
     /// must have the same dimension.
     fn parse(
         &self,
-        server: &Server,
+        client: &OpenAiClient,
         body: &[u8],
         text_count: usize,
     ) -> Result<ParsedResponse<Vec<Vec<f32>>>, ModelError> {
         let parsed_body: EmbeddingsResponse = serde_json::from_slice(body)
-            .map_err(|_| server.invalid_response("the body is not an embeddings object"))?;
+            .map_err(|_| client.invalid_response("the body is not an embeddings object"))?;
         if let Some(error) = parsed_body.error.as_ref().filter(|error| !error.is_null()) {
-            return Err(ServerError::from_value(error).into_model_error(server.name()));
+            return Err(ServerError::from_value(error).into_model_error(client.name()));
         }
         let mut vectors = vec![Vec::new(); text_count];
         for (position, item) in parsed_body.data.into_iter().enumerate() {
             let slot = vectors.get_mut(item.index.unwrap_or(position));
-            *slot.ok_or_else(|| server.invalid_response("there are more vectors than texts"))? =
-                decode_vector(server, item)?;
+            *slot.ok_or_else(|| client.invalid_response("there are more vectors than texts"))? =
+                decode_vector(client, item)?;
         }
-        let value = self.check_dimension(server, vectors)?;
+        let value = self.check_dimension(client, vectors)?;
         Ok(ParsedResponse {
             value,
             model: parsed_body.model,
@@ -165,31 +165,31 @@ impl OpenAiEmbedder {
     }
 
     /// Fails unless all vectors have the known dimension; if it is not known yet, the first vector determines it.
-    fn check_dimension(&self, server: &Server, vectors: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn check_dimension(&self, client: &OpenAiClient, vectors: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ModelError> {
         if vectors.iter().any(Vec::is_empty) {
-            return Err(server.invalid_response("there are fewer vectors than texts"));
+            return Err(client.invalid_response("there are fewer vectors than texts"));
         }
         let Some(first_len) = vectors.first().map(Vec::len) else { return Ok(vectors) };
         let dimension = self.dimension.get().copied().unwrap_or(first_len);
         if let Some(mismatched_vector) = vectors.iter().find(|vector| vector.len() != dimension) {
-            let reason = format!("a vector has {} numbers, not {dimension}", mismatched_vector.len());
-            return Err(server.invalid_response(&reason));
+            let reason = format!("the vector has {} dimensions, expected {dimension}", mismatched_vector.len());
+            return Err(client.invalid_response(&reason));
         }
         self.dimension.get_or_init(|| dimension);
         Ok(vectors)
     }
 }
 
-fn decode_vector(server: &Server, item: super::response::EmbeddingItem) -> Result<Vec<f32>, ModelError> {
+fn decode_vector(client: &OpenAiClient, item: super::response::EmbeddingItem) -> Result<Vec<f32>, ModelError> {
     let numbers = match item.embedding {
         Some(Vector::Numbers(numbers)) => numbers,
         Some(Vector::Base64(text)) => {
-            let bytes = STANDARD.decode(text).map_err(|_| server.invalid_response("a vector is not base64"))?;
+            let bytes = STANDARD.decode(text).map_err(|_| client.invalid_response("a vector is not base64"))?;
             bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
         }
-        None => return Err(server.invalid_response("a vector is missing")),
+        None => return Err(client.invalid_response("a vector is missing")),
     };
-    normalize(numbers).ok_or_else(|| server.invalid_response("a vector is zero or not finite"))
+    normalize(numbers).ok_or_else(|| client.invalid_response("a vector is zero or not finite"))
 }
 
 #[async_trait]
@@ -202,8 +202,8 @@ impl Embedder for OpenAiEmbedder {
         EmbeddingModel { name, dimension, max_tokens: self.settings.max_tokens }
     }
 
-    fn highest_classification(&self, caller: &ModelCaller) -> Classification {
-        self.router.highest_classification(&self.routes, caller).unwrap_or(Classification::Restricted)
+    fn max_input_classification(&self, caller: &ModelCaller) -> Classification {
+        self.router.max_input_classification(&self.routes, caller).unwrap_or(Classification::Restricted)
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {

@@ -3,6 +3,7 @@
 
 use super::response::{ServerError, to_micros};
 use super::stream::sanitized_name;
+use super::trace::with_trace_context;
 use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, Dialect, KeyHeader, Timeouts};
 use crate::error::SetupError;
@@ -44,11 +45,13 @@ pub(crate) enum Endpoint {
 }
 
 /// Client of one OpenAI-compatible server.
-pub(crate) struct Server {
+pub(crate) struct OpenAiClient {
     name: String,
     dialect: Dialect,
     client: Client,
     base_url: String,
+    server_address: String,
+    server_port: Option<u16>,
     api_key: Option<SecretString>,
     key_header: KeyHeader,
     api_version: Option<String>,
@@ -89,7 +92,7 @@ pub(crate) struct Failure {
     pub(crate) param: String,
 }
 
-impl Server {
+impl OpenAiClient {
     /// Creates a client for the backend; does not connect yet.
     pub(crate) fn new(settings: &BackendSettings) -> Result<Self, SetupError> {
         let url = &settings.base_url;
@@ -101,6 +104,8 @@ impl Server {
             dialect: settings.dialect,
             client: builder.build().map_err(SetupError::Client)?,
             base_url: base_url(url)?,
+            server_address: url.host_str().unwrap_or_default().to_owned(),
+            server_port: url.port_or_known_default(),
             api_key: settings.api_key.clone(),
             key_header: settings.key_header,
             api_version: settings.api_version.clone().filter(|_| settings.dialect == Dialect::Azure),
@@ -125,6 +130,16 @@ impl Server {
     /// The backend's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The server's host name or address, as configured.
+    pub(crate) fn server_address(&self) -> &str {
+        &self.server_address
+    }
+
+    /// The server's port, as configured or of the URL's scheme.
+    pub(crate) fn server_port(&self) -> Option<u16> {
+        self.server_port
     }
 
     /// The server's dialect.
@@ -170,7 +185,7 @@ impl Server {
             (Some(key), KeyHeader::ApiKey) => request.header("api-key", key.expose_secret()),
             (None, _) => request,
         };
-        let response = match request.send().await {
+        let response = match with_trace_context(request).send().await {
             Ok(response) if response.status().is_success() => return Ok(response),
             Ok(response) => response,
             Err(error) if error.is_connect() => return Err(self.unavailable(NO_CONNECTION, None).into()),
@@ -244,7 +259,7 @@ impl ProxyHeaders {
 
 /// Reads the body; fails if it is longer than `max_bytes`.
 pub(crate) async fn read_limited(
-    server: &Server,
+    client: &OpenAiClient,
     mut response: Response,
     max_bytes: usize,
 ) -> Result<Vec<u8>, ModelError> {
@@ -252,11 +267,11 @@ pub(crate) async fn read_limited(
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= max_bytes => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(server.invalid_response("the response is too long")),
+            Ok(Some(_)) => return Err(client.invalid_response("the response is too long")),
             Ok(None) => return Ok(body),
             Err(_) => {
                 let reason = "the connection was closed early".to_owned();
-                return Err(ModelError::Interrupted { backend: server.name.clone(), reason });
+                return Err(ModelError::Interrupted { backend: client.name.clone(), reason });
             }
         }
     }
@@ -318,7 +333,7 @@ mod tests {
             api_version: api_version.map(str::to_owned),
             ..BackendSettings::new("models", base.parse().unwrap())
         };
-        Server::new(&settings).unwrap().url(endpoint, "gpt 5")
+        OpenAiClient::new(&settings).unwrap().url(endpoint, "gpt 5")
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Lists the models of a server.
 
-use super::http::{Endpoint, Failure, Server, read_limited};
+use super::http::{Endpoint, Failure, OpenAiClient, read_limited};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -21,13 +21,13 @@ struct Model {
 }
 
 /// Requests the names of the server's models; returns them sorted.
-pub(crate) async fn list_models(server: &Server, deadline: Instant) -> Result<Vec<String>, Failure> {
+pub(crate) async fn list_models(client: &OpenAiClient, deadline: Instant) -> Result<Vec<String>, Failure> {
     let started = Instant::now();
-    let response = server.get(Endpoint::Models, deadline).await?;
-    let body = timeout_at(deadline, read_limited(server, response, MAX_RESPONSE_BYTES)).await;
-    let body = body.map_err(|_| server.timed_out(started))??;
+    let response = client.get(Endpoint::Models, deadline).await?;
+    let body = timeout_at(deadline, read_limited(client, response, MAX_RESPONSE_BYTES)).await;
+    let body = body.map_err(|_| client.timed_out(started))??;
     let invalid =
-        |_| Failure { status: Some(200), ..server.invalid_response("the body is not a list of models").into() };
+        |_| Failure { status: Some(200), ..client.invalid_response("the body is not a list of models").into() };
     let parsed_body: Models = serde_json::from_slice(&body).map_err(invalid)?;
     let names = parsed_body.data.unwrap_or_default().into_iter().map(|model| super::stream::sanitized_name(&model.id));
     let mut names: Vec<String> = names.filter(|name| !name.is_empty()).collect();

@@ -13,6 +13,7 @@ mod sse;
 mod stream;
 mod think;
 mod tokenizer;
+mod trace;
 mod unary;
 
 pub use chat::OpenAiChat;

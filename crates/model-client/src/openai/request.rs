@@ -1,6 +1,6 @@
 //! Request bodies of `POST /v1/chat/completions`, `/v1/embeddings` and `/v1/rerank`.
 
-use super::http::{RequestContext, Server};
+use super::http::{OpenAiClient, RequestContext};
 use crate::config::Dialect;
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::model::{ChatOptions, ChatRequest, ModelToolCall, OfferedTool, PromptMessage};
@@ -83,10 +83,15 @@ impl<'a> WireOptions<'a> {
 
 impl<'a> ChatBody<'a> {
     /// The body of a streaming chat request for the server's `model`.
-    pub(super) fn new(server: &Server, model: &'a str, request: &'a ChatRequest, limit_field: TokenLimitField) -> Self {
+    pub(super) fn new(
+        client: &OpenAiClient,
+        model: &'a str,
+        request: &'a ChatRequest,
+        limit_field: TokenLimitField,
+    ) -> Self {
         let max_tokens = |field| (limit_field == field).then_some(request.max_output_tokens);
         let id_encoding =
-            if server.dialect() == Dialect::Vllm { CallIdEncoding::Short } else { CallIdEncoding::Unchanged };
+            if client.dialect() == Dialect::Vllm { CallIdEncoding::Short } else { CallIdEncoding::Unchanged };
         let context = RequestContext::new(&request.caller, request.prompt.classification());
         Self {
             model,
@@ -96,9 +101,9 @@ impl<'a> ChatBody<'a> {
             stream_options: json!({ "include_usage": true }),
             max_tokens: max_tokens(TokenLimitField::MaxTokens),
             max_completion_tokens: max_tokens(TokenLimitField::MaxCompletionTokens),
-            options: WireOptions::new(&request.options, server.dialect(), !request.tools.is_empty()),
-            disable_fallbacks: server.forbids_fallbacks(context),
-            cache_salt: server.cache_salt(request.caller.tenant),
+            options: WireOptions::new(&request.options, client.dialect(), !request.tools.is_empty()),
+            disable_fallbacks: client.forbids_fallbacks(context),
+            cache_salt: client.cache_salt(request.caller.tenant),
         }
     }
 }

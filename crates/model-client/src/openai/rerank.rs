@@ -1,6 +1,6 @@
 //! Reranking through OpenAI-compatible servers: `POST /v1/rerank` as in vLLM, LiteLLM, Jina, Cohere and llama.cpp.
 
-use super::http::{Endpoint, ProxyHeaders, RequestContext, Server, read_limited};
+use super::http::{Endpoint, OpenAiClient, ProxyHeaders, RequestContext, read_limited};
 use super::request::RerankBody;
 use super::response::{RerankResponse, ScoredPassage, ServerError};
 use super::unary::{ParsedResponse, UnaryCall};
@@ -68,7 +68,7 @@ impl OpenAiReranker {
         request: &RerankRequest,
         UnaryCall { context, deadline, .. }: UnaryCall,
     ) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
-        let (server, model) = (&attempt.backend.server, attempt.model.as_str());
+        let (client, model) = (&attempt.backend.client, attempt.model.as_str());
         let query = estimate::truncate(&request.query, self.settings.max_tokens / QUERY_LIMIT_DIVISOR);
         let max_passage_tokens = self.settings.max_tokens.saturating_sub(estimate::tokens(query) + SPECIAL_TOKENS);
         let body = RerankBody {
@@ -76,23 +76,23 @@ impl OpenAiReranker {
             query,
             documents: request.passages.iter().map(|passage| estimate::truncate(passage, max_passage_tokens)).collect(),
             top_n: request.passages.len(),
-            disable_fallbacks: server.forbids_fallbacks(context),
+            disable_fallbacks: client.forbids_fallbacks(context),
         };
-        let uses_bare_path = server.has_only_unversioned_rerank.load(Ordering::Relaxed);
+        let uses_bare_path = client.has_only_unversioned_rerank.load(Ordering::Relaxed);
         let endpoint = if uses_bare_path { Endpoint::UnversionedRerank } else { Endpoint::Rerank };
-        let response = match server.post(endpoint, model, &body, context, deadline).await {
+        let response = match client.post(endpoint, model, &body, context, deadline).await {
             Err(first_failure) if first_failure.status == Some(404) && !uses_bare_path => {
                 // If both paths return 404, the model is unknown, which the error of the first path describes.
-                let response = server.post(Endpoint::UnversionedRerank, model, &body, context, deadline).await;
+                let response = client.post(Endpoint::UnversionedRerank, model, &body, context, deadline).await;
                 let response = response.map_err(|_| first_failure.error)?;
-                server.has_only_unversioned_rerank.store(true, Ordering::Relaxed);
+                client.has_only_unversioned_rerank.store(true, Ordering::Relaxed);
                 response
             }
             other => other.map_err(|failure| failure.error)?,
         };
         let proxy = ProxyHeaders::from_response(&response);
-        let body = read_limited(server, response, MAX_RESPONSE_BYTES).await?;
-        Ok(ParsedResponse { proxy_headers: proxy, ..parse(server, &body, request.passages.len())? })
+        let body = read_limited(client, response, MAX_RESPONSE_BYTES).await?;
+        Ok(ParsedResponse { proxy_headers: proxy, ..parse(client, &body, request.passages.len())? })
     }
 }
 
@@ -100,11 +100,11 @@ impl OpenAiReranker {
 ///
 /// A server may omit up to half of the passages, which then get 0. If a passage has two scores, the first one counts;
 /// scores without a valid index or value are ignored.
-fn parse(server: &Server, body: &[u8], passage_count: usize) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
+fn parse(client: &OpenAiClient, body: &[u8], passage_count: usize) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
     let parsed_body: RerankResponse =
-        serde_json::from_slice(body).map_err(|_| server.invalid_response("the body is not a ranking"))?;
+        serde_json::from_slice(body).map_err(|_| client.invalid_response("the body is not a ranking"))?;
     if let Some(error) = parsed_body.error() {
-        return Err(ServerError::from_value(error).into_model_error(server.name()));
+        return Err(ServerError::from_value(error).into_model_error(client.name()));
     }
     let mut scores: Vec<Option<f32>> = vec![None; passage_count];
     for (index, score) in parsed_body.results().iter().filter_map(ScoredPassage::index_and_score) {
@@ -113,7 +113,7 @@ fn parse(server: &Server, body: &[u8], passage_count: usize) -> Result<ParsedRes
         }
     }
     if scores.iter().flatten().count() * 2 < passage_count {
-        return Err(server.invalid_response("most passages have no score"));
+        return Err(client.invalid_response("most passages have no score"));
     }
     let (value, model) = (probabilities(&scores), parsed_body.model().to_owned());
     Ok(ParsedResponse { value, model, usage: parsed_body.usage(), proxy_headers: ProxyHeaders::default() })

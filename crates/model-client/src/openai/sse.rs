@@ -4,7 +4,7 @@
 //! buffers lines of any length. Its parser, eventsource-stream, is used here behind a length guard; see the ADR on
 //! reading model streams.
 
-use super::http::{Server, read_limited};
+use super::http::{OpenAiClient, read_limited};
 use super::stream::MAX_ANSWER_BYTES;
 use bytes::Bytes;
 use domain::model::ModelError;
@@ -28,18 +28,18 @@ pub(super) type Events = BoxStream<'static, Result<String, ModelError>>;
 ///
 /// # Errors
 /// If the response is an HTML page, or a JSON document that is too long or not UTF-8.
-pub(super) async fn events(server: &Server, response: Response) -> Result<Events, ModelError> {
+pub(super) async fn events(client: &OpenAiClient, response: Response) -> Result<Events, ModelError> {
     let content_type =
         response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     if content_type.starts_with("text/html") {
-        return Err(server.invalid_response("the response is an HTML page"));
+        return Err(client.invalid_response("the response is an HTML page"));
     }
     if content_type.starts_with("application/json") {
-        let body = read_limited(server, response, MAX_ANSWER_BYTES).await?;
-        let body = String::from_utf8(body).map_err(|_| server.invalid_response("the answer is not UTF-8"))?;
+        let body = read_limited(client, response, MAX_ANSWER_BYTES).await?;
+        let body = String::from_utf8(body).map_err(|_| client.invalid_response("the answer is not UTF-8"))?;
         return Ok(stream::iter([Ok(body), Ok("[DONE]".to_owned())]).boxed());
     }
-    let backend = server.name().to_owned();
+    let backend = client.name().to_owned();
     let mut validator = ChunkValidator::default();
     // Some servers omit the empty line after the last event.
     let final_empty_line = stream::iter([Ok(Bytes::from_static(b"\n\n"))]);

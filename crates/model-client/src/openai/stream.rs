@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 
 /// Maximum size of an answer in bytes, including tool calls but not reasoning.
 pub(super) const MAX_ANSWER_BYTES: usize = 4 << 20;
+/// Maximum size of the data of all events of an answer, in bytes.
+const MAX_STREAM_BYTES: usize = 32 << 20;
 /// Maximum number of tool calls in an answer.
 const MAX_CALLS: usize = 64;
 /// Maximum length of a model name, in characters.
@@ -68,8 +70,8 @@ impl AnswerAssembler {
             return Ok(());
         }
         self.event_bytes += data.len();
-        if self.event_bytes > 8 * MAX_ANSWER_BYTES {
-            return Err(self.invalid_response("the answer does not end"));
+        if self.event_bytes > MAX_STREAM_BYTES {
+            return Err(self.invalid_response("the stream is larger than 32 MiB"));
         }
         let chunk: Chunk =
             serde_json::from_str(data).map_err(|_| self.invalid_response("an event is not a JSON chunk"))?;

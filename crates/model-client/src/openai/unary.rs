@@ -3,6 +3,7 @@
 use super::chat::call_cost;
 use super::http::{ProxyHeaders, RequestContext};
 use super::response::WireUsage;
+use super::trace::record_error;
 use crate::router::{Attempt, Route, RoutedResponse, Router, RoutingRequest, Tier};
 use domain::model::{CallUsage, ModelError};
 use domain::model_call::ModelOperation;
@@ -58,7 +59,7 @@ impl UnaryCall {
                         attempt.record_success();
                     }
                     Err(error) => {
-                        span.record("error.type", error.error_type());
+                        record_error(&span, error);
                         attempt.record_failure(error);
                     }
                 }
@@ -89,17 +90,20 @@ impl UnaryCall {
     }
 
     fn span(self, attempt: &Attempt) -> Span {
-        let (server, model) = (&attempt.backend.server, attempt.model.as_str());
+        let (client, model) = (&attempt.backend.client, attempt.model.as_str());
         tracing::info_span!(
             "model call",
             otel.name = format!("{} {model}", self.operation),
             otel.kind = "client",
+            otel.status_code = field::Empty,
             gen_ai.operation.name = self.operation.as_str(),
-            gen_ai.provider.name = server.dialect().provider(),
+            gen_ai.provider.name = client.dialect().provider(),
             gen_ai.request.model = model,
             gen_ai.response.model = field::Empty,
             gen_ai.usage.input_tokens = field::Empty,
-            backend = server.name(),
+            server.address = client.server_address(),
+            server.port = client.server_port(),
+            backend = client.name(),
             error.type = field::Empty,
         )
     }

@@ -1,7 +1,7 @@
 //! Searches for a tenant's custom patterns in overlapping windows of the text. Without windows, a regular expression
 //! that looks far ahead for each short match would scan a long text again and again.
 
-use super::detect::Hit;
+use super::detect::FoldedMatch;
 use domain::privacy::CustomPattern;
 use std::ops::Range;
 
@@ -11,22 +11,22 @@ const WINDOW: usize = 2048;
 const OVERLAP: usize = 512;
 
 /// The values that `pattern` finds in `text`.
-pub(super) fn find(pattern: &CustomPattern, text: &str) -> Vec<Hit> {
-    let mut hits: Vec<Hit> = Vec::new();
+pub(super) fn find(pattern: &CustomPattern, text: &str) -> Vec<FoldedMatch> {
+    let mut matches: Vec<FoldedMatch> = Vec::new();
     let mut start = 0;
     while start < text.len() {
         let end = floor_char_boundary(text, start + WINDOW);
-        find_within(pattern, text, start..end, &mut hits);
+        find_within(pattern, text, start..end, &mut matches);
         if end == text.len() {
             break;
         }
-        let last_hit_end = hits.last().map_or(start, |hit| hit.range.end);
-        start = last_hit_end.max(floor_char_boundary(text, end - OVERLAP));
+        let last_end = matches.last().map_or(start, |folded_match| folded_match.range.end);
+        start = last_end.max(floor_char_boundary(text, end - OVERLAP));
     }
-    hits
+    matches
 }
 
-fn find_within(pattern: &CustomPattern, text: &str, window: Range<usize>, hits: &mut Vec<Hit>) {
+fn find_within(pattern: &CustomPattern, text: &str, window: Range<usize>, matches: &mut Vec<FoldedMatch>) {
     let mut at = window.start;
     while let Some(found) = pattern.regex().find_at(&text[..window.end], at) {
         let may_be_truncated =
@@ -35,7 +35,7 @@ fn find_within(pattern: &CustomPattern, text: &str, window: Range<usize>, hits: 
             return;
         }
         if !found.is_empty() {
-            hits.push(Hit { range: found.range(), canonical: found.as_str().to_owned() });
+            matches.push(FoldedMatch { range: found.range(), canonical: found.as_str().to_owned() });
         }
         at = if found.is_empty() { ceil_char_boundary(text, found.end() + 1) } else { found.end() };
         if at >= window.end {

@@ -1,11 +1,11 @@
 //! Finds the values of a tenant's patterns in a text.
 
 use super::custom;
-use super::detect::Hit;
-use super::detect::email::Emails;
-use super::detect::identifier::Identifiers;
-use super::detect::ip_address::IpAddresses;
-use super::detect::phone::Phones;
+use super::detect::FoldedMatch;
+use super::detect::email::EmailMatcher;
+use super::detect::identifier::IdentifierMatcher;
+use super::detect::ip_address::IpAddressMatcher;
+use super::detect::phone::PhoneMatcher;
 use super::folded::FoldedText;
 use super::placeholder::placeholders_in;
 use domain::privacy::{BuiltInPattern, CustomPattern};
@@ -19,11 +19,11 @@ const MAX_PASSES: usize = 16;
 /// The built-in patterns, compiled once for all tenants.
 #[derive(Debug)]
 pub struct BuiltInPatterns {
-    emails: Emails,
-    ip_addresses: IpAddresses,
-    phones: Phones,
-    equipment_serials: Identifiers,
-    employee_ids: Identifiers,
+    emails: EmailMatcher,
+    ip_addresses: IpAddressMatcher,
+    phones: PhoneMatcher,
+    equipment_serials: IdentifierMatcher,
+    employee_ids: IdentifierMatcher,
 }
 
 impl BuiltInPatterns {
@@ -33,15 +33,15 @@ impl BuiltInPatterns {
     /// If an expression does not compile, which is a bug.
     pub fn compile() -> Result<Self, regex::Error> {
         Ok(Self {
-            emails: Emails::new()?,
-            ip_addresses: IpAddresses::new()?,
-            phones: Phones::new()?,
-            equipment_serials: Identifiers::equipment_serials()?,
-            employee_ids: Identifiers::employee_ids()?,
+            emails: EmailMatcher::new()?,
+            ip_addresses: IpAddressMatcher::new()?,
+            phones: PhoneMatcher::new()?,
+            equipment_serials: IdentifierMatcher::equipment_serials()?,
+            employee_ids: IdentifierMatcher::employee_ids()?,
         })
     }
 
-    fn find(&self, pattern: BuiltInPattern, text: &str) -> Vec<Hit> {
+    fn find(&self, pattern: BuiltInPattern, text: &str) -> Vec<FoldedMatch> {
         match pattern {
             BuiltInPattern::Email => self.emails.find(text),
             BuiltInPattern::IpAddress => self.ip_addresses.find(text),
@@ -111,20 +111,28 @@ impl Detector {
         let folded = FoldedText::new(text, hidden);
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
         for (precedence, custom_pattern) in self.custom.iter().enumerate() {
-            let hits = custom::find(custom_pattern, &folded.text).into_iter();
-            candidates.extend(hits.map(|hit| Candidate { precedence, pattern: custom_pattern.name(), hit }));
+            let matches = custom::find(custom_pattern, &folded.text).into_iter();
+            candidates.extend(matches.map(|folded_match| Candidate {
+                precedence,
+                pattern: custom_pattern.name(),
+                folded_match,
+            }));
         }
         for (precedence, built_in) in (self.custom.len()..).zip(&self.enabled_built_ins) {
-            let hits = self.compiled_built_ins.find(*built_in, &folded.text).into_iter();
-            candidates.extend(hits.map(|hit| Candidate { precedence, pattern: built_in.as_str(), hit }));
+            let matches = self.compiled_built_ins.find(*built_in, &folded.text).into_iter();
+            candidates.extend(matches.map(|folded_match| Candidate {
+                precedence,
+                pattern: built_in.as_str(),
+                folded_match,
+            }));
         }
         candidates.retain(|candidate| {
-            let value = folded.text.get(candidate.hit.range.clone()).unwrap_or_default();
+            let value = folded.text.get(candidate.folded_match.range.clone()).unwrap_or_default();
             !value.trim().is_empty() && !value.contains(super::folded::BARRIER)
         });
-        let finding = |Candidate { pattern, hit, .. }| {
-            let range = folded.original_range(&hit.range);
-            Finding { pattern, range, canonical: hit.canonical }
+        let finding = |Candidate { pattern, folded_match, .. }| {
+            let range = folded.original_range(&folded_match.range);
+            Finding { pattern, range, canonical: folded_match.canonical }
         };
         remove_overlaps(candidates).into_iter().map(finding).collect()
     }
@@ -134,17 +142,17 @@ struct Candidate<'a> {
     /// Position of the pattern among the detector's patterns; of overlapping candidates, the lowest one is kept.
     precedence: usize,
     pattern: &'a str,
-    hit: Hit,
+    folded_match: FoldedMatch,
 }
 
 /// Removes overlaps: of overlapping candidates, keeps the one of the pattern that comes first or, within a pattern, the
 /// longest.
 fn remove_overlaps(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
-    let key = |candidate: &Candidate<'_>| (candidate.precedence, std::cmp::Reverse(candidate.hit.range.len()));
-    candidates.sort_by_key(|candidate| (key(candidate), candidate.hit.range.start));
+    let key = |candidate: &Candidate<'_>| (candidate.precedence, std::cmp::Reverse(candidate.folded_match.range.len()));
+    candidates.sort_by_key(|candidate| (key(candidate), candidate.folded_match.range.start));
     let mut kept_ranges: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
     candidates.retain(|candidate| {
-        let Range { start, end } = candidate.hit.range;
+        let Range { start, end } = candidate.folded_match.range;
         let is_free = kept_ranges.range(..end).next_back().is_none_or(|(_, last)| *last <= start);
         if is_free {
             kept_ranges.insert(start, end);

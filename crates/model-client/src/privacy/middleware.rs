@@ -15,7 +15,8 @@ use domain::model::{
     ModelTier, PromptMessage, RerankRequest, RerankScores,
 };
 use domain::model_call::{ModelCaller, Price};
-use domain::ports::{ChatModel, Embedder, PrivacyFilter, Reranker, Tokenizer};
+use domain::plant::{ReadingContent, TagReading, TagValue};
+use domain::ports::{ChatModel, Embedder, PrivacyScanner, Reranker, Tokenizer};
 use domain::privacy::{CustomPattern, PatternCounts, PrivacyAction, PrivacyRules};
 use domain::role::Classification;
 use futures::stream::BoxStream;
@@ -77,10 +78,8 @@ impl PrivacyMiddleware {
         }
         let custom = rules.custom.iter().map(|custom| CustomPattern::compile(&custom.name, &custom.pattern));
         // The API validates settings; only those that were written by SQL can be invalid here.
-        let custom: Vec<_> = custom.collect::<Result<_, _>>().map_err(|error| ModelError::Misconfigured {
-            backend: "privacy rules".to_owned(),
-            reason: error.to_string(),
-        })?;
+        let custom: Vec<_> =
+            custom.collect::<Result<_, _>>().map_err(|error| ModelError::InvalidPrivacyRules(error.to_string()))?;
         let detector = Arc::new(Detector::new(Arc::clone(&self.compiled_built_ins), &rules.built_in, custom));
         if detectors.len() >= MAX_CACHED_DETECTORS {
             detectors.clear();
@@ -103,7 +102,7 @@ impl PrivacyMiddleware {
     }
 }
 
-impl PrivacyFilter for PrivacyMiddleware {
+impl PrivacyScanner for PrivacyMiddleware {
     fn count_matches(&self, rules: &Arc<PrivacyRules>, text: &str) -> Result<PatternCounts, ModelError> {
         Ok(count_matches(&*self.detector(rules)?, text))
     }
@@ -132,8 +131,8 @@ impl ChatModel for RedactingModel<dyn ChatModel> {
         self.model.is_language_model()
     }
 
-    fn highest_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
-        self.model.highest_classification(tier, caller)
+    fn max_input_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
+        self.model.max_input_classification(tier, caller)
     }
 
     fn highest_price(&self, tier: ModelTier, caller: &ModelCaller) -> Option<Price> {
@@ -170,8 +169,8 @@ impl Embedder for RedactingModel<dyn Embedder> {
         Ok(response)
     }
 
-    fn highest_classification(&self, caller: &ModelCaller) -> Classification {
-        self.model.highest_classification(caller)
+    fn max_input_classification(&self, caller: &ModelCaller) -> Classification {
+        self.model.max_input_classification(caller)
     }
 
     fn count_tokens(&self, text: &str) -> usize {
@@ -200,7 +199,8 @@ impl Reranker for RedactingModel<dyn Reranker> {
 
 /// Every text of a request that a model may see.
 fn chat_parts(request: &mut ChatRequest) -> Vec<Part<'_>> {
-    let ChatRequest { prompt, tools, extractive: ExtractiveInput { question, passages, .. }, options, .. } = request;
+    let ChatRequest { prompt, tools, extractive_input, options, .. } = request;
+    let ExtractiveInput { question, passages, readings, .. } = extractive_input;
     let mut parts = vec![Part::Text(question)];
     for message in prompt.content_mut() {
         match message {
@@ -221,6 +221,16 @@ fn chat_parts(request: &mut ChatRequest) -> Vec<Part<'_>> {
             [&mut passage.passage.section, &mut passage.surrounding_text.before, &mut passage.surrounding_text.after];
         parts.extend(texts.into_iter().chain(optional_texts.into_iter().flatten()).map(Part::Text));
     }
+    for reading in readings {
+        if let ReadingContent::Present(TagReading { description, value, .. }) = &mut reading.content {
+            parts.extend(description.iter_mut().map(Part::Text));
+            parts.extend(value.iter_mut().filter_map(|value| match value {
+                TagValue::Text(text) => Some(Part::Text(text)),
+                TagValue::Number(_) | TagValue::Bool(_) => None,
+            }));
+        }
+        parts.extend(reading.equipment.iter_mut().map(Part::Text));
+    }
     parts.extend(options.stop.iter_mut().map(Part::Text));
     parts.extend(options.response_format.iter_mut().map(Part::Value));
     parts
@@ -236,7 +246,7 @@ fn restore_deltas(deltas: Deltas, placeholders: Placeholders) -> Deltas {
     let answer = AnswerRestorer { text: restorer(), reasoning: restorer(), placeholders };
     let end_marker = stream::once(async { None });
     let deltas = deltas.map(Some).chain(end_marker);
-    deltas.scan(answer, |answer, delta| std::future::ready(Some(stream::iter(answer.next(delta))))).flatten().boxed()
+    deltas.scan(answer, |answer, delta| std::future::ready(Some(stream::iter(answer.restore(delta))))).flatten().boxed()
 }
 
 type Deltas = BoxStream<'static, Result<ChatDelta, ModelError>>;
@@ -249,8 +259,8 @@ struct AnswerRestorer {
 }
 
 impl AnswerRestorer {
-    /// Returns the deltas that are ready after `delta`, or after the end of the stream (`None`).
-    fn next(&mut self, delta: Option<Result<ChatDelta, ModelError>>) -> Vec<Result<ChatDelta, ModelError>> {
+    /// Takes the next delta, or `None` at the end of the stream. Returns the deltas that are ready after it.
+    fn restore(&mut self, delta: Option<Result<ChatDelta, ModelError>>) -> Vec<Result<ChatDelta, ModelError>> {
         match delta {
             Some(Ok(ChatDelta::Text(piece))) => {
                 let mut out = delta_unless_empty(ChatDelta::Reasoning, self.reasoning.finish());

@@ -6,7 +6,7 @@ mod advice;
 use crate::config::{BackendSettings, Dialect, EmbedSource, ModelSettings, RouteSettings, TierSettings};
 use crate::error::SetupError;
 use crate::metrics::ModelMetrics;
-use crate::openai::http::Server;
+use crate::openai::http::OpenAiClient;
 use crate::openai::{OpenAiChat, OpenAiEmbedder, OpenAiReranker, list};
 use crate::router::Router;
 use domain::classified::Classified;
@@ -77,8 +77,8 @@ pub async fn probe(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError>
 }
 
 async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> Result<Vec<Finding>, SetupError> {
-    let server = Server::new(backend)?;
-    let (mut findings, listed_models) = match list::list_models(&server, Instant::now() + LIST_TIMEOUT).await {
+    let client = OpenAiClient::new(backend)?;
+    let (mut findings, listed_models) = match list::list_models(&client, Instant::now() + LIST_TIMEOUT).await {
         Ok(names) => (vec![Finding::new(&backend.name, Severity::Ok, describe_models(&names))], names),
         Err(failure) if failure.status.is_none() => {
             let sentence = advice::unreachable(backend, &failure.error);
@@ -92,9 +92,9 @@ async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> R
     };
     let tiers = &settings.tiers;
     let tiers = [("fast", &tiers.fast), ("heavy", &tiers.heavy), ("embed", &tiers.embed), ("rerank", &tiers.rerank)];
-    let uses_embedded_model = settings.embedding.source == Some(EmbedSource::Embedded);
+    let uses_in_process_model = settings.embedding.source == Some(EmbedSource::InProcess);
     for (tier, routes) in tiers {
-        if tier == "embed" && uses_embedded_model {
+        if tier == "embed" && uses_in_process_model {
             continue;
         }
         for route in routes.iter().filter(|route| route.backend == backend.name) {
@@ -200,8 +200,8 @@ impl RouteProbe<'_> {
         }
         if answer.tokens_estimated {
             findings.push(self.warning(
-                "the server does not count tokens in a stream (stream_options.include_usage); usage and cost are \
-                 estimated",
+                "the server does not report token usage when streaming (stream_options.include_usage); usage and cost \
+                 are estimated",
             ));
         }
         if answer.text.trim().is_empty() {
@@ -232,7 +232,7 @@ impl RouteProbe<'_> {
         Ok(vec![match embedder.embed(embed_request()).await {
             Ok(_) => {
                 let dimension = embedder.model().dimension;
-                self.ok(format!("{} embeds, with {dimension} numbers per vector", self.route.model))
+                self.ok(format!("{} embeds; its vectors have {dimension} dimensions", self.route.model))
             }
             Err(ModelError::InvalidResponse { reason, .. }) if self.settings.embedding.dimension.is_some() => {
                 let hint = "models.embed_dimension must match the model and the passages that tenants have stored";
@@ -244,7 +244,7 @@ impl RouteProbe<'_> {
 
     /// An embedder that uses only this route; `None` if the settings select the in-process model.
     fn embedder(&self) -> Result<Option<OpenAiEmbedder>, SetupError> {
-        if self.settings.embedding.source == Some(EmbedSource::Embedded) {
+        if self.settings.embedding.source == Some(EmbedSource::InProcess) {
             return Ok(None);
         }
         let tiers = TierSettings { embed: vec![self.route.clone()], ..TierSettings::default() };
@@ -272,7 +272,8 @@ impl RouteProbe<'_> {
                 match elapsed > limit {
                     false => self.ok(format!("{} ranks passages", self.route.model)),
                     true => self.warning(format!(
-                        "it took {} ms, but a search waits for {} (models.rerank_timeout_ms); it may have been loading",
+                        "reranking took {} ms, longer than the {} ms timeout (models.rerank_timeout_ms); the model \
+                         may have been loading",
                         elapsed.as_millis(),
                         limit.as_millis()
                     )),
@@ -380,7 +381,7 @@ fn chat_request(question: &str, tools: Vec<OfferedTool>, tool_choice: Option<Val
         prompt: Classified::new(vec![PromptMessage::User(question.to_owned())], Classification::Public),
         tools,
         max_output_tokens: OUTPUT_TOKENS,
-        extractive: ExtractiveInput::default(),
+        extractive_input: ExtractiveInput::default(),
         options: ChatOptions { tool_choice, ..ChatOptions::default() },
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Route;
 use super::backend::Backend;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, FailureKind};
 use super::failures::Failures;
 use super::limiter::Permit;
 use crate::metrics::CallLabels;
@@ -56,7 +56,7 @@ impl Attempt {
 
     /// Reports that an answer was interrupted after it had started.
     pub(crate) fn record_interruption(&self) {
-        self.breaker.record_failure(Instant::now(), false);
+        self.breaker.record_failure(Instant::now(), FailureKind::Other);
     }
 
     /// Reports that the attempt failed before an answer started. Errors that the request itself caused do not count as
@@ -68,11 +68,14 @@ impl Attempt {
             ModelError::Unavailable { retry_after: Some(retry_after), .. } => {
                 breaker.pause_until(now + (*retry_after).min(Duration::from_secs(60)));
             }
-            ModelError::Unavailable { reason, .. } => breaker.record_failure(now, reason == NO_CONNECTION),
-            ModelError::Timeout { .. } | ModelError::Interrupted { .. } | ModelError::InvalidResponse { .. } => {
-                breaker.record_failure(now, false);
+            ModelError::Unavailable { reason, .. } if reason == NO_CONNECTION => {
+                breaker.record_failure(now, FailureKind::Unreachable);
             }
-            ModelError::Misconfigured { .. } => breaker.record_failure(now, false),
+            ModelError::Unavailable { .. }
+            | ModelError::Timeout { .. }
+            | ModelError::Interrupted { .. }
+            | ModelError::InvalidResponse { .. }
+            | ModelError::Misconfigured { .. } => breaker.record_failure(now, FailureKind::Other),
             // The backend works; the request itself caused the error.
             _ => breaker.record_success(),
         }
@@ -85,12 +88,12 @@ impl Attempt {
 
     /// Metric labels of the call.
     pub(crate) fn labels(&self, operation: ModelOperation) -> CallLabels<'_> {
-        CallLabels { operation, provider: self.backend.server.dialect().provider(), model: &self.model }
+        CallLabels { operation, provider: self.backend.client.dialect().provider(), model: &self.model }
     }
 
     pub(super) fn served_by(&self, failures: &Failures) -> ServedBy {
         ServedBy {
-            backend: self.backend.server.name().to_owned(),
+            backend: self.backend.client.name().to_owned(),
             requested_model: self.model.clone(),
             model: self.model.clone(),
             fallback: self.is_fallback,

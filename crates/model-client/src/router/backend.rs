@@ -5,7 +5,7 @@ use crate::breaker_state::BreakerState;
 use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, BreakerSettings, Location};
 use crate::error::SetupError;
-use crate::openai::http::{Failure, NO_CONNECTION, Server};
+use crate::openai::http::{Failure, NO_CONNECTION, OpenAiClient};
 use domain::backend_health::{BackendHealth, BackendStatus};
 use domain::model::ModelError;
 use domain::role::Classification;
@@ -15,18 +15,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A backend with its HTTP client, circuit breakers and health state.
 pub(crate) struct Backend {
-    pub(crate) server: Server,
+    pub(crate) client: OpenAiClient,
     /// Breakers by model name, because a proxy may be able to serve one model but not another.
     breakers: Mutex<BTreeMap<String, Arc<Breaker>>>,
     breaker_settings: BreakerSettings,
     highest_classification: Classification,
     location: Location,
-    /// Result of the last health check.
+    /// Whether the backend counts as up after the last health check.
     pub(super) is_up: AtomicBool,
     /// Whether the backend answered a request since the last health check.
     answered_request: AtomicBool,
-    /// Consecutive failed health checks.
-    consecutive_failed_checks: AtomicU32,
+    /// Consecutive checks that timed out or returned 5xx while no request was answered.
+    consecutive_inconclusive_checks: AtomicU32,
 }
 
 impl Backend {
@@ -36,14 +36,14 @@ impl Backend {
         salts: Option<&CacheSalts>,
     ) -> Result<Self, SetupError> {
         Ok(Self {
-            server: Server::new(settings)?.with_cache_salts(salts),
+            client: OpenAiClient::new(settings)?.with_cache_salts(salts),
             breakers: Mutex::default(),
             breaker_settings: breaker,
             highest_classification: settings.highest_classification,
             location: settings.location,
             is_up: AtomicBool::new(true),
             answered_request: AtomicBool::new(false),
-            consecutive_failed_checks: AtomicU32::new(0),
+            consecutive_inconclusive_checks: AtomicU32::new(0),
         })
     }
 
@@ -52,18 +52,18 @@ impl Backend {
         self.answered_request.store(true, Ordering::Relaxed);
     }
 
-    /// Updates the health state with the result of a check, and returns whether the backend counts as up. A failed
-    /// connection means that it is down. After a timeout or a 5xx status, the backend may just be busy: it counts as
-    /// down only after two such results in a row without an answered request since the previous check.
-    pub(super) fn update_health(&self, result: Result<(), &Failure>) -> bool {
+    /// Records the result of a check and returns whether the backend now counts as up; the caller sets `is_up`. A
+    /// failed connection means that it is down. After a timeout or a 5xx status, the backend may just be busy: it
+    /// counts as down only after two such results in a row without an answered request since the previous check.
+    pub(super) fn record_check_result(&self, result: Result<(), &Failure>) -> bool {
         let answered_request = self.answered_request.swap(false, Ordering::Relaxed);
         let has_responded =
             result.is_ok() || result.is_err_and(|failure| failure.status.is_some_and(|status| status < 500));
         if has_responded || answered_request && !is_unreachable(result) {
-            self.consecutive_failed_checks.store(0, Ordering::Relaxed);
+            self.consecutive_inconclusive_checks.store(0, Ordering::Relaxed);
             return true;
         }
-        !is_unreachable(result) && self.consecutive_failed_checks.fetch_add(1, Ordering::Relaxed) == 0
+        !is_unreachable(result) && self.consecutive_inconclusive_checks.fetch_add(1, Ordering::Relaxed) == 0
     }
 
     /// The highest classification that may be sent to this backend on behalf of the caller.
@@ -82,7 +82,7 @@ impl Backend {
             BreakerState::HalfOpen | BreakerState::Open => BackendStatus::Failing,
         };
         BackendHealth {
-            name: self.server.name().to_owned(),
+            name: self.client.name().to_owned(),
             is_cloud: self.location == Location::Cloud,
             status,
             models: self.breakers().keys().cloned().collect(),
@@ -113,6 +113,7 @@ fn is_unreachable(result: Result<(), &Failure>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::breaker::FailureKind;
     use super::*;
 
     fn failure(reason: &str, status: Option<u16>) -> Failure {
@@ -125,16 +126,16 @@ mod tests {
         let url = "http://gpu:8000".parse().unwrap();
         let backend = Backend::new(&BackendSettings::new("gpu", url), BreakerSettings::default(), None).unwrap();
         let timeout = Failure::from(ModelError::Timeout { backend: "gpu".to_owned(), waited_s: 5 });
-        assert!(backend.update_health(Err(&timeout)), "the first timeout");
-        assert!(!backend.update_health(Err(&timeout)));
+        assert!(backend.record_check_result(Err(&timeout)), "the first timeout");
+        assert!(!backend.record_check_result(Err(&timeout)));
         for _ in 0..3 {
             backend.mark_answered();
-            assert!(backend.update_health(Err(&timeout)));
+            assert!(backend.record_check_result(Err(&timeout)));
         }
-        assert!(backend.update_health(Err(&failure("status 401", Some(401)))), "any response below 500 means up");
+        assert!(backend.record_check_result(Err(&failure("status 401", Some(401)))), "any response below 500 means up");
         backend.mark_answered();
-        assert!(!backend.update_health(Err(&failure(NO_CONNECTION, None))), "connection refused");
-        assert!(backend.update_health(Ok(())));
+        assert!(!backend.record_check_result(Err(&failure(NO_CONNECTION, None))), "connection refused");
+        assert!(backend.record_check_result(Ok(())));
     }
 
     #[test]
@@ -146,7 +147,7 @@ mod tests {
         let health = backend.health();
         assert_eq!((health.status, health.models), (BackendStatus::Up, vec!["fast".to_owned()]));
         for _ in 0..settings.failure_threshold {
-            breaker.record_failure(tokio::time::Instant::now(), true);
+            breaker.record_failure(tokio::time::Instant::now(), FailureKind::Unreachable);
         }
         assert_eq!(backend.health().status, BackendStatus::Failing);
         backend.is_up.store(false, Ordering::Relaxed);

@@ -14,6 +14,15 @@ pub(crate) struct Breaker {
     state: Mutex<CircuitState>,
 }
 
+/// How an admitted request failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FailureKind {
+    /// No connection could be established.
+    Unreachable,
+    /// The backend was reached, but did not answer as it should.
+    Other,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum CircuitState {
     /// Requests pass. `failures` is the number of consecutive failures.
@@ -73,8 +82,9 @@ impl Breaker {
         *self.lock() = CircuitState::Closed { failures: 0 };
     }
 
-    /// Reports that an admitted request failed; `unreachable` if no connection could be established.
-    pub(crate) fn record_failure(&self, now: Instant, unreachable: bool) {
+    /// Reports that an admitted request failed.
+    pub(crate) fn record_failure(&self, now: Instant, kind: FailureKind) {
+        let unreachable = kind == FailureKind::Unreachable;
         let mut state = self.lock();
         *state = match *state {
             CircuitState::Closed { failures } if failures + 1 < self.settings.failure_threshold => {
@@ -168,7 +178,7 @@ mod tests {
     fn trip(breaker: &Breaker, now: Instant) {
         for _ in 0..3 {
             assert!(breaker.try_admit(now));
-            breaker.record_failure(now, false);
+            breaker.record_failure(now, FailureKind::Other);
         }
     }
 
@@ -176,8 +186,8 @@ mod tests {
     fn consecutive_failures_open_the_breaker_but_not_failures_between_successes() {
         let (breaker, now) = breaker();
         for _ in 0..9 {
-            breaker.record_failure(now, false);
-            breaker.record_failure(now, false);
+            breaker.record_failure(now, FailureKind::Other);
+            breaker.record_failure(now, FailureKind::Other);
             breaker.record_success();
         }
         assert!(breaker.try_admit(now));
@@ -205,7 +215,7 @@ mod tests {
         for expected in [2, 4, 5, 5] {
             now += 10 * SECOND;
             assert!(breaker.try_admit(now));
-            breaker.record_failure(now, false);
+            breaker.record_failure(now, FailureKind::Other);
             let until = breaker.check_ready(now).expect_err("open");
             let pause = until - now;
             assert!(pause >= expected * SECOND && pause <= expected * SECOND * 11 / 10, "{expected}: {pause:?}");
@@ -229,7 +239,7 @@ mod tests {
         assert!(!breaker.try_admit(now));
         breaker.record_successful_health_check(now);
         assert!(breaker.try_admit(now), "the probe");
-        breaker.record_failure(now, false);
+        breaker.record_failure(now, FailureKind::Other);
         breaker.record_successful_health_check(now);
         assert!(!breaker.try_admit(now), "a reachable backend that fails stays excluded");
     }
@@ -251,14 +261,14 @@ mod tests {
         for _ in 0..3 {
             assert!(breaker.try_admit(now));
             breaker.record_start();
-            breaker.record_failure(now, false);
+            breaker.record_failure(now, FailureKind::Other);
         }
         assert!(!breaker.try_admit(now));
         let after_pause = now + 2 * SECOND;
         assert!(breaker.try_admit(after_pause));
         breaker.record_start();
         assert!(breaker.try_admit(after_pause), "the pause is over");
-        breaker.record_failure(after_pause, false);
+        breaker.record_failure(after_pause, FailureKind::Other);
         assert!(!breaker.try_admit(after_pause), "one more interrupted answer opens it again");
     }
 }

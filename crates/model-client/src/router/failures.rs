@@ -53,16 +53,14 @@ impl Failures {
                 last_error
             }
             Some(last) => ModelError::Exhausted { attempts: self.attempts, last: Box::new(last) },
-            None => ModelError::Unavailable {
-                backend: "any".to_owned(),
-                reason: "no backend is available at the moment".to_owned(),
-                retry_after: earliest_retry,
-            },
+            None => {
+                ModelError::NoBackendAvailable { reason: "all are paused after failures", retry_after: earliest_retry }
+            }
         }
     }
 }
 
-/// Whether the request itself caused the error, so that every other backend would fail as well.
+/// Whether no other backend should be tried.
 pub(super) fn is_final(error: &ModelError) -> bool {
     matches!(
         error,

@@ -31,9 +31,9 @@ impl Router {
     /// Checks one backend. Any response below status 500 means that it is up, because some servers require a key for
     /// this endpoint that the platform may not have.
     async fn check_health(&self, backend: &Backend) {
-        let result = backend.server.get(Endpoint::Health, Instant::now() + CHECK_TIMEOUT).await;
-        let is_up = backend.update_health(result.as_ref().map(|_| ()));
-        let name = backend.server.name();
+        let result = backend.client.get(Endpoint::Health, Instant::now() + CHECK_TIMEOUT).await;
+        let is_up = backend.record_check_result(result.as_ref().map(|_| ()));
+        let name = backend.client.name();
         let has_changed = backend.is_up.swap(is_up, Ordering::Relaxed) != is_up;
         match &result {
             Err(failure) if has_changed && !is_up => {

@@ -99,7 +99,7 @@ impl Router {
     /// If a route refers to an unknown backend.
     pub(crate) fn routes(&self, settings: &[RouteSettings]) -> Result<Vec<Route>, SetupError> {
         let resolve = |route: &RouteSettings| {
-            let position = self.backends.iter().position(|backend| backend.server.name() == route.backend);
+            let position = self.backends.iter().position(|backend| backend.client.name() == route.backend);
             let backend = position.ok_or_else(|| SetupError::UnknownBackend { name: route.backend.clone() })?;
             Ok(Route {
                 backend,
@@ -114,7 +114,7 @@ impl Router {
     }
 
     /// The highest classification that may be sent to any of `routes` on behalf of the caller; `None` without routes.
-    pub(crate) fn highest_classification(&self, routes: &[Route], caller: &ModelCaller) -> Option<Classification> {
+    pub(crate) fn max_input_classification(&self, routes: &[Route], caller: &ModelCaller) -> Option<Classification> {
         routes
             .iter()
             .map(|route| self.backends[route.backend].allowed_classification(caller.max_cloud_classification))
@@ -140,7 +140,7 @@ impl Router {
     ///
     /// # Errors
     /// The error of the failed attempts; [`ModelError::NotConfigured`] if no backend may see the content;
-    /// [`ModelError::Unavailable`] if no backend is available.
+    /// [`ModelError::NoBackendAvailable`] if none is available.
     pub(crate) async fn serve<T, F>(
         &self,
         tier: Tier<'_>,
@@ -242,8 +242,7 @@ impl Router {
             AcquireError::Timeout => ("no_place", "all backends are at their concurrency limit"),
         };
         self.metrics.record_rejected(label);
-        let (backend, reason) = ("any".to_owned(), reason.to_owned());
-        ModelError::Unavailable { backend, reason, retry_after: Some(self.queue.max_wait.max(Duration::from_secs(1))) }
+        ModelError::NoBackendAvailable { reason, retry_after: Some(self.queue.max_wait.max(Duration::from_secs(1))) }
     }
 
     fn may_see(&self, route: &Route, context: RequestContext) -> bool {
@@ -261,7 +260,7 @@ impl Router {
     pub fn update_gauges(&self) {
         for (index, backend) in self.backends.iter().enumerate() {
             let in_flight = self.limiter.in_flight(index);
-            self.metrics.set_backend_state(backend.server.name(), backend.worst_breaker_state(), in_flight);
+            self.metrics.set_backend_state(backend.client.name(), backend.worst_breaker_state(), in_flight);
         }
         self.metrics.set_waiting(self.limiter.waiting());
     }

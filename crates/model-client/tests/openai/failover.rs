@@ -161,10 +161,10 @@ async fn a_tenant_without_cloud_permission_is_served_on_premises_only() {
     let mut request = request();
     request.caller.max_cloud_classification = Classification::Public;
     assert_eq!(chat.stream(request.clone()).await.expect("served").served_by.backend, "cpu");
-    assert_eq!(chat.highest_classification(ModelTier::Fast, &request.caller), Classification::Restricted);
+    assert_eq!(chat.max_input_classification(ModelTier::Fast, &request.caller), Classification::Restricted);
     settings.tiers.fast.truncate(1);
     let chat = chat_of(&settings);
-    assert_eq!(chat.highest_classification(ModelTier::Fast, &request.caller), Classification::Public);
+    assert_eq!(chat.max_input_classification(ModelTier::Fast, &request.caller), Classification::Public);
     let error = chat.stream(request).await.err();
     assert!(matches!(error, Some(ModelError::NotConfigured { .. })), "{error:?}");
     assert_eq!(first.request_count(), 0);
@@ -239,7 +239,7 @@ async fn a_full_queue_rejects_at_once_and_does_not_affect_other_tenants() {
     }
     let started = Instant::now();
     let rejection = chat.stream(from_tenant(1)).await.err();
-    assert!(matches!(rejection, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{rejection:?}");
+    assert!(matches!(rejection, Some(ModelError::NoBackendAvailable { retry_after: Some(_), .. })), "{rejection:?}");
     assert!(started.elapsed() < Duration::from_secs(5), "it was rejected without the 30 s wait");
     drop(open_stream);
     drop(waiting.remove(0).await.expect("the first of tenant 1 is next"));
@@ -256,7 +256,7 @@ async fn an_open_breaker_rejects_at_once_and_says_when_to_retry() {
     let requests_before = server.request_count();
     assert_eq!(requests_before, 5, "five failures open the breaker");
     let error = chat.stream(request()).await.err();
-    assert!(matches!(error, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{error:?}");
+    assert!(matches!(error, Some(ModelError::NoBackendAvailable { retry_after: Some(_), .. })), "{error:?}");
     assert_eq!(server.request_count(), requests_before);
 }
 

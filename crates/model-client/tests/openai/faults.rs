@@ -175,7 +175,7 @@ async fn excess_requests_are_rejected_and_a_dropped_answer_releases_its_permit()
     let chat = chat_of(&settings);
     let first = chat.stream(request()).await.expect("a permit is free");
     let second = chat.stream(request()).await.err();
-    assert!(matches!(second, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{second:?}");
+    assert!(matches!(second, Some(ModelError::NoBackendAvailable { retry_after: Some(_), .. })), "{second:?}");
     drop(first);
     assert!(chat.stream(request()).await.is_ok(), "the permit is free again");
 }

@@ -84,8 +84,7 @@ async fn a_working_server_has_only_good_findings() {
     let findings = probe_findings(&server_settings(&server)).await;
     let ok_messages = messages_of_severity(&findings, Severity::Ok);
     assert_eq!(ok_messages.len(), findings.len(), "{findings:?}");
-    for expected in
-        ["4 models: bge, embed, fast, heavy", "m-7b answers", "it calls tools", "2 numbers per vector", "bge ranks"]
+    for expected in ["4 models: bge, embed, fast, heavy", "m-7b answers", "it calls tools", "2 dimensions", "bge ranks"]
     {
         assert!(ok_messages.iter().any(|sentence| sentence.contains(expected)), "{expected}: {ok_messages:?}");
     }
@@ -138,7 +137,7 @@ async fn missing_tools_streaming_and_token_counts_are_warnings() {
     settings.tiers.rerank.clear();
     let findings = probe_findings(&settings).await;
     let warnings = messages_of_severity(&findings, Severity::Warning).join("\n");
-    for expected in ["does not stream", "does not count tokens", "--enable-auto-tool-choice"] {
+    for expected in ["does not stream", "does not report token usage", "--enable-auto-tool-choice"] {
         assert!(warnings.contains(expected), "{expected}: {warnings}");
     }
     assert!(messages_of_severity(&findings, Severity::Error).is_empty());
@@ -150,7 +149,7 @@ async fn a_wrong_dimension_and_two_models_in_one_tier_are_errors() {
     let mut settings = server_settings(&first_server);
     settings.embedding.dimension = Some(768);
     let errors = messages_of_severity(&probe_findings(&settings).await, Severity::Error);
-    assert!(errors.len() == 1 && errors[0].contains("2 numbers, not 768"), "{errors:?}");
+    assert!(errors.len() == 1 && errors[0].contains("2 dimensions, expected 768"), "{errors:?}");
 
     settings.embedding.dimension = None;
     let second = BackendSettings::new("second", second_server.uri().parse().expect("a URL"));
@@ -164,7 +163,7 @@ async fn a_wrong_dimension_and_two_models_in_one_tier_are_errors() {
 async fn the_embed_tier_is_not_probed_if_the_in_process_model_is_configured() {
     let server = working_server(&[3.0, 4.0]).await;
     let mut settings = server_settings(&server);
-    settings.embedding.source = Some(EmbedSource::Embedded);
+    settings.embedding.source = Some(EmbedSource::InProcess);
     settings.tiers.embed[0].model = "not-there".to_owned();
     let findings = probe_findings(&settings).await;
     assert!(findings.iter().all(|finding| !finding.subject.starts_with("embed")), "{findings:?}");
@@ -173,7 +172,7 @@ async fn the_embed_tier_is_not_probed_if_the_in_process_model_is_configured() {
 #[tokio::test]
 async fn a_wrong_reranker_and_a_slow_one_are_warnings() {
     for (scores, delay, expected) in
-        [([0.9, 0.1], 0, "is it a reranking model?"), ([0.1, 0.9], 300, "a search waits for 100")]
+        [([0.9, 0.1], 0, "is it a reranking model?"), ([0.1, 0.9], 300, "longer than the 100 ms timeout")]
     {
         let server = MockServer::start().await;
         mount_model_list(&server, &["bge"]).await;

@@ -214,6 +214,6 @@ pub fn request() -> ChatRequest {
         ),
         tools: Vec::new(),
         max_output_tokens: 256,
-        extractive: ExtractiveInput::default(),
+        extractive_input: ExtractiveInput::default(),
     }
 }

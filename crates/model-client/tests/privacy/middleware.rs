@@ -8,7 +8,7 @@ use domain::model::{
     PromptMessage,
 };
 use domain::model_call::{ModelCaller, ServedBy};
-use domain::ports::{ChatModel, PrivacyFilter as _};
+use domain::ports::{ChatModel, PrivacyScanner as _};
 use domain::privacy::{BuiltInPattern, NamedPattern, PrivacyAction, PrivacyRules};
 use domain::role::Classification;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -55,7 +55,7 @@ fn request(privacy: Option<Arc<PrivacyRules>>, messages: Vec<PromptMessage>) -> 
         prompt: Classified::new(messages, Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 100,
-        extractive: ExtractiveInput { question: format!("ask {EMAIL}"), ..ExtractiveInput::default() },
+        extractive_input: ExtractiveInput { question: format!("ask {EMAIL}"), ..ExtractiveInput::default() },
         options: ChatOptions { stop: vec![EMAIL.to_owned()], ..ChatOptions::default() },
     }
 }
@@ -114,6 +114,8 @@ async fn a_request_without_rules_or_with_rules_that_only_warn_is_passed_on_uncha
 async fn with_rules_that_do_not_compile_no_request_is_sent() {
     let (middleware, model) = (PrivacyMiddleware::new(b"secret").expect("valid patterns"), Arc::new(Echo::default()));
     let chat_request = request(Some(rules(PrivacyAction::Redact, "(x")), messages());
-    assert!(middleware.wrap_chat_model(model.clone()).stream(chat_request).await.is_err());
+    let error = middleware.wrap_chat_model(model.clone()).stream(chat_request).await.err().expect("invalid rules");
+    assert!(matches!(error, ModelError::InvalidPrivacyRules(_)), "{error}");
+    assert_eq!((error.backend(), error.error_type()), ("privacy rules", "misconfigured"));
     assert!(model.0.lock().expect("not poisoned").is_empty());
 }

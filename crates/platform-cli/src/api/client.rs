@@ -1,6 +1,6 @@
 //! Requests to the platform, with the signed-in user's token.
 
-use super::address::Address;
+use super::base_url::BaseUrl;
 use super::bearer::TokenSource;
 use super::failure::connection_error;
 use super::http::ANSWER_TIMEOUT;
@@ -13,7 +13,7 @@ use serde_json::Value;
 /// A client of one platform.
 pub struct Client {
     http: reqwest::Client,
-    address: Address,
+    address: BaseUrl,
     token_source: Box<dyn TokenSource>,
 }
 
@@ -38,7 +38,7 @@ impl Query {
 
 impl Client {
     /// Creates a client that sends the tokens of `token_source`.
-    pub fn new(http: reqwest::Client, address: Address, token_source: Box<dyn TokenSource>) -> Self {
+    pub fn new(http: reqwest::Client, address: BaseUrl, token_source: Box<dyn TokenSource>) -> Self {
         Self { http, address, token_source }
     }
 
@@ -57,6 +57,15 @@ impl Client {
     /// If the platform cannot be reached, or responds with an error.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         let request = self.request(Method::POST, path, &Query::default())?.timeout(ANSWER_TIMEOUT);
+        self.json(self.send(request.json(body)).await?).await
+    }
+
+    /// Puts a JSON document and reads another.
+    ///
+    /// # Errors
+    /// If the platform cannot be reached, or responds with an error.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        let request = self.request(Method::PUT, path, &Query::default())?.timeout(ANSWER_TIMEOUT);
         self.json(self.send(request.json(body)).await?).await
     }
 

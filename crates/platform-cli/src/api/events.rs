@@ -33,7 +33,7 @@ impl Event {
 }
 
 /// A run on the server, and the connection that delivers its events.
-pub struct Run<'a> {
+pub struct RunStream<'a> {
     client: &'a Client,
     id: String,
     last_event_id: String,
@@ -47,7 +47,7 @@ struct NumberedEvent {
     event: Event,
 }
 
-impl<'a> Run<'a> {
+impl<'a> RunStream<'a> {
     /// Asks a question in a conversation and waits until the run has started.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::error::Error;
 pub fn connection_error(server: &str, error: reqwest::Error) -> CliError {
     let error = error.without_url();
     if error.is_builder() {
-        return CliError::local("the request cannot be built", error);
+        return CliError::failed_locally("the request cannot be built", error);
     }
     let timed_out = error.is_timeout();
     let reason = if timed_out { "it did not respond in time".to_owned() } else { root_cause(&error) };

@@ -29,5 +29,5 @@ pub fn client(options: &GlobalOptions) -> Result<Client, CliError> {
         }
         builder = builder.tls_certs_merge(certificates);
     }
-    builder.build().map_err(|error| CliError::local("the HTTP client cannot be set up", error))
+    builder.build().map_err(|error| CliError::failed_locally("the HTTP client cannot be set up", error))
 }

@@ -1,6 +1,6 @@
 //! Client of the server's HTTP API.
 
-mod address;
+mod base_url;
 mod bearer;
 mod client;
 mod events;
@@ -9,10 +9,10 @@ pub mod http;
 mod page;
 mod problem;
 
-pub use address::{Address, may_carry_tokens};
+pub use base_url::{BaseUrl, is_secure_for_tokens};
 pub use bearer::TokenSource;
 pub use client::{Client, Query};
-pub use events::{Event, Run};
+pub use events::{Event, RunStream};
 pub use failure::connection_error;
-pub use page::each_page;
+pub use page::show_pages;
 pub use problem::Problem;

@@ -12,7 +12,7 @@ const PAGE_SIZE: u32 = 200;
 ///
 /// # Errors
 /// If a page cannot be read, or `show` fails.
-pub async fn each_page(
+pub async fn show_pages(
     client: &Client,
     path: &str,
     mut query: Query,

@@ -4,6 +4,9 @@ use crate::error::CliError;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+/// Code of a refusal that only asks for a more recent sign-in.
+const STEP_UP: &str = "step_up_required";
+
 /// A problem document (RFC 9457) of the platform.
 #[derive(Debug, Deserialize)]
 pub struct Problem {
@@ -43,6 +46,9 @@ impl Problem {
         }
         text.push(')');
         match self.status {
+            401 if self.code == STEP_UP => {
+                CliError::StepUpRequired(format!("{text}; sign in again with `platform login`, and repeat the command"))
+            }
             401 => CliError::NotSignedIn(format!("{text}; sign in with `platform login`")),
             403 => CliError::Refused(text),
             _ => CliError::Failed(text),
@@ -82,6 +88,14 @@ mod tests {
         for (status, exit) in [(401, 3), (403, 4), (404, 1), (409, 1), (422, 1), (429, 1), (503, 1), (500, 1)] {
             assert_eq!(exit_code_of(status, &problem_body(status)), ExitCode::from(exit), "{status}");
         }
+    }
+
+    #[test]
+    fn a_refusal_that_asks_for_a_recent_sign_in_is_told_apart() {
+        let body = problem_body(401).replace("some_code", "step_up_required");
+        let error = error_from_response(StatusCode::UNAUTHORIZED, body.as_bytes());
+        assert!(matches!(error, CliError::StepUpRequired(_)), "{error}");
+        assert_eq!(error.exit_code(), ExitCode::from(3));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `audit`: lists the audit log, newest rows first.
 
 use super::docs::note_next_page;
-use crate::api::{Client, Query, each_page};
+use crate::api::{Client, Query, show_pages};
 use crate::args::AuditArgs;
 use crate::error::CliError;
 use crate::terminal::{Console, Table};
@@ -23,7 +23,7 @@ pub async fn run(client: &Client, args: AuditArgs, console: &mut Console) -> Res
     query.add("conversation_id", args.conversation_id);
     query.add("correlation_id", args.correlation_id);
     query.add("request_id", args.request_id);
-    each_page(client, "v1/audit", query, &args.page, |page| show(page, args.page.all, console)).await
+    show_pages(client, "v1/audit", query, &args.page, |page| show(page, args.page.all, console)).await
 }
 
 fn show(page: &Value, all: bool, console: &mut Console) -> Result<(), CliError> {

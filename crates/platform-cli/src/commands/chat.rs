@@ -2,7 +2,7 @@
 
 use super::conversations::latest_conversation_id;
 use super::sources::citation_line;
-use crate::api::{Client, Event, Problem, Run};
+use crate::api::{Client, Event, Problem, RunStream};
 use crate::args::ChatArgs;
 use crate::error::CliError;
 use crate::terminal::{Console, report, spinner, to_single_line};
@@ -17,18 +17,18 @@ use tokio::time::Instant;
 /// How long to wait after Ctrl-C for a run to start or to end.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Asks the given question or, on a terminal, the questions of a conversation.
+/// Asks the given question or, on a terminal, starts an interactive chat.
 ///
 /// # Errors
 /// If the platform cannot be reached or refuses the request, or if the user presses Ctrl-C.
 pub async fn run(client: &Client, args: &ChatArgs, console: &mut Console) -> Result<(), CliError> {
     let interrupt = signal(SignalKind::interrupt());
-    let interrupt = interrupt.map_err(|error| CliError::local("cannot listen for Ctrl-C", error))?;
+    let interrupt = interrupt.map_err(|error| CliError::failed_locally("cannot listen for Ctrl-C", error))?;
     let question = read_question(args, console)?;
     let (conversation, is_new) = match args.conversation {
         Some(id) => (id.to_string(), false),
         None if args.continue_latest => (latest_conversation_id(client).await?, false),
-        None => (begin_conversation(client).await?, true),
+        None => (begin_conversation(client, args).await?, true),
     };
     let mut chat = Chat { client, args, conversation, console, interrupt };
     let result = match question {
@@ -54,7 +54,7 @@ fn read_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, C
         None => {
             let mut text = String::new();
             let read = stdin.lock().read_to_string(&mut text);
-            read.map_err(|error| CliError::local("standard input cannot be read", error))?;
+            read.map_err(|error| CliError::failed_locally("cannot read standard input", error))?;
             text
         }
     };
@@ -65,8 +65,8 @@ fn read_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, C
     Ok(Some(question.to_owned()))
 }
 
-async fn begin_conversation(client: &Client) -> Result<String, CliError> {
-    let created = client.post("v1/conversations", &json!({})).await?;
+async fn begin_conversation(client: &Client, args: &ChatArgs) -> Result<String, CliError> {
+    let created = client.post("v1/conversations", &json!({ "team_id": args.team })).await?;
     let id = created["id"].as_str().map(str::to_owned);
     id.ok_or_else(|| CliError::Failed("the platform returned no conversation id".to_owned()))
 }
@@ -92,7 +92,7 @@ struct Answer {
 impl<'a> Chat<'a> {
     /// Reads questions from the terminal and asks them, until the user ends the conversation.
     async fn converse(&mut self) -> Result<(), CliError> {
-        let failed = |error: ReadlineError| CliError::local("the terminal cannot be read", error);
+        let failed = |error: ReadlineError| CliError::failed_locally("cannot read from the terminal", error);
         let mut editor = rustyline::DefaultEditor::new().map_err(failed)?;
         self.console.note("Ask a question; Ctrl-C cancels an answer, Ctrl-D ends the conversation.");
         loop {
@@ -141,9 +141,9 @@ impl<'a> Chat<'a> {
     }
 
     /// Starts a run. If the user presses Ctrl-C meanwhile, the run may have started on the server, so it is cancelled.
-    async fn begin(&mut self, question: &str) -> Result<Run<'a>, CliError> {
+    async fn begin(&mut self, question: &str) -> Result<RunStream<'a>, CliError> {
         let body = self.body(question);
-        let mut pending_run = std::pin::pin!(Run::begin(self.client, &self.conversation, &body));
+        let mut pending_run = std::pin::pin!(RunStream::begin(self.client, &self.conversation, &body));
         tokio::select! {
             run = &mut pending_run => run,
             _ = self.interrupt.recv() => {
@@ -168,7 +168,12 @@ impl<'a> Chat<'a> {
     }
 
     /// Handles the events of a run until it ends.
-    async fn follow(&mut self, run: &mut Run<'_>, answer: &mut Answer, progress: &ProgressBar) -> Result<(), CliError> {
+    async fn follow(
+        &mut self,
+        run: &mut RunStream<'_>,
+        answer: &mut Answer,
+        progress: &ProgressBar,
+    ) -> Result<(), CliError> {
         loop {
             let event = tokio::select! {
                 event = run.next() => event?,
@@ -192,7 +197,7 @@ impl<'a> Chat<'a> {
                 let text = data["text"].as_str().unwrap_or_default();
                 answer.content += text;
                 if !self.console.is_json() {
-                    self.console.part(text)?;
+                    self.console.write_chunk(text)?;
                 }
             }
             "citation" => answer.citations.push(data),
@@ -204,7 +209,7 @@ impl<'a> Chat<'a> {
     }
 
     /// Cancels the run on the server, and handles its remaining events.
-    async fn stop(&mut self, run: &mut Run<'_>, answer: &mut Answer) -> Result<(), CliError> {
+    async fn stop(&mut self, run: &mut RunStream<'_>, answer: &mut Answer) -> Result<(), CliError> {
         run.cancel().await?;
         let deadline = Instant::now() + CANCEL_TIMEOUT;
         loop {
@@ -237,7 +242,7 @@ impl<'a> Chat<'a> {
         for source in &answer.citations {
             self.console.line(&to_single_line(&citation_line(source)))?;
         }
-        self.console.finish()?;
+        self.console.flush()?;
         if answer.end.get("degraded") == Some(&Value::Bool(true)) {
             self.console.note("this answer may be incomplete: a part of the platform was unavailable");
         }

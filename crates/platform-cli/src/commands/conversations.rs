@@ -2,7 +2,7 @@
 
 use super::docs::note_next_page;
 use super::sources::citation_line;
-use crate::api::{Client, Query, each_page};
+use crate::api::{Client, Query, show_pages};
 use crate::args::{ConversationsArgs, ConversationsCommand};
 use crate::error::CliError;
 use crate::terminal::{Console, Table, to_single_line};
@@ -18,7 +18,7 @@ pub async fn run(client: &Client, args: &ConversationsArgs, console: &mut Consol
         return get(client, *id, console).await;
     }
     let all = args.page.all;
-    each_page(client, "v1/conversations", Query::default(), &args.page, |page| {
+    show_pages(client, "v1/conversations", Query::default(), &args.page, |page| {
         let mut conversations = page["data"].as_array().into_iter().flatten();
         match (console.is_json(), all) {
             (true, true) => return conversations.try_for_each(|conversation| console.json(conversation)),

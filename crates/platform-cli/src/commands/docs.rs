@@ -1,6 +1,6 @@
 //! `docs`: uploads, lists, shows, downloads and deletes documents.
 
-use crate::api::{Client, Query, each_page};
+use crate::api::{Client, Query, show_pages};
 use crate::args::{DocsCommand, DocumentListArgs};
 use crate::error::CliError;
 use crate::terminal::{Console, Table};
@@ -62,8 +62,9 @@ async fn list(client: &Client, args: &DocumentListArgs, console: &mut Console) -
     query.add("status", args.status.as_ref());
     query.add("tag", args.tag.as_ref());
     query.add("doc_type", args.doc_type.as_ref());
+    query.add("team_id", args.team);
     let all = args.page.all;
-    each_page(client, "v1/documents", query, &args.page, |page| {
+    show_pages(client, "v1/documents", query, &args.page, |page| {
         let mut documents = page["data"].as_array().into_iter().flatten();
         match (console.is_json(), all) {
             (true, true) => return documents.try_for_each(|document| console.json(document)),
@@ -133,7 +134,7 @@ async fn download(client: &Client, id: Uuid, file: &Path, console: &mut Console)
         }
         return Ok(());
     }
-    let failed = |error| CliError::local(&file.display().to_string(), error);
+    let failed = |error| CliError::failed_locally(&file.display().to_string(), error);
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut partial_file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
     while let Some(piece) = bytes.next().await {

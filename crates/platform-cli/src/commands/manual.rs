@@ -14,13 +14,13 @@ use std::path::Path;
 pub fn man(dir: Option<&Path>, console: &mut Console) -> Result<(), CliError> {
     let command = Cli::command();
     if let Some(dir) = dir {
-        let failed = |error| CliError::local(&dir.display().to_string(), error);
+        let failed = |error| CliError::failed_locally(&dir.display().to_string(), error);
         std::fs::create_dir_all(dir).map_err(failed)?;
         return clap_mangen::generate_to(command.disable_help_subcommand(true), dir).map_err(failed);
     }
     let mut page = Vec::new();
     let rendered = Man::new(command).render(&mut page);
-    rendered.map_err(|error| CliError::local("the manual page cannot be generated", error))?;
+    rendered.map_err(|error| CliError::failed_locally("the manual page cannot be generated", error))?;
     console.raw(&page)
 }
 

@@ -1,17 +1,20 @@
 //! The commands, one module for each.
 
+mod approvals;
 mod audit;
 mod chat;
 mod conversations;
 mod docs;
+mod goals;
 mod manual;
 mod search;
 mod sessions;
 mod sign_in;
 mod sources;
+mod teams;
 mod upload;
 
-use crate::api::{Address, Client, TokenSource, http};
+use crate::api::{BaseUrl, Client, TokenSource, http};
 use crate::args::{Cli, Command, DocsCommand, GlobalOptions};
 use crate::error::CliError;
 use crate::login::{CredentialStore, FixedTokenSource, NoTokenSource, RefreshingTokenSource};
@@ -34,12 +37,15 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Search(args) => search::run(&connect(&options)?, &args, &mut console).await,
         Command::Docs(DocsCommand::Upload(args)) => upload::run(&connect(&options)?, &args, &mut console).await,
         Command::Docs(command) => docs::run(&connect(&options)?, command, &mut console).await,
+        Command::Approvals(command) => approvals::run(&options, &command, &mut console).await,
+        Command::Teams(command) => teams::run(&connect(&options)?, &command, &mut console).await,
+        Command::Goals(args) => goals::run(&connect(&options)?, &args, &mut console).await,
         Command::Sessions(command) => sessions::run(&connect(&options)?, &command, &mut console).await,
         Command::Audit(args) => audit::run(&connect(&options)?, args, &mut console).await,
         Command::Completions { shell } => manual::completions(shell, &mut console),
         Command::Man { dir } => manual::man(dir.as_deref(), &mut console),
     }?;
-    console.finish()
+    console.flush()
 }
 
 /// Creates a client with the token from the environment, otherwise with the stored login.
@@ -64,12 +70,12 @@ fn connect(options: &GlobalOptions) -> Result<Client, CliError> {
 }
 
 /// Returns the URL of the platform: the one from the options, otherwise that of the last login.
-fn address(options: &GlobalOptions, store: &CredentialStore) -> Result<Address, CliError> {
+fn address(options: &GlobalOptions, store: &CredentialStore) -> Result<BaseUrl, CliError> {
     let text = match options.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) {
         Some(url) => url.to_owned(),
         None => store.last_address()?.ok_or_else(|| {
             CliError::Usage("no platform URL: pass --url, set PLATFORM_URL, or sign in with --url once".to_owned())
         })?,
     };
-    Address::parse(&text, options.allow_http)
+    BaseUrl::parse(&text, options.allow_http)
 }

@@ -17,7 +17,7 @@ const MAX_SHOWN_CHARS: usize = 400;
 pub async fn run(client: &Client, args: &SearchArgs, console: &mut Console) -> Result<(), CliError> {
     let filters = json!({
         "document_ids": args.documents, "tags": args.tags, "doc_type": args.doc_type,
-        "include_superseded": args.include_superseded,
+        "include_superseded": args.include_superseded, "team_ids": args.teams,
     });
     let body = json!({ "query": args.query, "top_k": args.top_k, "filters": filters });
     let answer = client.post("v1/search", &body).await?;

@@ -1,7 +1,7 @@
 //! `sessions`: lists and revokes the user's sessions.
 
 use super::docs::note_next_page;
-use crate::api::{Client, Query, each_page};
+use crate::api::{Client, Query, show_pages};
 use crate::args::SessionsCommand;
 use crate::error::CliError;
 use crate::terminal::{Console, Table};
@@ -15,7 +15,7 @@ pub async fn run(client: &Client, command: &SessionsCommand, console: &mut Conso
     match command {
         SessionsCommand::List(args) => {
             let show_page = |page: &Value| show(page, args.all, console);
-            each_page(client, "v1/sessions", Query::default(), args, show_page).await
+            show_pages(client, "v1/sessions", Query::default(), args, show_page).await
         }
         SessionsCommand::Revoke { ids } => {
             for id in ids {

@@ -1,10 +1,10 @@
 //! `login`, `logout` and `whoami`.
 
 use super::address;
-use crate::api::{Address, Client, Query, http};
-use crate::args::{GlobalOptions, LoginArgs};
+use crate::api::{BaseUrl, Client, Query, http};
+use crate::args::{DEFAULT_SCOPE, GlobalOptions, LoginArgs};
 use crate::error::CliError;
-use crate::login::{CredentialStore, FixedTokenSource, Issuer, LoopbackListener, StoredTokens};
+use crate::login::{CredentialStore, FixedTokenSource, Issuer, LoopbackListener, Prompt, StoredTokens};
 use crate::settings::{self, SystemClock, TOKEN_VARIABLE};
 use crate::terminal::{Console, spinner};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -30,7 +30,8 @@ pub async fn login(options: &GlobalOptions, args: &LoginArgs, console: &mut Cons
         if args.device {
             sign_in_on_device(&issuer, args, console).await?
         } else {
-            sign_in_in_browser(&issuer, args, console).await?
+            let how = BrowserOptions { scope: &args.scope, no_browser: args.no_browser, prompt: Prompt::AsNeeded };
+            sign_in_in_browser(&issuer, how, console).await?
         }
     };
     let token = FixedTokenSource(SecretString::from(login.access_token.as_str()));
@@ -96,7 +97,7 @@ fn describe_user(me: &Value) -> String {
 fn token_from_stdin() -> Result<StoredTokens, CliError> {
     let mut text = String::new();
     let read = std::io::stdin().read_to_string(&mut text);
-    read.map_err(|error| CliError::local("standard input cannot be read", error))?;
+    read.map_err(|error| CliError::failed_locally("cannot read standard input", error))?;
     let access_token = settings::parse_token(&text)?.expose_secret().to_owned();
     Ok(StoredTokens { access_token, expires_at: None, refresh_token: None, client: None })
 }
@@ -107,14 +108,70 @@ async fn issuer(options: &GlobalOptions, args: &LoginArgs, http: reqwest::Client
     let issuer = non_empty(&args.issuer).ok_or_else(|| missing_option("pass --issuer, or set PLATFORM_ISSUER"))?;
     let client_id =
         non_empty(&args.client_id).ok_or_else(|| missing_option("pass --client-id, or set PLATFORM_CLIENT_ID"))?;
-    let address = Address::parse(&issuer, options.allow_http)?;
-    Issuer::discover(http, &address, client_id, options.allow_http).await
+    let address = BaseUrl::parse(&issuer, options.allow_http)?;
+    Ok(Issuer::discover(http, &address, client_id, options.allow_http).await?.with_scope(&args.scope))
 }
 
-async fn sign_in_in_browser(issuer: &Issuer, args: &LoginArgs, console: &Console) -> Result<StoredTokens, CliError> {
+/// How to sign in with a browser.
+#[derive(Clone, Copy, Debug)]
+struct BrowserOptions<'a> {
+    /// Scopes to request, separated by spaces.
+    scope: &'a str,
+    /// Whether to print the URL instead of opening a browser.
+    no_browser: bool,
+    /// Whether the user must prove again who they are.
+    prompt: Prompt,
+}
+
+/// Whether [`sign_in_again`] can work: there is a stored login of an issuer, and a person who can use a browser.
+///
+/// # Errors
+/// If the stored logins cannot be read.
+pub fn can_sign_in_again(options: &GlobalOptions, no_browser: bool) -> Result<bool, CliError> {
+    if settings::token()?.is_some() || !(no_browser || std::io::stdin().is_terminal()) {
+        return Ok(false);
+    }
+    let store = CredentialStore::in_dir(settings::state_dir()?);
+    let login = store.login(&address(options, &store)?)?;
+    Ok(login.is_some_and(|login| login.client.is_some()))
+}
+
+/// Signs the same user in again at the issuer of the stored login, with a proof of who they are, and stores the login.
+///
+/// # Errors
+/// If there is no such login, somebody else signs in, or the issuer or the platform cannot be reached.
+pub async fn sign_in_again(options: &GlobalOptions, no_browser: bool, console: &Console) -> Result<(), CliError> {
+    let store = CredentialStore::in_dir(settings::state_dir()?);
+    let address = address(options, &store)?;
+    let http = http::client(options)?;
+    let known = store.login(&address)?.and_then(|login| login.client);
+    let known = known.ok_or_else(|| CliError::NotSignedIn("not signed in: run `platform login`".to_owned()))?;
+    let before = super::connect(options)?.get("v1/me", &Query::default()).await?;
+    let issuer_address = BaseUrl::parse(known.issuer(), options.allow_http)?;
+    let client_id = known.client_id().to_owned();
+    let scope = known.scope().unwrap_or(DEFAULT_SCOPE);
+    let issuer =
+        Issuer::discover(http.clone(), &issuer_address, client_id, options.allow_http).await?.with_scope(scope);
+    let login =
+        sign_in_in_browser(&issuer, BrowserOptions { scope, no_browser, prompt: Prompt::SignIn }, console).await?;
+    let token = FixedTokenSource(SecretString::from(login.access_token.as_str()));
+    let after = Client::new(http, address.clone(), Box::new(token)).get("v1/me", &Query::default()).await?;
+    if after["id"] != before["id"] {
+        let text = format!("signed in as {}, not as {}", describe_user(&after), describe_user(&before));
+        return Err(CliError::Refused(text));
+    }
+    store.lock()?.save_login(&address, login)
+}
+
+async fn sign_in_in_browser(
+    issuer: &Issuer,
+    options: BrowserOptions<'_>,
+    console: &Console,
+) -> Result<StoredTokens, CliError> {
     let loopback = LoopbackListener::open().await?;
-    let pending_sign_in = issuer.begin_authorization_code_flow(&args.scope, loopback.redirect_uri())?;
-    let browser_opened = !args.no_browser && open::that_detached(pending_sign_in.url.as_str()).is_ok();
+    let BrowserOptions { scope, no_browser, prompt } = options;
+    let pending_sign_in = issuer.begin_authorization_code_flow(scope, loopback.redirect_uri(), prompt)?;
+    let browser_opened = !no_browser && open::that_detached(pending_sign_in.url.as_str()).is_ok();
     let invitation = if browser_opened { "Sign in in the browser, or open" } else { "To sign in, open" };
     console.note(&format!("{invitation} this URL on this machine:\n{}", pending_sign_in.url));
     let waiting = spinner("waiting for the browser");

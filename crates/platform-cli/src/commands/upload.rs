@@ -59,8 +59,10 @@ async fn upload(client: &Client, args: &UploadArgs, path: &Path) -> Result<Strin
     let size = metadata.len();
     let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()).into_owned();
     let bar = upload_bar(&name, size);
+    let mut query = Query::default();
+    query.add("team_id", args.team);
     let form = fields(args).part("file", file_part(file, size, name, &bar));
-    let request = client.request(Method::POST, "v1/documents/upload", &Query::default())?.multipart(form);
+    let request = client.request(Method::POST, "v1/documents/upload", &query)?.multipart(form);
     let answer = client.send(request).await;
     bar.finish_and_clear();
     let answer = client.json(answer?).await?;

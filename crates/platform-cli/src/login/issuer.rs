@@ -1,7 +1,7 @@
 //! The OAuth issuer: discovery, sign-in flows, refreshing and revoking tokens.
 
 use super::store::StoredTokens;
-use crate::api::{Address, connection_error, may_carry_tokens};
+use crate::api::{BaseUrl, connection_error, is_secure_for_tokens};
 use crate::error::CliError;
 use chrono::{DateTime, Utc};
 use domain::ports::Clock;
@@ -28,6 +28,18 @@ pub struct OAuthClient {
     client_id: String,
     token_endpoint: Url,
     revocation_endpoint: Option<Url>,
+    /// The scopes that were requested; `None` in a login that an earlier version stored.
+    #[serde(default)]
+    scope: Option<String>,
+}
+
+/// Whether the user must prove again who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// If the issuer wants it.
+    AsNeeded,
+    /// In any case, even if the browser is signed in at the issuer.
+    SignIn,
 }
 
 /// An issuer whose discovery document was read.
@@ -96,7 +108,7 @@ impl Issuer {
     /// If the issuer cannot be reached, or its document is not valid.
     pub async fn discover(
         http: reqwest::Client,
-        address: &Address,
+        address: &BaseUrl,
         client_id: String,
         allow_http: bool,
     ) -> Result<Self, CliError> {
@@ -112,29 +124,44 @@ impl Issuer {
         if found.issuer.trim_end_matches('/') != address.to_string() {
             return Err(invalid_issuer(&format!("its discovery document is for the issuer {}", found.issuer)));
         }
-        if !found.endpoints().all(|endpoint| may_carry_tokens(endpoint, allow_http)) {
+        if !found.endpoints().all(|endpoint| is_secure_for_tokens(endpoint, allow_http)) {
             return Err(invalid_issuer("one of its endpoints is not encrypted"));
         }
         let DiscoveryDocument { issuer, token_endpoint, revocation_endpoint, .. } = found;
         Ok(Self {
             http,
-            client: OAuthClient { issuer, client_id, token_endpoint, revocation_endpoint },
+            client: OAuthClient { issuer, client_id, token_endpoint, revocation_endpoint, scope: None },
             authorization_endpoint: found.authorization_endpoint,
             device_authorization_endpoint: found.device_authorization_endpoint,
         })
+    }
+
+    /// The issuer with the scopes that are requested from it, which are stored with the login.
+    #[must_use]
+    pub fn with_scope(mut self, scope: &str) -> Self {
+        self.client.scope = Some(scope.to_owned());
+        self
     }
 
     /// Begins the authorization code flow with PKCE (RFC 7636).
     ///
     /// # Errors
     /// If the issuer does not support it.
-    pub fn begin_authorization_code_flow(&self, scope: &str, redirect: Url) -> Result<BrowserSignIn, CliError> {
+    pub fn begin_authorization_code_flow(
+        &self,
+        scope: &str,
+        redirect: Url,
+        prompt: Prompt,
+    ) -> Result<BrowserSignIn, CliError> {
         let endpoint =
             self.authorization_endpoint.clone().ok_or_else(|| self.unsupported_flow_error("browser sign-in"))?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let redirect = RedirectUrl::from_url(redirect);
         let client = self.client.oauth().set_auth_uri(AuthUrl::from_url(endpoint));
-        let request = client.authorize_url(CsrfToken::new_random).add_scopes(scopes(scope));
+        let mut request = client.authorize_url(CsrfToken::new_random).add_scopes(scopes(scope));
+        if prompt == Prompt::SignIn {
+            request = request.add_extra_param("prompt", "login").add_extra_param("max_age", "0");
+        }
         let (url, state) = request.set_pkce_challenge(challenge).set_redirect_uri(Cow::Borrowed(&redirect)).url();
         Ok(BrowserSignIn { url, state, verifier, redirect })
     }
@@ -235,6 +262,21 @@ impl DeviceAuthorization {
 }
 
 impl OAuthClient {
+    /// The issuer's identifier, which is also its URL.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Id of this program at the issuer.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The scopes that were requested, if they are known.
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
     /// Gets a new access token for a refresh token.
     ///
     /// # Errors

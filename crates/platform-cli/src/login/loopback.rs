@@ -27,7 +27,7 @@ impl LoopbackListener {
     /// # Errors
     /// If no port can be opened.
     pub async fn open() -> Result<Self, CliError> {
-        let failed = |error: &dyn std::fmt::Display| CliError::local("cannot listen on a local port", error);
+        let failed = |error: &dyn std::fmt::Display| CliError::failed_locally("cannot listen on a local port", error);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| failed(&error))?;
         let port = listener.local_addr().map_err(|error| failed(&error))?.port();
         let redirect = Url::parse(&format!("http://127.0.0.1:{port}{PATH}")).map_err(|error| failed(&error))?;
@@ -47,8 +47,8 @@ impl LoopbackListener {
         let redirect_future = async {
             loop {
                 let accepted = self.listener.accept().await;
-                let (stream, _peer) =
-                    accepted.map_err(|error| CliError::local("the browser's redirect cannot be received", error))?;
+                let (stream, _peer) = accepted
+                    .map_err(|error| CliError::failed_locally("the browser's redirect cannot be received", error))?;
                 // A failed connection does not end the wait.
                 if let Ok(Some(redirected)) = tokio::time::timeout(HEAD_TIMEOUT, answer(stream)).await {
                     return Ok(redirected);

@@ -8,7 +8,7 @@ mod loopback;
 mod session;
 mod store;
 
-pub use issuer::Issuer;
+pub use issuer::{Issuer, Prompt};
 pub use loopback::LoopbackListener;
 pub use session::{FixedTokenSource, NoTokenSource, RefreshingTokenSource};
 pub use store::{CredentialStore, StoredTokens};

@@ -1,7 +1,7 @@
 //! Token sources for requests: the token from the environment, or a stored login that is refreshed when it expires.
 
 use super::store::{CredentialStore, StoredTokens};
-use crate::api::{Address, TokenSource};
+use crate::api::{BaseUrl, TokenSource};
 use crate::error::CliError;
 use chrono::TimeDelta;
 use domain::ports::Clock;
@@ -23,7 +23,7 @@ pub struct RefreshingTokenSource {
     /// Stores refreshed tokens.
     pub store: CredentialStore,
     /// The platform that the login is for.
-    pub address: Address,
+    pub address: BaseUrl,
     /// Client for requests to the issuer.
     pub http: reqwest::Client,
     /// Tells when a token expires.

@@ -1,7 +1,7 @@
 //! The file with the stored logins, readable only by its owner.
 
 use super::issuer::OAuthClient;
-use crate::api::Address;
+use crate::api::BaseUrl;
 use crate::error::CliError;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ impl CredentialStore {
     ///
     /// # Errors
     /// If the file cannot be read, or others can read it as well.
-    pub fn login(&self, address: &Address) -> Result<Option<StoredTokens>, CliError> {
+    pub fn login(&self, address: &BaseUrl) -> Result<Option<StoredTokens>, CliError> {
         Ok(self.read()?.logins.remove(&address.to_string()))
     }
 
@@ -76,7 +76,7 @@ impl CredentialStore {
     /// # Errors
     /// If the directory cannot be written to.
     pub fn lock(&self) -> Result<LockedStore<'_>, CliError> {
-        let failed = |error| CliError::local(&self.dir.display().to_string(), error);
+        let failed = |error| CliError::failed_locally(&self.dir.display().to_string(), error);
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).write(true).mode(0o600);
@@ -87,7 +87,7 @@ impl CredentialStore {
 
     fn read(&self) -> Result<Contents, CliError> {
         let path = self.dir.join(FILE);
-        let failed = |error| CliError::local(&path.display().to_string(), error);
+        let failed = |error| CliError::failed_locally(&path.display().to_string(), error);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
@@ -110,7 +110,7 @@ impl LockedStore<'_> {
     ///
     /// # Errors
     /// If the file cannot be read, or others can read it as well.
-    pub fn login(&self, address: &Address) -> Result<Option<StoredTokens>, CliError> {
+    pub fn login(&self, address: &BaseUrl) -> Result<Option<StoredTokens>, CliError> {
         self.store.login(address)
     }
 
@@ -118,7 +118,7 @@ impl LockedStore<'_> {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save_login(&self, address: &Address, login: StoredTokens) -> Result<(), CliError> {
+    pub fn save_login(&self, address: &BaseUrl, login: StoredTokens) -> Result<(), CliError> {
         let mut contents = self.store.read()?;
         contents.current = Some(address.to_string());
         contents.logins.insert(address.to_string(), login);
@@ -129,7 +129,7 @@ impl LockedStore<'_> {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn remove_login(&self, address: &Address) -> Result<Option<StoredTokens>, CliError> {
+    pub fn remove_login(&self, address: &BaseUrl) -> Result<Option<StoredTokens>, CliError> {
         let mut contents = self.store.read()?;
         let removed = contents.logins.remove(&address.to_string());
         if removed.is_some() {
@@ -141,7 +141,7 @@ impl LockedStore<'_> {
     /// Replaces the file atomically, so that no process reads a partial file. Temporary files have mode 0600.
     fn write(&self, contents: &Contents) -> Result<(), CliError> {
         let path = self.store.dir.join(FILE);
-        let failed = |error| CliError::local(&path.display().to_string(), error);
+        let failed = |error| CliError::failed_locally(&path.display().to_string(), error);
         let mut file = tempfile::NamedTempFile::new_in(&self.store.dir).map_err(failed)?;
         serde_json::to_writer_pretty(&mut file, contents).map_err(|error| failed(error.into()))?;
         file.flush().and_then(|()| file.as_file().sync_all()).map_err(failed)?;
@@ -158,8 +158,8 @@ fn exposed_file_error(path: &Path) -> CliError {
 mod tests {
     use super::*;
 
-    fn address() -> Address {
-        Address::parse("https://plant.example", false).unwrap()
+    fn address() -> BaseUrl {
+        BaseUrl::parse("https://plant.example", false).unwrap()
     }
 
     fn login(token: &str) -> StoredTokens {
@@ -173,7 +173,7 @@ mod tests {
         assert!(store.login(&address()).unwrap().is_none());
         store.lock().unwrap().save_login(&address(), login("one")).unwrap();
         assert_eq!(store.login(&address()).unwrap().unwrap().access_token, "one");
-        let other = Address::parse("https://other.example", false).unwrap();
+        let other = BaseUrl::parse("https://other.example", false).unwrap();
         assert!(store.login(&other).unwrap().is_none());
         assert_eq!(store.last_address().unwrap().as_deref(), Some("https://plant.example"));
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -38,7 +38,7 @@ impl Console {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn part(&mut self, text: &str) -> Result<(), CliError> {
+    pub fn write_chunk(&mut self, text: &str) -> Result<(), CliError> {
         let written = write!(self.out, "{}", printable(text)).and_then(|()| self.out.flush());
         written.map_err(output_error)
     }
@@ -94,7 +94,7 @@ impl Console {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn finish(&mut self) -> Result<(), CliError> {
+    pub fn flush(&mut self) -> Result<(), CliError> {
         self.out.flush().map_err(output_error)
     }
 
@@ -116,6 +116,6 @@ pub fn report(error: &CliError) {
 fn output_error(error: io::Error) -> CliError {
     match error.kind() {
         io::ErrorKind::BrokenPipe => CliError::OutputClosed,
-        _ => CliError::local("the result cannot be written", error),
+        _ => CliError::failed_locally("the result cannot be written", error),
     }
 }

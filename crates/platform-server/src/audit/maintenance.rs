@@ -37,10 +37,12 @@ pub struct AuditMetrics {
     checkpoints: IntCounter,
     recovered_operations: IntCounter,
     failing: IntGauge,
+    last_checkpoint: IntGauge,
 }
 
 impl AuditMetrics {
-    /// Registers `audit_checkpoints_total`, `audit_recovered_total` and `audit_keeping_failed`.
+    /// Registers `audit_checkpoints_total`, `audit_recovered_total`, `audit_keeping_failed` and
+    /// `audit_last_checkpoint_timestamp_seconds`.
     ///
     /// # Errors
     /// If the registry already has a metric of that name.
@@ -52,10 +54,15 @@ impl AuditMetrics {
                 "Operations of dead processes that this process closed with the outcome unknown.",
             )?,
             failing: IntGauge::new("audit_keeping_failed", "1 while the audit log cannot be sealed or signed.")?,
+            last_checkpoint: IntGauge::new(
+                "audit_last_checkpoint_timestamp_seconds",
+                "Unix time at which checkpoints last covered all rows that this process had sealed.",
+            )?,
         };
         registry.register(Box::new(metrics.checkpoints.clone()))?;
         registry.register(Box::new(metrics.recovered_operations.clone()))?;
         registry.register(Box::new(metrics.failing.clone()))?;
+        registry.register(Box::new(metrics.last_checkpoint.clone()))?;
         Ok(metrics)
     }
 }
@@ -178,12 +185,14 @@ impl AuditMaintenanceTask {
             self.metrics.checkpoints.inc();
         }
         if self.unwritten_checkpoints.is_empty() {
+            self.record_checkpoint_time();
             return Ok(());
         }
         // Blocking I/O is acceptable here: it writes a few lines every ten seconds.
         match self.parts.checkpoint_file.append(&self.unwritten_checkpoints) {
             Ok(()) => {
                 self.unwritten_checkpoints.clear();
+                self.record_checkpoint_time();
                 self.file_failure_logged = false;
             }
             Err(error) if !std::mem::replace(&mut self.file_failure_logged, true) => {
@@ -195,6 +204,10 @@ impl AuditMaintenanceTask {
             }
         }
         Ok(())
+    }
+
+    fn record_checkpoint_time(&self) {
+        self.metrics.last_checkpoint.set(self.parts.clock.now().timestamp());
     }
 
     /// Closes the open operations of processes that have been without their lock for `DEAD_AFTER`.

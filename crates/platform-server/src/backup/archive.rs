@@ -3,7 +3,7 @@
 //! first line is encrypted.
 
 use super::create_private;
-use super::encryption::{BackupKey, DecryptingReader, EncryptingWriter, SALT};
+use super::encryption::{BackupKey, DecryptingReader, EncryptingWriter, SALT_SIZE};
 use anyhow::{Context as _, Result, bail, ensure};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use aws_lc_rs::rand;
@@ -75,7 +75,7 @@ impl ArchiveWriter {
                 Output::Plain(file)
             }
             Some(key) => {
-                let mut salt = [0; SALT];
+                let mut salt = [0; SALT_SIZE];
                 rand::fill(&mut salt).ok().context("cannot generate random numbers")?;
                 writeln!(file, "{MAGIC} encrypted {}", to_hex(&salt))?;
                 Output::Encrypted(Box::new(EncryptingWriter::new(file, key, &salt)?))

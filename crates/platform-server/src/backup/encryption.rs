@@ -13,7 +13,7 @@ const CHUNK_SIZE: usize = 1 << 20;
 /// Size of the authentication tag, in bytes.
 const TAG_SIZE: usize = 16;
 /// Size of a backup's salt, in bytes.
-pub(super) const SALT: usize = 32;
+pub(super) const SALT_SIZE: usize = 32;
 
 /// The secret from which each backup's key is derived.
 pub(super) struct BackupKey(Vec<u8>);
@@ -146,14 +146,14 @@ mod tests {
     }
 
     fn encrypt(content: &[u8]) -> Vec<u8> {
-        let mut writer = EncryptingWriter::new(Vec::new(), &key("a key of the tests"), &[7; SALT]).expect("a key");
+        let mut writer = EncryptingWriter::new(Vec::new(), &key("a key of the tests"), &[7; SALT_SIZE]).expect("a key");
         writer.write_all(content).expect("in memory");
         writer.finish().expect("in memory")
     }
 
     fn decrypt(sealed: &[u8], secret: &str) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        let mut reader = DecryptingReader::new(sealed, &key(secret), &[7; SALT]).expect("a key");
+        let mut reader = DecryptingReader::new(sealed, &key(secret), &[7; SALT_SIZE]).expect("a key");
         reader.read_to_end(&mut content)?;
         Ok(content)
     }

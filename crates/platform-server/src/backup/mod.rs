@@ -1,10 +1,12 @@
 //! `backup` and `restore`: the database, the documents' files, the audit log's checkpoints and the keys, in one file.
 //!
 //! The order of the steps makes a backup consistent under load. Checkpoints are copied first, so that none is newer
-//! than the dump. The dump is a single snapshot, and files are linked before and after it: a file that is deleted
-//! during the dump is already linked, and one that is added is on disk before its row is in the database.
+//! than the dump. The dump is a single snapshot, and files are kept (linked, or copied from a bucket) before and after
+//! it: a file that is deleted during the dump is already kept, and one that is added is stored before its row is in the
+//! database.
 
 mod archive;
+mod documents;
 mod encryption;
 mod linked_files;
 mod postgres;
@@ -16,8 +18,8 @@ use crate::audit::checkpoint_file;
 use crate::config::Settings;
 use anyhow::{Context as _, Result, bail};
 use archive::ArchiveWriter;
+use documents::DocumentFiles;
 use encryption::BackupKey;
-use linked_files::LinkedFiles;
 use postgres::PostgresTools;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,9 @@ const ISSUER: &str = "dev-issuer/";
 struct Keys {
     secret_key: String,
     signing_key: Option<String>,
+    /// Absent in the backups of earlier versions.
+    #[serde(default)]
+    plant_secret_key: Option<String>,
 }
 
 /// Writes a backup to `path`, which must not exist yet. Until the backup is complete, its name is `path.part`.
@@ -57,15 +62,15 @@ pub async fn backup(settings: &Settings, path: &Path) -> Result<()> {
     if let Some(checkpoints) = read_if_present(checkpoint_file(settings).path())? {
         archive.add_bytes(CHECKPOINTS, &checkpoints)?;
     }
-    let mut files = LinkedFiles::create(&settings.storage.dir)?;
-    files.link_new()?;
+    let mut files = DocumentFiles::open(settings, &scratch.dir)?;
+    files.keep_new(&mut archive).await?;
+    // Copying a bucket takes long; the second pass takes what was stored meanwhile.
+    files.keep_new(&mut archive).await?;
     let dump = scratch.dir.join(DUMP);
     PostgresTools::find(settings)?.dump(&dump).await?;
-    files.link_new()?;
+    files.keep_new(&mut archive).await?;
     archive.add_file(DUMP, &dump)?;
-    for file in files.iter() {
-        archive.add_file(&format!("{BLOBS}{}", file.name), file.path)?;
-    }
+    files.finish(&mut archive)?;
     if let Some(dir) = &settings.auth.dev_issuer_dir {
         for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
             let entry = entry?;
@@ -82,7 +87,8 @@ pub async fn backup(settings: &Settings, path: &Path) -> Result<()> {
 fn keys(settings: &Settings) -> Result<Keys> {
     let secret_key = settings.secret_key.as_ref().context("SECRET_KEY is needed")?.expose_secret().to_owned();
     let signing_key = settings.audit.signing_key.as_ref().map(|key| key.expose_secret().to_owned());
-    Ok(Keys { secret_key, signing_key })
+    let plant_secret_key = settings.plant.secret_key.as_ref().map(|key| key.expose_secret().to_owned());
+    Ok(Keys { secret_key, signing_key, plant_secret_key })
 }
 
 fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -1,14 +1,16 @@
-//! Restores a backup into an empty database and an empty storage directory, and verifies the result.
+//! Restores a backup into an empty database and an empty storage, and verifies the result.
 
-use super::archive::{extract, to_hex};
+use super::archive::extract;
+use super::documents::{self, blob_store, sha256};
 use super::encryption::BackupKey;
 use super::postgres::PostgresTools;
 use super::{BLOBS, CHECKPOINTS, DUMP, ISSUER, KEYS, Keys, create_private, create_private_dir, read_if_present};
 use crate::audit;
 use crate::config::{Settings, required};
 use anyhow::{Context as _, Result, bail, ensure};
-use aws_lc_rs::digest::{SHA256, digest};
 use data::migrate;
+use domain::ids::TenantId;
+use domain::ports::BlobError;
 use secrecy::ExposeSecret as _;
 use std::fs;
 use std::io::{BufWriter, Write};
@@ -17,17 +19,19 @@ use std::path::{Component, Path, PathBuf};
 /// Restores a backup. `keys_to` is a file to which the backup's keys are written, as JSON.
 ///
 /// # Errors
-/// If the database or the storage directory is not empty, the backup is damaged or encrypted with another key, or the
+/// If the database or the storage is not empty, the backup is damaged or encrypted with another key, or the
 /// restored files or audit log fail verification.
 pub async fn restore(settings: &Settings, path: &Path, keys_to: Option<&Path>) -> Result<()> {
     let migration_url = required(settings.database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?;
     ensure_empty(settings, migration_url.expose_secret()).await?;
     let tools = PostgresTools::find(settings)?;
     let scratch = Scratch::create(&settings.storage.dir)?;
-    let mut destination = Destination { settings, scratch: &scratch.0 };
+    let blobs = documents::extraction_dir(settings, &scratch.0);
+    let mut destination = Destination { settings, scratch: &scratch.0, blobs: &blobs };
     extract(path, BackupKey::from_settings(settings)?.as_ref(), |name| destination.open(name))?;
     let keys = read_if_present(&scratch.0.join(KEYS))?.context("the backup has no keys")?;
     let keys: Keys = serde_json::from_slice(&keys).context("the backup's keys are damaged")?;
+    documents::upload(settings, &blobs).await?;
     migrate::prepare_roles(migration_url.expose_secret()).await?;
     tools.restore(&scratch.0.join(DUMP)).await?;
     crate::migrate::run(settings).await?;
@@ -38,16 +42,15 @@ pub async fn restore(settings: &Settings, path: &Path, keys_to: Option<&Path>) -
 
 async fn ensure_empty(settings: &Settings, migration_url: &str) -> Result<()> {
     ensure!(migrate::is_empty(migration_url).await?, "the database is not empty: restore into a new one");
-    let storage = &settings.storage.dir;
-    let is_empty = fs::read_dir(storage).map_or(true, |mut entries| entries.next().is_none());
-    ensure!(is_empty, "{} is not empty: restore into a new directory", storage.display());
-    Ok(())
+    documents::ensure_empty(settings).await
 }
 
 /// Opens the file to which each entry of a backup is restored.
 struct Destination<'a> {
     settings: &'a Settings,
     scratch: &'a Path,
+    /// Directory of the documents' files.
+    blobs: &'a Path,
 }
 
 impl Destination<'_> {
@@ -56,7 +59,7 @@ impl Destination<'_> {
             DUMP | KEYS => self.scratch.join(name),
             CHECKPOINTS => audit::checkpoint_file(self.settings).path().to_path_buf(),
             _ => match (name.strip_prefix(BLOBS), name.strip_prefix(ISSUER)) {
-                (Some(file), _) => join(&self.settings.storage.dir, file)?,
+                (Some(file), _) => join(self.blobs, file)?,
                 (None, Some(file)) => match &self.settings.auth.dev_issuer_dir {
                     Some(dir) => join(dir, file)?,
                     None => return Ok(None),
@@ -90,13 +93,14 @@ fn with_keys(settings: &Settings, keys: &Keys) -> Settings {
 async fn verify(settings: &Settings) -> Result<()> {
     let migration_url = required(settings.database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?;
     let documents = migrate::document_files(migration_url.expose_secret()).await?;
+    let blobs = blob_store(settings)?;
     let mut faults = Vec::new();
     for document in &documents {
-        let path = settings.storage.dir.join(document.tenant_id.to_string()).join(&document.storage_path);
-        match fs::read(&path) {
-            Ok(content) if to_hex(digest(&SHA256, &content).as_ref()) == document.sha256 => {}
+        match sha256(&*blobs, TenantId::from_uuid(document.tenant_id), &document.storage_path).await {
+            Ok(found) if found == document.sha256 => {}
             Ok(_) => faults.push(format!("the file of document {} is not the one that was uploaded", document.id)),
-            Err(_) => faults.push(format!("the file of document {} is missing", document.id)),
+            Err(BlobError::Missing { .. }) => faults.push(format!("the file of document {} is missing", document.id)),
+            Err(error) => faults.push(format!("the file of document {} cannot be read: {error}", document.id)),
         }
     }
     for fault in &faults {

@@ -9,6 +9,11 @@ pub(super) const NAMED_VARIABLES: &[(&str, &str)] = &[
     ("DATABASE_URL", "database.url"),
     ("DATABASE_WORKER_URL", "database.worker_url"),
     ("DATABASE_AUDIT_URL", "database.audit_url"),
+    ("DATABASE_PLANT_URL", "database.plant_url"),
+    ("DATABASE_DIRECT_URL", "database.direct_url"),
+    ("DATABASE_WORKER_DIRECT_URL", "database.worker_direct_url"),
+    ("DATABASE_REPLICA_URL", "database.replica_url"),
+    ("DATABASE_AUDIT_REPLICA_URL", "database.audit_replica_url"),
     ("DATABASE_MIGRATION_URL", "database.migration_url"),
     ("LITELLM_BASE_URL", "models.base_url"),
     ("LITELLM_MASTER_KEY", "models.api_key"),
@@ -19,9 +24,14 @@ pub(super) const NAMED_VARIABLES: &[(&str, &str)] = &[
     ("OIDC_JWKS_URL", "auth.oidc_jwks_url"),
     ("OIDC_CLIENT_ID", "auth.oidc_client_id"),
     ("SECRET_KEY", "secret_key"),
+    ("PLANT_SECRET_KEY", "plant.secret_key"),
     ("AUDIT_SIGNING_KEY", "audit.signing_key"),
     ("BACKUP_KEY", "backup.key"),
     ("REDIS_URL", "redis_url"),
+    ("S3_ENDPOINT", "storage.s3.endpoint"),
+    ("S3_BUCKET", "storage.s3.bucket"),
+    ("S3_ACCESS_KEY_ID", "storage.s3.access_key_id"),
+    ("S3_SECRET_ACCESS_KEY", "storage.s3.secret_access_key"),
     ("LOG_LEVEL", "telemetry.log_level"),
     ("SERVICE_TYPE", "service_type"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
@@ -152,6 +162,16 @@ mod tests {
         assert!(!format!("{settings:?}").contains("from-file"));
         let error = load(&[("SECRET_KEY_FILE", "/nonexistent")]).expect_err("no such file");
         assert!(error.to_string().contains("SECRET_KEY_FILE"));
+    }
+
+    #[test]
+    fn both_roles_need_a_url_past_a_pooler() {
+        let app = ("DATABASE_DIRECT_URL", "postgres://platform_app@db/platform");
+        let error = load(&[app]).expect_err("one of two");
+        assert!(error.to_string().contains("DATABASE_WORKER_DIRECT_URL"), "{error}");
+        let settings = load(&[app, ("DATABASE_WORKER_DIRECT_URL", "postgres://platform_worker@db/platform")]);
+        assert!(settings.expect("both").database.is_behind_pooler());
+        assert!(!load(&[]).expect("neither").database.is_behind_pooler());
     }
 
     #[test]

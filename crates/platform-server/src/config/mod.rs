@@ -4,10 +4,14 @@
 mod auth;
 mod backends;
 mod env;
+mod goals;
 mod issuers;
+mod mcp;
 mod models;
+mod notifications;
 pub mod schema;
 mod sections;
+mod storage;
 pub mod tables;
 
 use anyhow::{Context as _, Result, bail};
@@ -25,9 +29,13 @@ use tools::ingest::isolate::launch::Launcher;
 pub use auth::{Auth, EntraCloud, IssuerFile, PlatformAdmin};
 pub use backends::{Backend, Breaker, Queue, Route, Tiers};
 pub use env::Environment;
+pub use goals::Goals;
 pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER};
+pub use mcp::Mcp;
 pub use models::{Models, NextEmbed};
-pub use sections::{Audit, Backup, Chat, Database, Ingest, RateLimit, Server, Storage, Telemetry, Worker};
+pub use notifications::Notifications;
+pub use sections::{Audit, Backup, Chat, Database, Ingest, Plant, RateLimit, Server, Telemetry, Worker};
+pub use storage::{S3, Storage, StorageKind};
 
 /// Minimum length of `secret_key`, in bytes.
 const MIN_SECRET_BYTES: usize = 16;
@@ -51,7 +59,9 @@ pub enum ServiceType {
     Api,
     /// Runs the jobs of the queue.
     Worker,
-    /// Serves the API and runs jobs.
+    /// Reads the plant systems, and does nothing else. Needs neither `secret_key` nor the other roles' databases.
+    Plant,
+    /// Serves the API, runs jobs and reads the plant systems.
     All,
 }
 
@@ -96,8 +106,16 @@ pub struct Settings {
     pub backup: Backup,
     /// How documents are split into passages.
     pub ingest: Ingest,
+    /// The endpoint for MCP clients, `/mcp`.
+    pub mcp: Mcp,
     /// The ingestion worker.
     pub worker: Worker,
+    /// Goals: how workers execute their steps.
+    pub goals: Goals,
+    /// Messages to channels, and which addresses they may go to.
+    pub notifications: Notifications,
+    /// The process that is connected to the plant systems.
+    pub plant: Plant,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// Program that parses each document in a separate process. Commands set it to their own executable; without it,
@@ -140,7 +158,11 @@ impl Settings {
         if self.mode == Mode::Production && !self.rate_limit.enabled {
             bail!("rate_limit.enabled can be false in development mode only");
         }
-        Ok(())
+        self.egress_policy()?;
+        self.mcp.check()?;
+        self.database.check()?;
+        self.notifications.check()?;
+        self.storage.check()
     }
 
     /// The bytes of `secret_key`.
@@ -150,6 +172,20 @@ impl Settings {
     pub fn secret_key_bytes(&self) -> Result<&[u8]> {
         let secret = required(self.secret_key.as_ref(), "SECRET_KEY")?.expose_secret().as_bytes();
         anyhow::ensure!(secret.len() >= MIN_SECRET_BYTES, "SECRET_KEY must be at least {MIN_SECRET_BYTES} bytes long");
+        Ok(secret)
+    }
+
+    /// The bytes from which the key for the secrets of connectors is derived.
+    ///
+    /// # Errors
+    /// If neither `plant.secret_key` nor `secret_key` is set, or the one that counts is too short.
+    pub fn plant_key_bytes(&self) -> Result<&[u8]> {
+        let Some(secret) = &self.plant.secret_key else {
+            return self.secret_key_bytes().context("PLANT_SECRET_KEY is not set");
+        };
+        let secret = secret.expose_secret().as_bytes();
+        let is_long_enough = secret.len() >= MIN_SECRET_BYTES;
+        anyhow::ensure!(is_long_enough, "PLANT_SECRET_KEY must be at least {MIN_SECRET_BYTES} bytes long");
         Ok(secret)
     }
 
@@ -164,6 +200,12 @@ impl Settings {
     #[must_use]
     pub fn key_cache_dir(&self) -> PathBuf {
         self.auth.key_cache_dir.clone().unwrap_or_else(|| self.storage.dir.with_file_name("key-cache"))
+    }
+
+    /// Directory of the certificate and the private key with which OPC UA servers know the platform.
+    #[must_use]
+    pub fn plant_identity_dir(&self) -> PathBuf {
+        self.plant.identity_dir.clone().unwrap_or_else(|| self.storage.dir.with_file_name("plant-identity"))
     }
 
     /// The trusted issuers.

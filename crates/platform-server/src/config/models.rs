@@ -1,12 +1,12 @@
 //! The `models` section, and its conversion to the settings of the model client.
 
 use super::backends::{self, Backend, Breaker, Queue, Route, Tiers};
-use super::schema::{one_of, secret};
+use super::schema::{map_of, one_of, secret};
 use anyhow::{Result, bail};
 use domain::role::Classification;
 use model_client::config::{
-    BackendSettings, Dialect, EmbedSource, EmbeddingSettings, Location, ModelSettings, RerankSettings, RouteSettings,
-    TierSettings, Timeouts,
+    BackendSettings, Dialect, EmbedSource, EmbeddedModel, EmbeddingSettings, Location, ModelSettings, RerankSettings,
+    RouteSettings, TierSettings, Timeouts,
 };
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -56,10 +56,19 @@ pub struct Models {
     pub document_prefix: String,
     /// The embedding model to which `reindex` migrates all documents.
     pub next_embed: Option<NextEmbed>,
-    /// Directory with `model.safetensors` and `tokenizer.json` of the embedded model, all-MiniLM-L6-v2.
-    #[schemars(extend("x-default" = "none, required for the embedded model"))]
+    /// The embedded model: `all-minilm-l6-v2` reads English, `use-multilingual-v3` 16 languages.
+    #[schemars(schema_with = "one_of::<EmbeddedModel>", extend("default" = "all-minilm-l6-v2"))]
+    pub embedded_model: EmbeddedModel,
+    /// Directory with `model.safetensors` and `tokenizer.json` of the embedded model all-MiniLM-L6-v2.
+    #[schemars(extend("x-default" = "none, required for this model"))]
     pub embedded_dir: Option<PathBuf>,
-    /// Number of threads of the embedded model.
+    /// Directory with `weights.npz` and `sp.model` of the embedded model use-multilingual-v3.
+    #[schemars(extend("x-default" = "`models.embedded_dir`"))]
+    pub multilingual_dir: Option<PathBuf>,
+    /// The embedded model for tenants with a certain `language` (such as `german`), instead of the one for all others.
+    #[schemars(schema_with = "map_of::<EmbeddedModel>")]
+    pub language_models: BTreeMap<String, EmbeddedModel>,
+    /// Number of threads of each embedded model.
     #[schemars(extend("x-default" = "number of cores, at most 8"))]
     pub threads: Option<usize>,
     /// Name, at the server, of a reranking model (`POST /v1/rerank` or `/rerank`, as vLLM, LiteLLM, Jina, Cohere,
@@ -98,8 +107,14 @@ pub struct NextEmbed {
     #[schemars(extend("x-default" = "`models.embed`"))]
     pub embed: Option<String>,
     /// Whether embeddings come from the embedded model or from the model servers.
-    #[schemars(schema_with = "one_of::<EmbedSource>", extend("x-default" = "`models.embed_source`"))]
+    #[schemars(
+        schema_with = "one_of::<EmbedSource>",
+        extend("x-default" = "`embedded` with `embedded_model`, else `models.embed_source`")
+    )]
     pub embed_source: Option<EmbedSource>,
+    /// The embedded model.
+    #[schemars(schema_with = "one_of::<EmbeddedModel>", extend("x-default" = "`models.embedded_model`"))]
+    pub embedded_model: Option<EmbeddedModel>,
     /// Dimension of the vectors.
     #[schemars(extend("x-default" = "reported by the server"))]
     pub embed_dimension: Option<usize>,
@@ -131,7 +146,10 @@ impl Default for Models {
             query_prefix: String::new(),
             document_prefix: String::new(),
             next_embed: None,
+            embedded_model: EmbeddedModel::default(),
             embedded_dir: None,
+            multilingual_dir: None,
+            language_models: BTreeMap::new(),
             threads: None,
             rerank: String::new(),
             rerank_candidates: 30,
@@ -160,7 +178,11 @@ impl Models {
         let next_models = Self {
             embed: next.embed.clone().or_else(|| self.embed.clone()),
             tiers: Tiers { embed: self.next_routes(next), ..self.tiers.clone() },
-            embed_source: next.embed_source.or(self.embed_source),
+            embed_source: next
+                .embed_source
+                .or(next.embedded_model.map(|_| EmbedSource::InProcess))
+                .or(self.embed_source),
+            embedded_model: next.embedded_model.unwrap_or(self.embedded_model),
             embed_dimension: next.embed_dimension,
             embed_max_tokens: next.embed_max_tokens.unwrap_or(self.embed_max_tokens),
             query_prefix: next.query_prefix.clone(),
@@ -168,6 +190,16 @@ impl Models {
             ..self.clone()
         };
         next_models.settings().map(Some)
+    }
+
+    /// The embedded models of tenants with a certain language, by its name in lower case.
+    #[must_use]
+    pub fn language_settings(&self) -> BTreeMap<String, EmbeddingSettings> {
+        let settings = |(language, model): (&String, &EmbeddedModel)| {
+            let models = Self { embedded_model: *model, ..self.clone() };
+            (language.to_lowercase(), models.embedding_settings(None))
+        };
+        self.language_models.iter().map(settings).collect()
     }
 
     /// The current embedding routes with the next model's name instead.
@@ -255,6 +287,15 @@ impl Models {
         })
     }
 
+    /// The directory of the embedded model's files; empty if none is configured.
+    fn embedded_model_dir(&self) -> PathBuf {
+        let own = match self.embedded_model {
+            EmbeddedModel::AllMiniLmL6V2 => None,
+            EmbeddedModel::UseMultilingualV3 => self.multilingual_dir.as_ref(),
+        };
+        own.or(self.embedded_dir.as_ref()).cloned().unwrap_or_default()
+    }
+
     fn embedding_settings(&self, first_route: Option<&RouteSettings>) -> EmbeddingSettings {
         let name = self.embed.clone().or_else(|| first_route.map(|route| route.model.clone()));
         let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8);
@@ -265,7 +306,8 @@ impl Models {
             max_tokens: self.embed_max_tokens,
             query_prefix: self.query_prefix.clone(),
             document_prefix: self.document_prefix.clone(),
-            embedded_dir: self.embedded_dir.clone().unwrap_or_default(),
+            embedded_model: self.embedded_model,
+            embedded_dir: self.embedded_model_dir(),
             threads: self.threads.unwrap_or_else(cores),
             ..EmbeddingSettings::default()
         }
@@ -278,6 +320,7 @@ mod tests {
     use crate::config::{Environment, Settings};
     use model_client::config::KeyHeader;
     use secrecy::ExposeSecret as _;
+    use std::path::Path;
 
     fn load(file: &str, variables: &[(&str, &str)]) -> Result<ModelSettings> {
         let dir = tempfile::tempdir().expect("temp dir");
@@ -345,6 +388,43 @@ mod tests {
         ] {
             assert_eq!(load("", &[("LITELLM_BASE_URL", url)]).expect("valid").backends[0].location, location, "{url}");
         }
+    }
+
+    #[test]
+    fn two_embedded_models_can_be_the_current_and_the_next_one() {
+        let variables = [
+            ("PLATFORM__MODELS__EMBEDDED_DIR", "/models/minilm"),
+            ("PLATFORM__MODELS__MULTILINGUAL_DIR", "/models/use"),
+            ("PLATFORM__MODELS__NEXT_EMBED__EMBEDDED_MODEL", "use-multilingual-v3"),
+            ("PLATFORM__MODELS__LANGUAGE_MODELS__GERMAN", "use-multilingual-v3"),
+        ];
+        let models = Settings::load(None, &Environment::from_pairs(&variables)).expect("valid").models;
+        let current = models.settings().expect("valid").embedding;
+        assert_eq!(
+            (current.embedded_model, &*current.embedded_dir),
+            (EmbeddedModel::AllMiniLmL6V2, Path::new("/models/minilm"))
+        );
+        let next = models.next_settings().expect("valid").expect("a next model").embedding;
+        let german = models.language_settings().remove("german").expect("a model for German");
+        for settings in [next, german] {
+            let model = (settings.embedded_model, &*settings.embedded_dir);
+            assert_eq!(model, (EmbeddedModel::UseMultilingualV3, Path::new("/models/use")));
+        }
+    }
+
+    #[test]
+    fn an_embedded_next_model_follows_a_model_server() {
+        let file = "[models]\nbase_url = \"http://gpu\"\nembedded_dir = \"/models/both\"\n\
+                    [models.next_embed]\nembedded_model = \"use-multilingual-v3\"\n";
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("platform.toml");
+        std::fs::write(&path, file).expect("write");
+        let models = Settings::load(Some(&path), &Environment::from_pairs(&[])).expect("valid").models;
+        assert_eq!(models.settings().expect("valid").embedding.source, None, "the server's");
+        let next = models.next_settings().expect("valid").expect("a next model").embedding;
+        assert_eq!((next.source, &*next.embedded_dir), (Some(EmbedSource::InProcess), Path::new("/models/both")));
+        let unknown = load("[models]\nembedded_model = \"bert\"\n", &[]).expect_err("no such model");
+        assert!(format!("{unknown:#}").contains("models.embedded_model"), "{unknown:#}");
     }
 
     #[test]

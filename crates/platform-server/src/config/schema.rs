@@ -125,6 +125,11 @@ pub(super) fn one_of<'de, T: Deserialize<'de>>(_: &mut SchemaGenerator) -> Schem
     json_schema!({"type": "string", "enum": expected_names::<T>()})
 }
 
+/// The schema of a map whose values are an enum of strings.
+pub(super) fn map_of<'de, T: Deserialize<'de>>(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": one_of::<T>(generator)})
+}
+
 /// The names of a struct's fields, from its `Deserialize` implementation.
 pub(super) fn field_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     expected_names::<T>()

@@ -2,7 +2,9 @@
 //! `docs/generated/config.schema.json` and in the tables of `docs/operations/configuration.md`.
 
 use super::schema::secret;
+use anyhow::{Result, ensure};
 use runtime::chat::ChatSettings;
+use runtime::plant_process::PlantProcessSettings;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -77,6 +79,26 @@ pub struct Database {
     /// URL for the role `platform_auditor`.
     #[schemars(schema_with = "secret", extend("x-default" = "none, required"))]
     pub audit_url: Option<SecretString>,
+    /// URL for the role `platform_plant`, past any connection pooler: its process listens for notifications. Without
+    /// it, no plant system is read.
+    #[schemars(schema_with = "secret")]
+    pub plant_url: Option<SecretString>,
+    /// URL for the role `platform_app` past a connection pooler. Set it and `worker_direct_url` if the other URLs lead
+    /// to PgBouncer (1.21 or newer) in transaction mode: notifications and advisory locks need a session that lasts.
+    #[schemars(schema_with = "secret")]
+    pub direct_url: Option<SecretString>,
+    /// URL for the role `platform_worker` past a connection pooler.
+    #[schemars(schema_with = "secret")]
+    pub worker_direct_url: Option<SecretString>,
+    /// URL for the role `platform_app` at a standby of the database. Searches read there while it keeps up.
+    #[schemars(schema_with = "secret")]
+    pub replica_url: Option<SecretString>,
+    /// URL for the role `platform_auditor` at a standby of the database. The audit log is read there while it keeps up.
+    #[schemars(schema_with = "secret")]
+    pub audit_replica_url: Option<SecretString>,
+    /// Milliseconds that a read waits until the standby has what the primary has. After that, the primary serves it.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub replica_wait_ms: u64,
     /// URL for a superuser, or for the owner of the database with CREATEROLE. Only `migrate`, `backup`, `restore` and
     /// `audit retire` read it.
     #[schemars(schema_with = "secret")]
@@ -88,36 +110,37 @@ pub struct Database {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, worker_url: None, audit_url: None, migration_url: None, max_connections: 16 }
+        Self {
+            url: None,
+            worker_url: None,
+            audit_url: None,
+            plant_url: None,
+            direct_url: None,
+            worker_direct_url: None,
+            replica_url: None,
+            audit_replica_url: None,
+            replica_wait_ms: 200,
+            migration_url: None,
+            max_connections: 16,
+        }
     }
 }
 
-/// Storage of document files.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Storage {
-    /// Directory of the files. All API and worker processes share it.
-    pub dir: PathBuf,
-    /// Maximum size of an uploaded file, in MiB.
-    pub max_upload_mib: u64,
-    // An intent without an outcome is closed as unknown after a day; an upload must end well before that.
-    /// Seconds that an upload may take. An upload that takes longer, or whose user or tenant is deactivated meanwhile,
-    /// fails and leaves nothing behind.
-    #[schemars(range(min = 1, max = 21_600))]
-    pub upload_limit_s: u64,
-}
-
-impl Storage {
-    /// Time limit of an upload.
+impl Database {
+    /// Whether the URLs of the roles lead to a connection pooler.
     #[must_use]
-    pub fn upload_limit(&self) -> Duration {
-        Duration::from_secs(self.upload_limit_s)
+    pub fn is_behind_pooler(&self) -> bool {
+        self.direct_url.is_some()
     }
-}
 
-impl Default for Storage {
-    fn default() -> Self {
-        Self { dir: PathBuf::from("storage"), max_upload_mib: 100, upload_limit_s: 900 }
+    /// Checks that the URLs past a pooler are complete.
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(
+            self.direct_url.is_some() == self.worker_direct_url.is_some(),
+            "set both DATABASE_DIRECT_URL and DATABASE_WORKER_DIRECT_URL, or neither: with a pooler, both roles need \
+             connections past it"
+        );
+        Ok(())
     }
 }
 
@@ -147,7 +170,7 @@ impl Default for Chat {
             context_tokens: chat.context_tokens,
             max_output_tokens: chat.max_output_tokens,
             grace_s: chat.grace.as_secs(),
-            turn_limit_s: chat.turn_limit.as_secs(),
+            turn_limit_s: chat.turn_timeout.as_secs(),
             concurrent_runs: chat.concurrent_runs,
             concurrent_runs_per_tenant: None,
         }
@@ -161,7 +184,7 @@ impl From<&Chat> for ChatSettings {
             context_tokens: chat.context_tokens,
             max_output_tokens: chat.max_output_tokens,
             grace: Duration::from_secs(chat.grace_s),
-            turn_limit: Duration::from_secs(chat.turn_limit_s),
+            turn_timeout: Duration::from_secs(chat.turn_limit_s),
             concurrent_runs: chat.concurrent_runs,
             concurrent_runs_per_tenant: per_tenant.max(1),
             ..Self::default()
@@ -269,11 +292,74 @@ pub struct Worker {
     pub concurrency: usize,
     /// Seconds without a heartbeat after which a claimed job may be claimed again.
     pub lease_s: u64,
+    /// Seconds for which a maintenance system is searched for what a failed write may have created; then the outcome
+    /// counts as unknown.
+    #[schemars(range(min = 1))]
+    pub write_settle_s: u64,
 }
 
 impl Default for Worker {
     fn default() -> Self {
-        Self { concurrency: 2, lease_s: 60 }
+        Self { concurrency: 2, lease_s: 60, write_settle_s: 30 }
+    }
+}
+
+/// The process that is connected to the plant systems.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plant {
+    /// Secret from which the key is derived that encrypts the secrets of connectors: at least 16 bytes, the same for
+    /// the API and for the plant process, which has no `secret_key`.
+    #[schemars(schema_with = "secret", extend("x-default" = "`secret_key`"))]
+    pub secret_key: Option<SecretString>,
+    /// Maximum number of calls per second to one endpoint, whoever asks.
+    #[schemars(range(min = 0.01, max = 1_000))]
+    pub calls_per_second: f64,
+    /// Maximum number of tags in one call.
+    #[schemars(range(min = 1, max = 50))]
+    pub tags_per_call: usize,
+    /// Milliseconds during which a value is not read again.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub max_age_ms: u64,
+    /// Seconds that one call may take.
+    #[schemars(range(min = 1, max = 30))]
+    pub call_timeout_s: u64,
+    /// Seconds after which a reader gets an answer, whatever it is.
+    #[schemars(range(min = 2, max = 60))]
+    pub answer_timeout_s: u64,
+    /// Directory of the certificate and the private key with which OPC UA servers know the platform. It must survive
+    /// restarts, because the servers are told to trust that certificate.
+    #[schemars(extend("x-default" = "`plant-identity` beside `storage.dir`"))]
+    pub identity_dir: Option<PathBuf>,
+}
+
+impl Default for Plant {
+    fn default() -> Self {
+        let process = PlantProcessSettings::default();
+        Self {
+            secret_key: None,
+            calls_per_second: process.calls_per_s,
+            tags_per_call: process.tags_per_call,
+            max_age_ms: u64::try_from(process.max_age.as_millis()).unwrap_or(u64::MAX),
+            call_timeout_s: process.call_timeout.as_secs(),
+            answer_timeout_s: 15,
+            identity_dir: None,
+        }
+    }
+}
+
+impl Plant {
+    /// The limits of the process; `development` allows connectors without encryption.
+    #[must_use]
+    pub fn process_settings(&self, development: bool) -> PlantProcessSettings {
+        PlantProcessSettings {
+            calls_per_s: self.calls_per_second,
+            tags_per_call: self.tags_per_call,
+            max_age: Duration::from_millis(self.max_age_ms),
+            call_timeout: Duration::from_secs(self.call_timeout_s),
+            development,
+            ..PlantProcessSettings::default()
+        }
     }
 }
 

@@ -81,6 +81,11 @@ fn source_line(citation: &Value) -> String {
         section => format!(" ({section})"),
     };
     let n = citation.get("n").and_then(Value::as_u64).unwrap_or_default();
+    if text("kind") == "reading" {
+        let value = citation.get("value").filter(|value| !value.is_null());
+        let value = value.map_or_else(|| "no value".to_owned(), |value| format!("{value} {}", text("unit")));
+        return format!("[{n}] {}: {}, {} ({})", text("tag"), value.trim_end(), text("quality"), text("source"));
+    }
     format!("[{n}] {}{page}{section}", text("doc"))
 }
 
@@ -93,6 +98,9 @@ mod tests {
         let citation = json!({"n": 2, "doc": "m.pdf", "page": 25, "section": "Torques"});
         assert_eq!(source_line(&citation), "[2] m.pdf, page 25 (Torques)");
         assert_eq!(source_line(&json!({"n": 1, "doc": "a.md", "page": null})), "[1] a.md");
+        let reading = json!({"n": 3, "kind": "reading", "tag": "PIT-1001", "value": 4.6, "unit": "bar",
+            "quality": "good", "source": "simulator:demo"});
+        assert_eq!(source_line(&reading), "[3] PIT-1001: 4.6 bar, good (simulator:demo)");
     }
 
     #[test]

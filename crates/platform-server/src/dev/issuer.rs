@@ -33,6 +33,8 @@ pub struct TokenSubject {
     pub role: Role,
     /// Name and e-mail address for the token, if known.
     pub profile: Option<Profile>,
+    /// How long ago the user signed in (`auth_time`).
+    pub auth_age: Duration,
 }
 
 /// Name and e-mail of a user for display.
@@ -48,7 +50,13 @@ impl TokenSubject {
     /// A user without name and e-mail.
     #[must_use]
     pub fn new(subject: &str, role: Role) -> Self {
-        Self { subject: subject.to_owned(), role, profile: None }
+        Self { subject: subject.to_owned(), role, profile: None, auth_age: Duration::ZERO }
+    }
+
+    /// The same user, who signed in that long ago.
+    #[must_use]
+    pub fn signed_in_ago(self, auth_age: Duration) -> Self {
+        Self { auth_age, ..self }
     }
 
     /// The same user with a name and an e-mail address derived from the id.
@@ -98,6 +106,7 @@ impl DevelopmentIssuer {
             "roles": [role],
             "extension_PlatformTenantId": tenant,
             "iat": issued_at,
+            "auth_time": issued_at - i64::try_from(token_subject.auth_age.as_secs()).unwrap_or_default(),
             "nbf": issued_at,
             "exp": issued_at + i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX / 2),
             "jti": TimeOrderedIds.uuid(),

@@ -16,7 +16,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use domain::ids::{RequestId, TenantId};
 use domain::ports::{Clock as _, IdGen as _, NewTenant};
-use domain::role::Role;
+use domain::role::{Grant, Role};
+use domain::user::UserPatch;
 use issuer::{DevelopmentIssuer, TokenSubject};
 use policy::caller::Caller;
 use std::path::PathBuf;
@@ -50,6 +51,12 @@ pub enum DevCommand {
         /// Lifetime of the token: a number with `s`, `m`, `h` or `d`.
         #[arg(long, default_value = "1h", value_parser = parse_duration)]
         ttl: Duration,
+        /// How long ago the user signed in: a number with `s`, `m`, `h` or `d`. Just now by default.
+        #[arg(long, value_parser = parse_duration)]
+        auth_age: Option<Duration>,
+        /// Privilege to give to the user in addition to the role: `approver` or `auditor`.
+        #[arg(long, value_parser = parse_grant)]
+        grant: Option<Grant>,
     },
     /// Wait until a tenant's documents are ingested; prints `ingested 7/12`.
     Wait {
@@ -89,6 +96,13 @@ fn parse_role(text: &str) -> Result<Role, String> {
     text.parse().map_err(|error: domain::role::UnknownValue| error.to_string())
 }
 
+fn parse_grant(text: &str) -> Result<Grant, String> {
+    match text.parse() {
+        Ok(grant @ (Grant::Approver | Grant::Auditor)) => Ok(grant),
+        _ => Err(format!("{text:?} must be one of approver|auditor")),
+    }
+}
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let error = || format!("{text:?} is not a duration; write 90s, 30m, 4h or 7d");
     let unit_at = text.char_indices().last().map_or(0, |(at, _)| at);
@@ -117,9 +131,13 @@ pub async fn run(command: DevCommand, settings: Settings) -> Result<()> {
         DevCommand::Seed { plant, tenant } => {
             seed::run(&DevelopmentPlatform::open(settings).await?, &plant, tenant).await
         }
-        DevCommand::Token { tenant, user, role, ttl } => {
+        DevCommand::Token { tenant, user, role, ttl, auth_age, grant } => {
             let development = DevelopmentPlatform::open(settings).await?;
-            let token = development.token(&tenant, &TokenSubject::new(&user, role), ttl).await?;
+            let subject = TokenSubject::new(&user, role).signed_in_ago(auth_age.unwrap_or_default());
+            let token = development.token(&tenant, &subject, ttl).await?;
+            if let Some(grant) = grant {
+                development.give_grant(&token, grant).await?;
+            }
             crate::print(&token).context("the token cannot be printed")
         }
         DevCommand::Wait { tenant } => wait::run(&DevelopmentPlatform::open(settings).await?, &tenant).await,
@@ -179,6 +197,21 @@ impl DevelopmentPlatform {
         let token = self.issuer.token(tenant, &token_subject, SystemClock.now(), ttl)?;
         self.sign_in(&token).await?;
         Ok(token)
+    }
+
+    /// Gives a grant to the user of a token, in addition to those that the user has. There may be no admin to do it, so
+    /// this does not go through the policy gate.
+    async fn give_grant(&self, token: &str, grant: Grant) -> Result<()> {
+        let caller = self.sign_in(token).await?;
+        let mut grants = caller.user().grants.clone();
+        if grants.contains(&grant) {
+            return Ok(());
+        }
+        grants.push(grant);
+        let patch = UserPatch { grants: Some(grants), ..UserPatch::default() };
+        let mut tx = self.platform.store().begin(caller.scope()).await?;
+        tx.users().update(caller.user().id, patch, SystemClock.now()).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The id of the tenant with this slug; the tenant is created with `name` if it does not exist.

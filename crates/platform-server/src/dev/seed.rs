@@ -4,10 +4,21 @@ use super::DevelopmentPlatform;
 use super::issuer::{Profile, TokenSubject};
 use crate::files::FileEntry;
 use anyhow::{Context as _, Result};
-use domain::role::Role;
+use domain::approval::PolicyTerms;
+use domain::command::{
+    CreateConnector, GetApprovalPolicy, ListConnectors, NewConnector, PutApprovalPolicy, UpdateUser,
+};
+use domain::ids::UserId;
+use domain::page::PageRequest;
+use domain::plant::ConnectorKind;
+use domain::role::{Classification, Grant, Role};
+use domain::text::ShortText;
+use domain::tool::ToolName;
 use domain::upload::UploadOutcome;
 use policy::caller::Caller;
+use policy::gate::Execute;
 use serde::Deserialize;
+use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +42,9 @@ struct PlantUser {
     display_name: String,
     email: String,
     role: Role,
+    /// Privileges in addition to the role.
+    #[serde(default)]
+    grants: Vec<Grant>,
 }
 
 /// Seeds the plant described in `dir`, into the tenant `slug` if given, otherwise into the plant's own tenant.
@@ -45,14 +59,19 @@ pub(super) async fn run(development: &DevelopmentPlatform, dir: &Path, slug: Opt
         _ => (plant.tenant.slug.clone(), plant.tenant.name.clone()),
     };
     development.find_or_create_tenant(&slug, &name).await?;
-    let mut admin = None;
+    let (mut admin, mut approvers) = (None, Vec::new());
     for user in &plant.users {
         let caller = sign_in(development, &slug, user).await?;
+        if user.grants.contains(&Grant::Approver) {
+            approvers.push(caller.user().id);
+        }
         if user.role == Role::Admin {
             admin = Some(caller);
         }
     }
     let admin = admin.context("the plant has no admin to upload its documents")?;
+    appoint_approvers(development, &admin, &approvers).await?;
+    connect_simulated_plant(development, &admin).await?;
     let mut new_documents = 0;
     for document in &plant.documents {
         let outcome = document.resolve(dir)?.upload(&*development.platform.gate, &admin).await?;
@@ -63,12 +82,49 @@ pub(super) async fn run(development: &DevelopmentPlatform, dir: &Path, slug: Opt
     Ok(())
 }
 
-async fn sign_in(development: &DevelopmentPlatform, slug: &str, user: &PlantUser) -> Result<Caller> {
-    let token_subject = TokenSubject {
-        subject: user.name.clone(),
-        role: user.role,
-        profile: Some(Profile { name: user.display_name.clone(), email: user.email.clone() }),
+/// Gives the approvers their grant, and sets the policy on writes to the maintenance system, unless it is set already.
+async fn appoint_approvers(development: &DevelopmentPlatform, admin: &Caller, approvers: &[UserId]) -> Result<()> {
+    let gate = &*development.platform.gate;
+    for approver in approvers {
+        let grants = Some(vec![Grant::Approver]);
+        let update = UpdateUser { id: *approver, role: None, role_pinned: None, grants, is_active: None };
+        Execute::<UpdateUser>::execute(gate, admin, update).await?;
+    }
+    let name = || ShortText::parse(ToolName::PlantSystemWrite.as_str()).context("the tool has no name");
+    let policy = Execute::<GetApprovalPolicy>::execute(gate, admin, GetApprovalPolicy { tool: name()? }).await?;
+    if policy.version == 0 && !approvers.is_empty() {
+        let terms = PolicyTerms { approvers: approvers.to_vec(), ..PolicyTerms::platform_default() };
+        Execute::<PutApprovalPolicy>::execute(gate, admin, PutApprovalPolicy { tool: name()?, terms }).await?;
+    }
+    Ok(())
+}
+
+/// Connects the tenant to a simulated plant, unless it has a connector.
+async fn connect_simulated_plant(development: &DevelopmentPlatform, admin: &Caller) -> Result<()> {
+    let gate = &*development.platform.gate;
+    let list = ListConnectors { page: PageRequest::default() };
+    if !Execute::<ListConnectors>::execute(gate, admin, list).await?.items.is_empty() {
+        return Ok(());
+    }
+    let connector = NewConnector {
+        name: ShortText::parse("simulated-plant").context("the simulated plant has no name")?,
+        kind: ConnectorKind::Simulator,
+        endpoint: String::new(),
+        config: json!({}),
+        secret: None,
+        classification: Classification::Internal,
+        stale_after_s: 300,
+        tags: Vec::new(),
+        recording: None,
+        is_enabled: true,
     };
+    Execute::<CreateConnector>::execute(gate, admin, CreateConnector { connector }).await?;
+    Ok(())
+}
+
+async fn sign_in(development: &DevelopmentPlatform, slug: &str, user: &PlantUser) -> Result<Caller> {
+    let profile = Some(Profile { name: user.display_name.clone(), email: user.email.clone() });
+    let token_subject = TokenSubject { profile, ..TokenSubject::new(&user.name, user.role) };
     let token = development.token(slug, &token_subject, Duration::from_secs(600)).await?;
     development.sign_in(&token).await
 }

@@ -92,7 +92,7 @@ impl DevelopmentSignIn for DemoTenantSignIn {
         let users = self.active_users().await.map_err(sign_in_error)?;
         let Some(user) = users.into_iter().find(|candidate| candidate.id.as_uuid() == user) else { return Ok(None) };
         let profile = user.display_name.clone().map(|name| Profile { name, email: user.email.clone() });
-        let subject = TokenSubject { subject: user.external_id, role: user.role, profile };
+        let subject = TokenSubject { profile, ..TokenSubject::new(&user.external_id, user.role) };
         let token =
             self.issuer.token(DEMO_TENANT, &subject, SystemClock.now(), TOKEN_LIFETIME).map_err(sign_in_error)?;
         Ok(Some(DevelopmentToken { access_token: token, expires_in: TOKEN_LIFETIME }))

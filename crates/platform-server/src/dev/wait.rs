@@ -20,7 +20,7 @@ pub(super) async fn run(development: &DevelopmentPlatform, tenant: &str) -> Resu
     let mut printed = None;
     loop {
         let page = PageRequest::new(PageRequest::MAX_LIMIT, None).context("the page size is not valid")?;
-        let command = ListDocuments { filter: DocumentFilter::default(), page };
+        let command = ListDocuments { filter: DocumentFilter::default(), page, team: None };
         let documents = development.platform.gate.execute(&caller, command).await?.items;
         let done = documents.iter().filter(|document| is_done(document)).count();
         if printed != Some(done) {

@@ -44,7 +44,7 @@ fn check_issuer(issuer: &IssuerSettings, report: &IssuerReport, findings: &mut F
     }
     if let Some(url) = report.jwks_uri.as_ref().filter(|_| !report.keys.is_empty()) {
         let keys: Vec<_> = report.keys.iter().map(KeySummary::to_string).collect();
-        findings.ok(format!("{} keys at {url}: {}", report.keys.len(), keys.join(", ")));
+        findings.ok(format!("{} at {url}: {}", counted(keys.len(), "key"), keys.join(", ")));
         let mut ids: Vec<_> = report.keys.iter().map(|key| &key.id).collect();
         ids.sort_unstable();
         if let Some(duplicate) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -72,6 +72,14 @@ fn check_issuer(issuer: &IssuerSettings, report: &IssuerReport, findings: &mut F
         IssuerTenantMapping::Mapped(map) if map.is_empty() => {
             findings.note("no tenant is mapped in the configuration; mappings in the database still apply");
         }
-        IssuerTenantMapping::Mapped(map) => findings.ok(format!("{} claim values are mapped to tenants", map.len())),
+        IssuerTenantMapping::Mapped(map) => {
+            findings.ok(format!("{} mapped to tenants", counted(map.len(), "claim value")))
+        }
     }
+}
+
+/// A number with its noun: `1 key`, `2 keys`.
+fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use domain::command::{
     BranchPoint, CreateConversation, DeleteConversation, RetrievalMode, SearchDocuments, SendMessage, TurnQuestion,
 };
+use domain::conversation::Citation;
 use domain::ids::DocumentId;
 use domain::run::RunEvent;
 use domain::search::{Passage, Retrieval, SearchFilters, SearchScope};
@@ -87,6 +88,8 @@ pub async fn ask<'s>(session: &Session, question: &'s Question, options: AskOpti
         query: question.text.clone(),
         top_k: SearchDocuments::MAX_TOP_K,
         filters: SearchFilters::default(),
+        explain: false,
+        team: None,
     };
     let started = Instant::now();
     let found = session.platform.gate.execute(&session.caller, command).await;
@@ -156,7 +159,7 @@ fn document_name(session: &Session, document: DocumentId, name: &str) -> String 
 /// search.
 async fn answer(session: &Session, question: &Question) -> Result<Answer> {
     let gate = &session.platform.gate;
-    let command = CreateConversation { title: None, model: None, metadata: json!({}) };
+    let command = CreateConversation { title: None, model: None, metadata: json!({}), team: None };
     let conversation = gate.execute(&session.caller, command).await?;
     let command = SendMessage {
         conversation: conversation.id,
@@ -167,13 +170,15 @@ async fn answer(session: &Session, question: &Question) -> Result<Answer> {
         model: None,
         retrieval: RetrievalMode::Auto,
         filters: SearchFilters::default(),
+        teams: Vec::new(),
+        agent: None,
     };
     let mut events = gate.execute(&session.caller, command).await?;
     let (mut text, mut cited_locations) = (String::new(), Vec::new());
     while let Some(event) = events.next().await {
         match event.event {
             RunEvent::Delta { text: delta } => text.push_str(&delta),
-            RunEvent::Cited(citation) => {
+            RunEvent::Cited(Citation::Document(citation)) => {
                 cited_locations.push(Location::new(
                     &document_name(session, citation.document_id, &citation.file_name),
                     citation.page,
@@ -187,7 +192,11 @@ async fn answer(session: &Session, question: &Question) -> Result<Answer> {
             | RunEvent::Reasoning { .. }
             | RunEvent::ToolStarted { .. }
             | RunEvent::ToolFinished { .. }
+            | RunEvent::StepStarted { .. }
+            | RunEvent::StepFinished { .. }
+            | RunEvent::ApprovalRequired { .. }
             | RunEvent::ClientToolRequested(_)
+            | RunEvent::Cited(Citation::Reading(_))
             | RunEvent::Finished(_) => {}
         }
     }

@@ -32,8 +32,10 @@ pub struct Question {
     pub id: String,
     /// Text of the question.
     pub text: QueryText,
-    /// Kind of question, which is only copied to the results.
+    /// Kind of question, by which the results are grouped.
     pub kind: Option<String>,
+    /// Language of the question, by which the results are grouped.
+    pub language: Option<String>,
     /// Whether the documents answer the question.
     pub answerable: bool,
     /// All locations that answer the question; empty if it is unanswerable.
@@ -49,6 +51,8 @@ struct EvaluationSetFile {
     questions: Value,
     #[serde(default, rename = "floor")]
     thresholds: Thresholds,
+    /// Language of the questions that name none.
+    language: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +60,7 @@ struct QuestionEntry {
     id: String,
     question: String,
     kind: Option<String>,
+    language: Option<String>,
     #[serde(default)]
     expected: Vec<ExpectedEntry>,
     answerable: Option<bool>,
@@ -88,7 +93,10 @@ impl EvaluationSet {
         let set = Self {
             name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             documents: documents.iter().map(|entry| entry.resolve(&documents_dir)).collect::<Result<_>>()?,
-            questions: questions.into_iter().map(parse_question).collect::<Result<_>>()?,
+            questions: questions
+                .into_iter()
+                .map(|entry| parse_question(entry, file.language.as_deref()))
+                .collect::<Result<_>>()?,
             thresholds: file.thresholds,
         };
         set.check().with_context(not_valid)?;
@@ -140,8 +148,9 @@ fn read_list<T: DeserializeOwned>(value: Value, dir: &Path, name: &str) -> Resul
     Ok((base, entries.into_iter().enumerate().map(entry).collect::<Result<_>>()?))
 }
 
-fn parse_question(entry: QuestionEntry) -> Result<Question> {
-    let QuestionEntry { id, question, kind, expected, answerable } = entry;
+fn parse_question(entry: QuestionEntry, default_language: Option<&str>) -> Result<Question> {
+    let QuestionEntry { id, question, kind, language, expected, answerable } = entry;
+    let language = language.or_else(|| default_language.map(str::to_owned));
     let text = QueryText::parse(&question).with_context(|| format!("the question {id}"))?;
     let answerable = answerable.unwrap_or(true);
     let expected: Vec<_> = expected.into_iter().flat_map(expected_locations).map(ExpectedLocation).collect();
@@ -150,7 +159,7 @@ fn parse_question(entry: QuestionEntry) -> Result<Question> {
             "the question {id} has no expected locations; if the documents do not answer it, set \"answerable\": false"
         ),
         (false, false) => bail!("the question {id} is not answerable, but has expected locations"),
-        _ => Ok(Question { id, text, kind, answerable, expected }),
+        _ => Ok(Question { id, text, kind, language, answerable, expected }),
     }
 }
 
@@ -185,13 +194,15 @@ mod tests {
             r#"{"documents": "list.json", "questions": [
                 {"id": "1", "question": "why?",
                  "expected": [{"doc": "a.pdf", "pages": [3, 4]}, {"file": "a.pdf", "page": null}]},
-                {"id": "2", "question": "what?", "answerable": false, "kind": "near miss"}],
-                "floor": {"ndcg10": 0.5}}"#,
+                {"id": "2", "question": "was?", "answerable": false, "kind": "near miss", "language": "de"}],
+                "floor": {"ndcg10": 0.5}, "language": "en"}"#,
         );
         let set = set.expect("valid");
         let pages: Vec<_> = set.questions[0].expected.iter().map(|ExpectedLocation(location)| location.page).collect();
         assert_eq!(pages, [Some(3), Some(4), None]);
         assert!(set.questions[0].answerable && !set.questions[1].answerable);
+        let languages: Vec<_> = set.questions.iter().map(|question| question.language.as_deref()).collect();
+        assert_eq!(languages, [Some("en"), Some("de")]);
         assert_eq!((set.name.as_str(), set.documents[0].name.as_str()), ("my set", "a.pdf"));
     }
 

@@ -1,5 +1,6 @@
 //! The metrics of an evaluation, their measured values, and their thresholds. No I/O.
 
+use super::interval::Interval;
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -114,16 +115,16 @@ impl FromStr for Metric {
     }
 }
 
-/// Measured values by metric. A metric is missing if no question applies to it.
+/// Measured values by metric: one for each question that the metric applies to. A metric is missing if there are none.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct MetricValues(BTreeMap<Metric, f64>);
+pub struct MetricValues(BTreeMap<Metric, Vec<f64>>);
 
 impl MetricValues {
     /// Sets the metric to the mean of the values; does nothing without values.
     pub fn set_mean(&mut self, metric: Metric, values: impl IntoIterator<Item = f64>) {
-        let (count, sum) = values.into_iter().fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value));
-        if count > 0 {
-            self.0.insert(metric, sum / f64::from(count));
+        let values: Vec<f64> = values.into_iter().collect();
+        if !values.is_empty() {
+            self.0.insert(metric, values);
         }
     }
 
@@ -135,13 +136,38 @@ impl MetricValues {
     /// The value of a metric, if it was measured.
     #[must_use]
     pub fn get(&self, metric: Metric) -> Option<f64> {
-        self.0.get(&metric).copied()
+        self.0.get(&metric).map(|values| mean(values))
     }
+
+    /// The confidence interval of a metric, if it was measured.
+    #[must_use]
+    pub fn interval(&self, metric: Metric) -> Option<Interval> {
+        Interval::of_mean(self.0.get(&metric)?)
+    }
+
+    /// The confidence intervals of all measured metrics, by name.
+    #[must_use]
+    pub fn intervals(&self) -> BTreeMap<&'static str, Interval> {
+        let interval = |(metric, values): (&Metric, &Vec<f64>)| Some((metric.name(), Interval::of_mean(values)?));
+        self.0.iter().filter_map(interval).collect()
+    }
+
+    /// The value of a metric with its confidence interval, as in `0.912 [0.87, 0.95]`.
+    #[must_use]
+    pub fn with_interval(&self, metric: Metric) -> Option<String> {
+        let (value, Interval { low, high }) = (self.get(metric)?, self.interval(metric)?);
+        Some(format!("{value:.3} [{low:.2}, {high:.2}]"))
+    }
+}
+
+/// The mean of values, of which there must be some.
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 impl Serialize for MetricValues {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(metric, value)| (metric.name(), value)))
+        serializer.collect_map(self.0.iter().map(|(metric, values)| (metric.name(), mean(values))))
     }
 }
 
@@ -203,7 +229,7 @@ mod tests {
     use super::*;
 
     fn metric_values(values: &[(Metric, f64)]) -> MetricValues {
-        MetricValues(values.iter().copied().collect())
+        MetricValues(values.iter().map(|(metric, value)| (*metric, vec![*value])).collect())
     }
 
     #[test]
@@ -220,7 +246,11 @@ mod tests {
         all.set_mean(Metric::Mrr, [1.0, 0.5, 0.0]);
         all.set_share(Metric::Hit1, [true, false, false, false]);
         all.set_share(Metric::Refused, []);
-        assert_eq!(all, metric_values(&[(Metric::Mrr, 0.5), (Metric::Hit1, 0.25)]));
+        assert_eq!((all.get(Metric::Mrr), all.get(Metric::Hit1)), (Some(0.5), Some(0.25)));
+        assert_eq!((all.get(Metric::Refused), all.interval(Metric::Refused)), (None, None));
+        assert_eq!(serde_json::to_value(&all).expect("JSON"), serde_json::json!({ "mrr": 0.5, "hit1": 0.25 }));
+        assert_eq!(all.intervals().into_keys().collect::<Vec<_>>(), ["hit1", "mrr"]);
+        assert_eq!(all.with_interval(Metric::Mrr).as_deref(), Some("0.500 [0.00, 1.00]"));
     }
 
     #[test]

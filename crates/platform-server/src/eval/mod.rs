@@ -5,8 +5,12 @@
 
 mod ask;
 mod evaluation_set;
+mod groups;
+mod interval;
 mod locations;
+mod measured;
 mod metrics;
+mod ranking;
 mod report;
 mod session;
 
@@ -16,6 +20,7 @@ use ask::{AskOptions, QuestionResult};
 use clap::Args;
 use evaluation_set::EvaluationSet;
 use metrics::Thresholds;
+use ranking::RankingArgs;
 use session::{Identity, Session};
 use std::path::{Path, PathBuf};
 
@@ -54,6 +59,8 @@ pub struct EvalArgs {
     /// File with the bearer token to use, in the token's tenant; without one, development mode is required.
     #[arg(long, value_name = "FILE", conflicts_with = "tenant")]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    ranking: RankingArgs,
 }
 
 /// Runs an evaluation.
@@ -68,7 +75,7 @@ pub async fn run(args: EvalArgs, settings: Settings) -> Result<()> {
         Some(path) => Identity::Bearer(read_token(path)?),
         None => Identity::Developer(&slug),
     };
-    let mut session = Session::open(settings, identity).await?;
+    let mut session = Session::open(settings, identity, args.ranking.params()).await?;
     let result = evaluate(&mut session, &set, &args, &thresholds).await;
     let clean_up_result = if args.keep { Ok(()) } else { session.clean_up().await };
     session.platform.close().await;
@@ -96,6 +103,9 @@ async fn evaluate(
     let (questions, documents) = (set.questions.len(), set.documents.len());
     crate::print(&format!("\n{questions} questions ({answerable} with an answer) on {documents} documents\n"))?;
     crate::print(&report::table(&columns))?;
+    for table in groups::groupings(&results).iter().filter_map(|grouping| grouping.table()) {
+        crate::print(&format!("\n{table}"))?;
+    }
     crate::print(&format!("\n{}", report::resource_summary(session, &results)))?;
     if let Some(path) = &args.json {
         let json = report::json_report(session, &set.name, &results, &columns);

@@ -1,13 +1,17 @@
 //! Reports of an evaluation: a printed table, and JSON with the results of each question.
 
 use super::ask::{ALTERNATIVES, QuestionResult, Ranking, location};
+use super::groups::{groupings, groups_json};
+use super::interval::Interval;
+use super::measured::{configured_metrics, ranking_metrics};
 use super::metrics::{Metric, MetricValues};
+use super::ranking::params_json;
 use super::session::{IngestionStats, Session};
 use domain::search::{Hit, Passage};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use tools::retrieval::FusedHit;
+use tools::retrieval::{FusedHit, QuestionKind};
 
 /// Name of the configured ranking in tables and JSON.
 const CONFIGURED: &str = "configured";
@@ -15,58 +19,16 @@ const CONFIGURED: &str = "configured";
 /// The name and metric values of each ranking, the configured one first.
 #[must_use]
 pub fn ranking_columns(results: &[QuestionResult<'_>]) -> Vec<(&'static str, MetricValues)> {
-    let mut configured_metrics = ranking_metrics(results, |result| Some(&result.configured_ranking));
-    add_answer_metrics(results, &mut configured_metrics);
-    configured_metrics
-        .set_mean(Metric::IndexRecall5, results.iter().filter_map(|result| result.index_recall).map(f64::from));
-    let mut all = vec![(CONFIGURED, configured_metrics)];
+    let results: Vec<&QuestionResult<'_>> = results.iter().collect();
+    let mut all = vec![(CONFIGURED, configured_metrics(&results))];
     if results.iter().any(|result| !result.alternative_rankings.is_empty()) {
         all.extend(
-            ALTERNATIVES
-                .iter()
-                .enumerate()
-                .map(|(at, (name, _))| (*name, ranking_metrics(results, |result| result.alternative_rankings.get(at)))),
+            ALTERNATIVES.iter().enumerate().map(|(at, (name, _))| {
+                (*name, ranking_metrics(&results, |result| result.alternative_rankings.get(at)))
+            }),
         );
     }
     all
-}
-
-fn ranking_metrics<'a>(
-    results: &'a [QuestionResult<'_>],
-    ranking: impl Fn(&'a QuestionResult<'_>) -> Option<&'a Ranking>,
-) -> MetricValues {
-    let ranked: Vec<_> =
-        results.iter().filter_map(|result| Some((result.question.answerable, ranking(result)?))).collect();
-    let scores = || ranked.iter().filter_map(|(_, ranked)| ranked.scores);
-    let mut values = MetricValues::default();
-    values.set_mean(Metric::Ndcg10, scores().map(|ranking_scores| ranking_scores.ndcg10));
-    values.set_mean(Metric::Recall5, scores().map(|ranking_scores| ranking_scores.recall5));
-    values.set_mean(Metric::Mrr, scores().map(|ranking_scores| ranking_scores.reciprocal_rank));
-    values.set_mean(Metric::Hit1, scores().map(|ranking_scores| ranking_scores.hit1));
-    values.set_mean(Metric::Hit5, scores().map(|ranking_scores| ranking_scores.hit5));
-    values.set_mean(Metric::DocumentRecall5, scores().map(|ranking_scores| ranking_scores.document_recall5));
-    let refused = |answerable: bool| {
-        ranked
-            .iter()
-            .filter(move |(is_answerable, _)| *is_answerable == answerable)
-            .map(|(_, ranked)| !ranked.retrieval.answerable)
-    };
-    values.set_share(Metric::Refused, refused(false));
-    values.set_share(Metric::WronglyRefused, refused(true));
-    values
-}
-
-fn add_answer_metrics(results: &[QuestionResult<'_>], values: &mut MetricValues) {
-    let answers = |answerable: bool| {
-        results
-            .iter()
-            .filter(move |result| result.question.answerable == answerable)
-            .filter_map(|result| result.answer.as_ref())
-    };
-    let citing_answers = answers(true).filter(|answer| !answer.is_refusal());
-    values.set_share(Metric::Cited, citing_answers.map(|answer| answer.cites_expected));
-    values.set_share(Metric::AnswersRefused, answers(false).map(|answer| answer.is_refusal()));
-    values.set_share(Metric::AnswersWronglyRefused, answers(true).map(|answer| answer.is_refusal()));
 }
 
 /// Formats the ingestion throughput, the search latency and the peak memory.
@@ -110,18 +72,23 @@ fn peak_memory() -> Option<u64> {
     kib.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// A text table with a row for each measured metric and a column for each ranking; differences are to the first column.
+/// A text table with a row for each measured metric and a column for each ranking. The first one has 95 % confidence
+/// intervals, the others their differences to it.
 #[must_use]
 pub fn table(columns: &[(&str, MetricValues)]) -> String {
     let mut text = format!("{:32}", "");
     for (at, (name, _)) in columns.iter().enumerate() {
-        let width = if at == 0 { 11 } else { 17 };
-        let _ = write!(text, "{name:>width$}");
+        if at == 0 {
+            let _ = write!(text, "{name:>11}  {:14}", "95 % interval");
+        } else {
+            let _ = write!(text, "{name:>17}");
+        }
     }
     let Some((_, first)) = columns.first() else { return text };
     for metric in Metric::ALL {
         let Some(base) = first.get(metric) else { continue };
-        let _ = write!(text, "\n{:32}{base:>11.3}", metric.title());
+        let interval = first.interval(metric).map(|Interval { low, high }| format!("[{low:.3}, {high:.3}]"));
+        let _ = write!(text, "\n{:32}{base:>11.3}  {:14}", metric.title(), interval.unwrap_or_default());
         for (_, values) in columns.iter().skip(1) {
             let cell = values.get(metric).map(|value| format!("{value:.3} ({:+.3})", value - base));
             let _ = write!(text, "{:>17}", cell.unwrap_or_default());
@@ -146,9 +113,12 @@ pub fn json_report(
         "documents": session.document_names.len(),
         "failed": session.failures,
         "ingested": session.ingestion_stats,
+        "params": params_json(&session.platform.retrieval.params()),
         "search": SearchLatency::from_results(results),
         "peak_memory_bytes": peak_memory(),
         "metrics": values,
+        "intervals": columns.first().map(|(_, values)| values.intervals()),
+        "groups": groups_json(&groupings(results)),
         "questions": results.iter().map(|result| question_json(session, result)).collect::<Vec<_>>(),
     })
 }
@@ -159,6 +129,8 @@ fn question_json(session: &Session, result: &QuestionResult<'_>) -> Value {
         "id": question.id,
         "question": question.text,
         "kind": question.kind,
+        "language": question.language,
+        "asks_for": QuestionKind::of(question.text.as_str()).map(QuestionKind::as_str),
         "answerable": question.answerable,
         "took_ms": result.search_duration.as_secs_f64() * 1_000.0,
         "index_recall5": result.index_recall,
@@ -228,8 +200,8 @@ mod tests {
         theirs.set_mean(Metric::Ndcg10, [0.75]);
         let table = table(&[("configured", ours), ("dense", theirs)]);
         let lines: Vec<&str> = table.lines().collect();
-        assert_eq!(lines[1], "nDCG@10                               0.900   0.750 (-0.150)");
-        assert_eq!(lines[2].trim_end(), "answers: cited page correct           1.000");
+        assert_eq!(lines[1], "nDCG@10                               0.900  [0.900, 0.900]   0.750 (-0.150)");
+        assert_eq!(lines[2].trim_end(), "answers: cited page correct           1.000  [1.000, 1.000]");
         assert_eq!(lines.len(), 3, "metrics that were not measured are left out:\n{table}");
     }
 }

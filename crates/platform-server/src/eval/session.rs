@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tools::retrieval::RetrievalParams;
 
 /// Slug prefix of tenants that contain only evaluation documents, and whose documents may therefore be deleted.
 const TENANT_PREFIX: &str = "eval-";
@@ -73,12 +74,12 @@ pub struct IngestionStats {
 }
 
 impl Session {
-    /// Opens the platform without uploading anything.
+    /// Opens the platform with these parameters of the search, without uploading anything.
     ///
     /// # Errors
     /// If the platform cannot be composed, or the caller is refused.
-    pub async fn open(settings: Settings, identity: Identity<'_>) -> Result<Self> {
-        let models = Models::configured(&settings, &Registry::new()).await?;
+    pub async fn open(settings: Settings, identity: Identity<'_>, retrieval: RetrievalParams) -> Result<Self> {
+        let models = Models { retrieval, ..Models::configured(&settings, &Registry::new()).await? };
         let (platform, caller) = match identity {
             Identity::Developer(slug) => {
                 if settings.mode != Mode::Development {
@@ -213,7 +214,7 @@ impl Session {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
             let page = PageRequest::new(PageRequest::MAX_LIMIT, after).context("the page size is not valid")?;
-            let command = ListDocuments { filter: DocumentFilter::default(), page };
+            let command = ListDocuments { filter: DocumentFilter::default(), page, team: None };
             let page = self.platform.gate.execute(&self.caller, command).await?;
             all.extend(page.items);
             match page.next {

@@ -44,6 +44,7 @@ use session_cache::{Session, SessionCache};
 use settings::{IssuerSettings, KeySource};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Settings of the [`Authenticator`].
@@ -80,6 +81,15 @@ pub struct Authenticator {
     ids: Arc<dyn IdGen>,
 }
 
+/// The age of an issuer's keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyAge<'a> {
+    /// The issuer, as configured.
+    pub issuer: &'a str,
+    /// Time since the keys were last fetched; before the first fetch, since the start.
+    pub age: Duration,
+}
+
 impl Authenticator {
     /// Creates an authenticator. Reads the disk cache of keys, but fetches nothing yet.
     ///
@@ -111,6 +121,11 @@ impl Authenticator {
     /// future to stop.
     pub async fn keep_keys_fresh(&self) {
         join_all(self.issuers.iter().map(|issuer| issuer.keys.keep_fresh())).await;
+    }
+
+    /// The age of each issuer's keys.
+    pub fn key_ages(&self) -> impl Iterator<Item = KeyAge<'_>> {
+        self.issuers.iter().map(|issuer| KeyAge { issuer: &issuer.settings.issuer, age: issuer.keys.age() })
     }
 
     /// Authenticates the caller by a bearer token.

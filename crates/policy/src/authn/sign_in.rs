@@ -13,7 +13,7 @@ use domain::decision::RefusalCode;
 use domain::ids::{SessionId, TenantId, UserId};
 use domain::login::LoginClaims;
 use domain::ports::{StoreError, TenantDirectory, TenantTx};
-use domain::session::NewSessionToken;
+use domain::session::FirstSeenToken;
 use domain::tenant::Tenant;
 use domain::user::{Identity, Membership};
 use serde_json::json;
@@ -80,7 +80,7 @@ impl Authenticator {
         let mut tx = self.store.begin(&system_scope(tenant, origin.request.clone())).await?;
         // Only a new token updates the user. A token that was used before, here or in another process, must not undo
         // later changes by an admin.
-        let revoked_user = tx.sessions().revoked_user(token.session, token.verified.valid_until).await?;
+        let revoked_user = tx.sessions().user_of_revoked_session(token.session, token.verified.valid_until).await?;
         let known_user = match revoked_user {
             Some(user) => Some(user),
             None => tx.users().user_by_token(&token.signing_input_hash).await?,
@@ -113,10 +113,10 @@ impl Authenticator {
         token: &NewToken<'_>,
     ) -> Result<(), StoreError> {
         let (user, expires_at, client) = (member.user.id, token.verified.valid_until, token.verified.client());
-        let session_token = NewSessionToken { id: token.session, user_id: user, client, expires_at };
+        let session_token = FirstSeenToken { session_id: token.session, user_id: user, client, expires_at };
         tx.sessions().record(&session_token, self.clock.now()).await?;
         if tx.users().mark_token_seen(user, &token.signing_input_hash, expires_at).await? {
-            let rejection = member.user.assigned_role().rejection_of(token.identity.role_claim());
+            let rejection = member.user.assigned_role().claim_rejection(token.identity.role_claim());
             let metadata = json!({
                 "issuer": token.identity.issuer, "token_id": token.verified.token_id, "client": token.verified.client(),
                 "role": member.user.role, "role_ignored": rejection.map(RoleClaimRejection::code),

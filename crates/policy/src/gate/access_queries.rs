@@ -34,9 +34,10 @@ impl UseCase<ReadAccount> for AccessQueries {
         let user = command.scope().user().ok_or_else(not_found)?;
         let mut tx = command.begin(&*self.store).await?;
         let member = tx.users().membership(user).await?.ok_or_else(not_found)?;
-        tx.finish();
+        let plant_mode = tx.plant_mode().get().await?.mode;
+        tx.defer_commit();
         let entitlements = member.entitlements(&self.authn.configured_grants_of(&member.user));
-        Ok(Account { user: member.user, entitlements, settings: member.settings })
+        Ok(Account { user: member.user, entitlements, settings: member.settings, plant_mode })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Decides whether a command is allowed and records the decision in the same transaction.
 
+use super::spaces::{SearchedTeam, SpacedDecision};
 use crate::authn::Authenticator;
 use crate::caller::Caller;
 use crate::decision::{self, AuthzRequest};
@@ -15,6 +16,7 @@ use domain::ids::AuditId;
 use domain::ports::{Clock, IdGen, Store};
 use domain::rights::Permission;
 use domain::scope::TenantScope;
+use domain::space::current_membership;
 use domain::transaction::SharedTransaction;
 use serde_json::Value;
 use std::sync::Arc;
@@ -43,13 +45,15 @@ impl Decider {
         command: C,
         audited_operation: &AuditedOperation,
     ) -> Result<Authorized<C>, GateError> {
-        let authz_request = AuthzRequest::for_command(&command, caller.credential());
-        let mut tx = self.store.begin(caller.scope()).await.map_err(GateError::Store)?;
-        let member = tx.users().membership(caller.user().id).await.map_err(GateError::Store)?;
-        let configured_grants = |user: &_| self.authn.configured_grants_of(user);
-        let decision = decision::decide(&mut *tx, member.as_ref(), configured_grants, &authz_request)
-            .await
-            .map_err(GateError::Store)?;
+        let mut authz_request = AuthzRequest::for_command(&command, caller.credential());
+        let mut in_teams = Vec::new();
+        if !command.searched_teams().is_empty() {
+            in_teams = std::mem::take(&mut authz_request.referenced_documents);
+        }
+        let teams = self.searched_teams(caller, command.searched_teams(), &in_teams).await;
+        let teams = teams.map_err(GateError::Store)?;
+        let decided = self.decide_in_space(caller, command.team(), &authz_request).await.map_err(GateError::Store)?;
+        let SpacedDecision { mut tx, scope, member, decision } = decided.unless_missing(teams.as_ref());
         let id = AuditId::from_uuid(self.ids.uuid());
         let (Decision { verdict: Verdict::Allowed, entitlements: Some(entitlements), .. }, Some(member)) =
             (&decision, member)
@@ -69,18 +73,19 @@ impl Decider {
             TransactionUse::Shared => SharedTransaction::open(tx),
             TransactionUse::Own => {
                 tx.commit().await.map_err(GateError::Audit)?;
-                SharedTransaction::committed()
+                SharedTransaction::intent_committed()
             }
         };
         let granted_access = GrantedAccess {
             rights: matrix::rights(entitlements, caller.credential()),
             credential: Arc::clone(caller.credential_arc()),
-            space: DataSpace::OwnTenant,
+            space: scope.team().map_or(DataSpace::OwnTenant, DataSpace::Team),
             tenant: Arc::new(TenantProfile { name: member.tenant_name, settings: member.settings }),
         };
         let permission = Permission::new(C::RESOURCE, C::OPERATION);
-        let permit = mint_permit(caller.scope(), permission, granted_access, receipt);
-        Ok(mint_authorized(permit, command, transaction))
+        let permit = mint_permit(&scope, permission, granted_access, receipt);
+        let team_permits = teams.into_iter().flatten().map(|team| team_permit(team, caller, permission, receipt));
+        Ok(mint_authorized(permit, command, transaction, team_permits.collect()))
     }
 
     /// Repeats the decision about a command that was authorized earlier. A refusal is recorded and logged.
@@ -90,10 +95,9 @@ impl Decider {
         credential: &Credential,
         command: &C,
     ) -> Result<(), GateError> {
-        let Some(user) = scope.user() else { return Err(GateError::NotFound) };
         let authz_request = AuthzRequest::for_command(command, credential);
         let mut tx = self.store.begin(scope).await.map_err(GateError::Store)?;
-        let member = tx.users().membership(user).await.map_err(GateError::Store)?;
+        let member = current_membership(&*self.store, &mut *tx, scope).await.map_err(GateError::Store)?;
         let configured_grants = |user: &_| self.authn.configured_grants_of(user);
         let decision = decision::decide(&mut *tx, member.as_ref(), configured_grants, &authz_request)
             .await
@@ -174,6 +178,23 @@ fn mint_permit(
     clippy::disallowed_methods,
     reason = "only minted here, after the decision and the insertion of its intent row"
 )]
-fn mint_authorized<C: Command>(permit: Permit, command: C, transaction: SharedTransaction) -> Authorized<C> {
-    Authorized::mint(permit, command, transaction)
+fn mint_authorized<C: Command>(
+    permit: Permit,
+    command: C,
+    transaction: SharedTransaction,
+    team_permits: Vec<Permit>,
+) -> Authorized<C> {
+    Authorized::mint(permit, command, transaction).with_team_permits(team_permits)
+}
+
+/// The permit for a team that the command searches.
+fn team_permit(team: SearchedTeam, caller: &Caller, permission: Permission, receipt: AuditReceipt) -> Permit {
+    let SearchedTeam { scope, membership } = team;
+    let access = GrantedAccess {
+        rights: matrix::rights(&membership.entitlements(&[]), caller.credential()),
+        credential: Arc::clone(caller.credential_arc()),
+        space: scope.team().map_or(DataSpace::OwnTenant, DataSpace::Team),
+        tenant: Arc::new(TenantProfile { name: membership.tenant_name, settings: membership.settings }),
+    };
+    mint_permit(&scope, permission, access, receipt)
 }

@@ -72,7 +72,8 @@ impl OutcomeRecorder {
         let intent = self.decider.audited_operation(&command);
         let authorized = self.decider.authorize(caller, command, &intent).await?;
         let (receipt, transaction) = (authorized.permit().receipt(), authorized.transaction().clone());
-        let operation = AuthorizedOperation { scope: caller.scope().clone(), receipt, intent, transaction };
+        let scope = authorized.permit().scope().clone();
+        let operation = AuthorizedOperation { scope, receipt, intent, transaction };
         let result = AssertUnwindSafe(use_case.execute(authorized)).catch_unwind().await;
         let result = match result.unwrap_or(Err(RuntimeError::Panicked)) {
             Ok(output) => self.record_success::<C>(&operation, output).await,

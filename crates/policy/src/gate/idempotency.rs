@@ -148,7 +148,13 @@ mod tests {
             body_sha256: Some([0; 32]),
         };
         let hash = HashKey::derive(b"secret", "x");
-        let user = Entitlements { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
+        let user = Entitlements {
+            role: Role::User,
+            grants: Vec::new(),
+            clearance: Classification::Restricted,
+            may_request_writes: false,
+            team: None,
+        };
         let unscoped = Credential::interactive();
         let original = key_hash(&hash, &user, &unscoped, &request);
         assert_eq!(original, key_hash(&hash, &user.clone(), &unscoped, &request));
@@ -173,7 +179,13 @@ mod tests {
             body_sha256: Some([0; 32]),
         };
         let (hash, other) = (HashKey::derive(b"secret", "x"), HashKey::derive(b"other", "x"));
-        let user = Entitlements { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
+        let user = Entitlements {
+            role: Role::User,
+            grants: Vec::new(),
+            clearance: Classification::Restricted,
+            may_request_writes: false,
+            team: None,
+        };
         let key = |hash: &HashKey, key: &str| key_hash(hash, &user, &Credential::interactive(), &request(key, "/"));
         assert_ne!(key(&hash, "k"), key(&other, "k"));
         assert_ne!(key(&hash, "k"), key(&hash, "l"));

@@ -10,12 +10,12 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 
 type Handler<C> = Box<dyn Fn(&Caller, C) -> Result<<C as Command>::Output, GateError> + Send + Sync>;
-type LoginHandler = Box<dyn Fn(Option<String>, RequestOrigin) -> Result<Caller, GateError> + Send + Sync>;
+type AuthenticateHandler = Box<dyn Fn(Option<String>, RequestOrigin) -> Result<Caller, GateError> + Send + Sync>;
 
 /// A gate with handlers defined by a test. A command without a handler panics. Every idempotency key counts as new.
 #[derive(Default)]
 pub struct MockGate {
-    login: Option<LoginHandler>,
+    authenticate: Option<AuthenticateHandler>,
     handlers: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
 }
 
@@ -26,12 +26,12 @@ impl MockGate {
         Self::default()
     }
 
-    /// Authenticates callers with `login`.
-    pub fn on_login(
+    /// Authenticates callers with `authenticate`.
+    pub fn on_authenticate(
         &mut self,
-        login: impl Fn(Option<String>, RequestOrigin) -> Result<Caller, GateError> + Send + Sync + 'static,
+        authenticate: impl Fn(Option<String>, RequestOrigin) -> Result<Caller, GateError> + Send + Sync + 'static,
     ) -> &mut Self {
-        self.login = Some(Box::new(login));
+        self.authenticate = Some(Box::new(authenticate));
         self
     }
 
@@ -48,10 +48,10 @@ impl MockGate {
 
 #[async_trait]
 impl Authenticate for MockGate {
-    #[expect(clippy::panic, reason = "a test without a login handler must fail")]
+    #[expect(clippy::panic, reason = "a test without a handler must fail")]
     async fn authenticate(&self, bearer: Option<String>, origin: RequestOrigin) -> Result<Caller, GateError> {
-        let Some(login) = &self.login else { panic!("unexpected login") };
-        login(bearer, origin)
+        let Some(authenticate) = &self.authenticate else { panic!("unexpected authentication") };
+        authenticate(bearer, origin)
     }
 }
 

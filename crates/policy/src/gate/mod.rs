@@ -7,6 +7,7 @@ mod export;
 mod idempotency;
 #[cfg(feature = "mocks")]
 mod mock;
+mod spaces;
 
 pub use crate::dispatch::{Authenticate, Execute};
 pub use crate::idempotency::{Idempotency, KeyStatus, KeyedRequest};

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 fn create_conversation() -> CreateConversation {
-    CreateConversation { title: None, model: None, metadata: json!({}) }
+    CreateConversation { title: None, model: None, metadata: json!({}), team: None }
 }
 
 fn list_users() -> ListUsers {
@@ -122,7 +122,13 @@ async fn a_search_cannot_reference_a_document_above_the_clearance() {
     let (ada, bob) = (fixture.user("ada", Role::Viewer).await, fixture.user("bob", Role::User).await);
     let hidden = fixture.document(&bob, Classification::Confidential).await.id;
     let filters = SearchFilters { document_ids: vec![hidden], ..SearchFilters::default() };
-    let command = SearchDocuments { query: QueryText::parse("valve").expect("a query"), top_k: 5, filters };
+    let command = SearchDocuments {
+        query: QueryText::parse("valve").expect("a query"),
+        top_k: 5,
+        filters,
+        explain: false,
+        team: None,
+    };
     let result = fixture.gate(unreachable_use_cases()).execute(&ada, command).await;
     assert_refused(&fixture, result, ErrorKind::NotFound, "not_found");
 }
@@ -230,6 +236,8 @@ async fn the_gate_records_the_outcome_of_a_chat_turn_only_if_it_fails_to_start()
             model: None,
             retrieval: domain::command::RetrievalMode::Never,
             filters: SearchFilters::default(),
+            teams: Vec::new(),
+            agent: None,
         };
         assert_eq!(gate.execute(&ada, command).await.is_ok(), run_starts);
         let events: Vec<_> = fixture.audit_rows().into_iter().map(|row| row.event_type).collect();

@@ -11,6 +11,7 @@ use policy::authn::jwks::{IssuerKeys, NoKeys};
 use policy::authn::settings::KeySource;
 use serde_json::json;
 use std::time::Duration;
+use tokio::time::Instant;
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -46,6 +47,25 @@ async fn a_rotated_key_is_found_at_once_and_the_withdrawn_one_is_removed() {
     serve(&server, key_set_response(&["k2"])).await;
     assert_eq!(has_key(&keys, "k2").await, Ok(true));
     assert_eq!(has_key(&keys, "k1").await, Ok(false));
+}
+
+#[tokio::test]
+async fn the_age_of_keys_is_the_time_since_the_last_successful_fetch() {
+    const DELAY: Duration = Duration::from_millis(50);
+    let server = MockServer::start().await;
+    serve(&server, ResponseTemplate::new(503).set_delay(DELAY)).await;
+    let keys = keys_at(&server);
+    let after_creation = Instant::now();
+    assert_eq!(has_key(&keys, "k1").await, Err(NoKeys));
+    let elapsed = after_creation.elapsed();
+    assert!(keys.age() >= elapsed, "without a successful fetch, it is the time since the start");
+
+    serve(&server, key_set_response(&["k1"]).set_delay(DELAY)).await;
+    let keys = keys_at(&server);
+    let after_creation = Instant::now();
+    assert_eq!(has_key(&keys, "k1").await, Ok(true));
+    let age = keys.age();
+    assert!(age + DELAY <= after_creation.elapsed(), "{age:?}");
 }
 
 #[tokio::test]
@@ -185,7 +205,7 @@ async fn known_keys_are_available_while_the_issuer_hangs_and_a_failed_first_fetc
     assert_eq!(has_key(&keys, "k1").await, Ok(true), "fetched without a request");
     serve(&server, key_set_response(&["k1"]).set_delay(Duration::from_secs(60))).await;
     let answers_while_hanging = async || {
-        let start = tokio::time::Instant::now();
+        let start = Instant::now();
         assert_eq!(has_key(&keys, "k1").await, Ok(true));
         assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
         fetch_count(&server).await >= 1

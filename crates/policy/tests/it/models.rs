@@ -5,7 +5,7 @@ use domain::access_token::TokenScope;
 use domain::command::{AskAssistant, AskModel, RetrievalMode};
 use domain::credential::{Credential, CredentialKind};
 use domain::error::{Classify as _, ErrorKind};
-use domain::model::{ChatOptions, ModelChoice, OfferedTool, PromptMessage};
+use domain::model::{ChatOptions, OfferedTool, PromptMessage, TierChoice};
 use domain::role::Role;
 use domain::run::AssistantRun;
 use domain::search::SearchFilters;
@@ -33,7 +33,7 @@ fn ask_model() -> AskModel {
     let tool = OfferedTool { name: "secret_tool".to_owned(), description: String::new(), parameters: json!({}) };
     AskModel {
         messages: vec![PromptMessage::User("secret words".to_owned())],
-        model: ModelChoice::Fast,
+        model: TierChoice::Fast,
         tools: vec![tool],
         options: ChatOptions::default(),
         max_output_tokens: None,
@@ -84,11 +84,12 @@ async fn the_assistant_continues_only_conversations_of_the_caller() {
         tool_rounds: Vec::new(),
         instructions: None,
         tools: Vec::new(),
-        model: ModelChoice::Auto,
+        model: TierChoice::Auto,
         retrieval: RetrievalMode::Auto,
         filters: SearchFilters::default(),
         options: ChatOptions::default(),
         max_output_tokens: None,
+        team: None,
     };
     let error = gate.execute(&ada, ask(Some(bobs_conversation))).await.map(drop).expect_err("bob's");
     assert_eq!(error.kind(), ErrorKind::NotFound);

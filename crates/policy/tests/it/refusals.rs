@@ -55,7 +55,7 @@ async fn any_number_of_peers_writes_a_bounded_number_of_rows() {
     }
     authenticator.record_all_refusals().await;
     let filter = domain::audit::AuditFilter::default();
-    let scope = fakes::suite::scope(TenantId::PLATFORM, domain::scope::Actor::System);
+    let scope = fakes::store_contract::scope(TenantId::PLATFORM, domain::scope::Actor::System);
     let (mut counted, mut rows, mut after) = (0, 0, None);
     loop {
         let page = domain::page::PageRequest::new(200, after).expect("within bounds");

@@ -58,7 +58,7 @@ fn create(
     tx.conversations().insert(conversation).now_or_never().expect("ready").expect("a new conversation");
     assert!(committed_rows(store, command.scope()).is_empty(), "nothing is committed while it works");
     match ending {
-        Ending::Finish => tx.finish(),
+        Ending::Finish => tx.defer_commit(),
         Ending::Commit | Ending::CommitAndFail => {
             tx.commit().now_or_never().expect("ready").expect("in memory");
             assert_eq!(committed_rows(store, command.scope()).len(), 1, "the intent is committed with the work");
@@ -96,7 +96,7 @@ async fn execute_with(
         }
     });
     let gate = fixture.gate_with_store(gate_store, UseCases::new(use_cases));
-    let command = CreateConversation { title: None, model: None, metadata: json!({}) };
+    let command = CreateConversation { title: None, model: None, metadata: json!({}), team: None };
     let result = gate.execute(caller, command).await;
     let mut tx = fixture.store.begin(caller.scope()).await.expect("in memory");
     let is_stored = tx.conversations().get(id).await.expect("in memory").is_some();

@@ -1,6 +1,7 @@
-//! Decides by simple text rules whether a message needs a document search. The search itself drops hits with a low
-//! score.
+//! Decides by simple text rules whether a message needs a document search or readings of plant systems. The search
+//! itself drops hits with a low score.
 
+use crate::run::plant_data_query::PlantDataQuery;
 use domain::command::RetrievalMode;
 
 /// Words of small talk: a message that contains only these needs no document search.
@@ -57,6 +58,13 @@ pub fn needs_search(mode: RetrievalMode, message: &str, is_follow_up: bool) -> b
     }
 }
 
+/// Returns which plant data a message asks for; `None` if none, or if retrieval is off. `standalone` is the message in
+/// standalone form.
+#[must_use]
+pub fn plant_data_query(mode: RetrievalMode, message: &str, standalone: &str) -> Option<PlantDataQuery> {
+    if mode == RetrievalMode::Never { None } else { PlantDataQuery::from_text(message, standalone) }
+}
+
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
@@ -76,5 +84,12 @@ mod tests {
         assert!(needs_search(RetrievalMode::Auto, "How much?", true));
         assert!(needs_search(RetrievalMode::Always, "hi", false));
         assert!(!needs_search(RetrievalMode::Never, "What torque?", true));
+    }
+
+    #[test]
+    fn without_retrieval_no_plant_system_is_read() {
+        let question = "What does PIT-1001 show now?";
+        assert!(plant_data_query(RetrievalMode::Auto, question, question).is_some());
+        assert!(plant_data_query(RetrievalMode::Never, question, question).is_none());
     }
 }

@@ -10,13 +10,14 @@ use crate::run::finish::{FinishedRun, Finisher};
 use crate::run::ports::RunPorts;
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, EventType};
-use domain::conversation::{FinishedAnswer, MessageStatus};
+use domain::conversation::{Citation, FinishedAnswer, MessageStatus};
 use domain::error::Classify as _;
 use domain::ids::ConversationId;
 use domain::memory::Memory;
 use domain::ports::{StoreError, TenantTx};
 use domain::role::Resource;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 /// Stores the answer with its citations and classification, and suggests the memory that the user asked for.
@@ -34,7 +35,7 @@ impl ConversationFinisher {
     }
 }
 
-/// What is stored at the end of a turn.
+/// The record that is stored at the end of a turn.
 pub(super) struct TurnRecord {
     answer: FinishedAnswer,
     suggestion: Option<Memory>,
@@ -46,9 +47,9 @@ impl Finisher for ConversationFinisher {
 
     fn audited_operation(&self, finished: &FinishedRun<'_>) -> AuditedOperation {
         let FinishedRun { run, progress, summary, .. } = finished;
-        let mut cited: Vec<_> = progress.answer.citations().iter().map(|citation| citation.document_id).collect();
-        cited.sort_unstable();
-        cited.dedup();
+        let citations = || progress.answer.citations().iter();
+        let cited: BTreeSet<_> = citations().filter_map(Citation::document).map(|cited| cited.document_id).collect();
+        let cited_tags: BTreeSet<_> = citations().filter_map(Citation::reading).map(|cited| &cited.tag).collect();
         let tier = run.agent.tier;
         let mut metadata = json!({
             "run_id": run.id, "message_id": run.answer_id, "tier": tier.tier, "escalated": tier.escalation,
@@ -59,6 +60,9 @@ impl Finisher for ConversationFinisher {
             "cited_documents": cited, "classification": progress.provenance.classification,
             "left_out": summary.omitted_count, "unsupported": summary.unsupported_statements.len(),
         });
+        if !cited_tags.is_empty() {
+            metadata["cited_tags"] = json!(cited_tags);
+        }
         if let Some(privacy) = finished.privacy_metadata() {
             metadata["privacy"] = privacy;
         }
@@ -86,6 +90,15 @@ impl Finisher for ConversationFinisher {
         let FinishedRun { run, progress, end, summary, .. } = finished;
         let (content, citations) = progress.answer.into_parts();
         let tier = run.agent.tier;
+        let mut metadata = json!({
+            "run_id": run.id, "finish_reason": summary.finish_reason, "degraded": summary.degraded,
+            "tier": tier.tier, "escalated": tier.escalation, "fallback": summary.fallback,
+            "left_out": summary.omitted_count, "usage": summary.usage,
+            "unsupported": summary.unsupported_statements,
+        });
+        if !run.source_teams.is_empty() {
+            metadata["teams"] = json!(run.source_teams);
+        }
         let answer = FinishedAnswer {
             content,
             status: end.message_status(),
@@ -94,12 +107,7 @@ impl Finisher for ConversationFinisher {
             model: progress.model.served_by.map(|served| served.model),
             classification: progress.provenance.classification,
             sources: progress.provenance.sources,
-            metadata: json!({
-                "run_id": run.id, "finish_reason": summary.finish_reason, "degraded": summary.degraded,
-                "tier": tier.tier, "escalated": tier.escalation, "fallback": summary.fallback,
-                "left_out": summary.omitted_count, "usage": summary.usage,
-                "unsupported": summary.unsupported_statements,
-            }),
+            metadata,
         };
         TurnRecord { answer, suggestion }
     }

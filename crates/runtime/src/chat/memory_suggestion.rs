@@ -17,7 +17,8 @@ use domain::audit::{AuditedOperation, EventType, Outcome, ResultStatus};
 use domain::authorized::Permit;
 use domain::classified::Classified;
 use domain::command::RetrievalMode;
-use domain::ids::{AuditId, MemoryId};
+use domain::conversation::Conversation;
+use domain::ids::{AuditId, MemoryId, MessageId};
 use domain::memory::{Memory, MemoryOrigin, MemorySource, MemoryStatus};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
@@ -69,9 +70,17 @@ pub(super) struct MemoryInference {
     pub classification: Classification,
 }
 
+impl MemoryInference {
+    /// A memory from a message of a conversation, classified as the higher of the two.
+    pub(super) fn new(conversation: &Conversation, message: MessageId, classification: Classification) -> Self {
+        let source = MemorySource { conversation: conversation.id, message };
+        Self { source, classification: conversation.classification.max(classification) }
+    }
+}
+
 impl MemorySuggestion {
     /// Decides what the turn may suggest. Only new messages from the platform's own chat count: a message from another
-    /// client may be written by a program. Switches off the search if the message is nothing but a command.
+    /// client may be written by a program. Switches off the search if the message consists only of a command.
     pub(super) fn new(
         ports: &RunPorts,
         permit: &Permit,

@@ -1,5 +1,8 @@
 //! Chat turns: stores the user's message, starts the agent run that answers it, and streams the events of the run.
 
+pub(crate) mod admissions;
+pub mod agent_rules;
+mod answerer;
 pub mod auto_search;
 mod client_tools;
 mod finisher;
@@ -9,6 +12,8 @@ mod remember_command;
 mod request;
 mod settings;
 mod summary;
+mod system_message;
+mod teams;
 mod title;
 mod turn;
 mod visible_context;
@@ -25,8 +30,8 @@ use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{AskAssistant, CancelRun, ResumeRun, SendMessage};
-use domain::model::{ModelChoice, ModelTier};
-use domain::ports::{AccessRules, ChatModel, Clock, IdGen, PrivacyFilter, RunEventStore, Store};
+use domain::model::{ModelTier, TierChoice};
+use domain::ports::{AccessRules, ChatModel, Clock, IdGen, PrivacyScanner, RunEventStore, Store};
 use domain::run::{AssistantRun, EventStream};
 use finisher::ConversationFinisher;
 use request::TurnRequest;
@@ -45,7 +50,7 @@ pub struct ChatPorts {
     /// Chat models, with routing and fallback.
     pub model: Arc<dyn ChatModel>,
     /// Finds text that the tenant's privacy rules cover.
-    pub privacy: Arc<dyn PrivacyFilter>,
+    pub privacy: Arc<dyn PrivacyScanner>,
     /// Rules that re-evaluate a permit while its run is in progress.
     pub rules: Arc<dyn AccessRules>,
     /// Source of the current time.
@@ -69,7 +74,7 @@ impl ChatService {
     pub fn new(parts: ChatPorts, settings: ChatSettings) -> Self {
         let ChatPorts { store, tools, model, privacy, rules, clock, ids, tasks } = parts;
         let ports = RunPorts { store, tools, model, privacy, rules, clock, ids, tasks };
-        let budgets = BudgetReserver::new(ports.clone(), settings.turn_limit);
+        let budgets = BudgetReserver::new(ports.clone(), settings.turn_timeout);
         let runner = Runner::new(ports.clone(), budgets.clone(), settings.concurrency());
         Self { runner, turn_preparer: TurnPreparer { ports, budgets, settings } }
     }
@@ -113,17 +118,21 @@ impl ChatService {
     {
         let admission = self.runner.admit(command.scope())?;
         let tx = command.begin(&*self.runner.ports().store).await?;
+        let team_permits = command.team_permits().to_vec();
         let (permit, command) = command.into_parts();
-        let prepared = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
+        let request = TurnRequest { team_permits, ..to_request(command) };
+        let prepared = self.turn_preparer.prepare(tx, permit, request).await?;
         let PreparedTurn { run, conversation, first_title, memory, omitted_tools } = prepared;
         let finisher = ConversationFinisher::new(conversation, first_title, memory);
-        let events = self.runner.start(admission, run, finisher, Replay::Allowed);
+        // A log says nothing of teams, so an answer from their documents is read once, and then from its conversation.
+        let replay = if run.source_teams.is_empty() { Replay::Allowed } else { Replay::Never };
+        let events = self.runner.start(admission, run, finisher, replay);
         Ok(AssistantRun { conversation, events, omitted_tools })
     }
 
     /// Returns `false` if the heavy tier is requested explicitly and no backend serves it.
-    fn serves(&self, choice: ModelChoice) -> bool {
-        choice != ModelChoice::Heavy || self.runner.ports().model.is_configured(ModelTier::Heavy)
+    fn serves(&self, choice: TierChoice) -> bool {
+        choice != TierChoice::Heavy || self.runner.ports().model.is_configured(ModelTier::Heavy)
     }
 }
 
@@ -156,6 +165,6 @@ impl UseCase<ResumeRun> for ChatService {
 #[async_trait]
 impl UseCase<CancelRun> for ChatService {
     async fn execute(&self, command: Authorized<CancelRun>) -> Result<(), RuntimeError> {
-        self.runner.cancel(command.scope(), command.command().run).await
+        self.runner.cancel(command.permit(), command.command().run).await
     }
 }

@@ -8,7 +8,7 @@ use domain::authorized::Permit;
 use domain::command::{BranchPoint, TurnQuestion};
 use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::MessageId;
-use domain::ports::{StoreError, TenantTx};
+use domain::ports::{IdGen, StoreError, TenantTx};
 use domain::role::Classification;
 use domain::time::Timestamp;
 use domain::upload::FieldError;
@@ -100,6 +100,14 @@ impl PlacedQuestion {
 pub(super) struct TurnIds {
     pub question: MessageId,
     pub answer: MessageId,
+}
+
+impl TurnIds {
+    /// New UUIDv7s for both messages.
+    pub fn generate(ids: &dyn IdGen) -> Self {
+        let new_id = || MessageId::from_uuid(ids.uuid());
+        Self { answer: new_id(), question: new_id() }
+    }
 }
 
 /// Refuses a turn while an answer is being written in the conversation. First fails answers whose process has died.

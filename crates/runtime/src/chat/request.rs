@@ -2,10 +2,12 @@
 //! (`docs/adr/0032-an-openai-compatible-surface.md`).
 
 use domain::authorized::Permit;
-use domain::command::{AskAssistant, BranchPoint, EarlierMessage, RetrievalMode, SendMessage, TurnQuestion};
+use domain::command::{
+    AgentChoice, AskAssistant, BranchPoint, EarlierMessage, RetrievalMode, SendMessage, TurnQuestion,
+};
 use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, Sources};
 use domain::ids::{ConversationId, MessageId};
-use domain::model::{ChatOptions, ModelChoice, OfferedTool, PromptMessage};
+use domain::model::{ChatOptions, OfferedTool, PromptMessage, TierChoice};
 use domain::role::Classification;
 use domain::search::SearchFilters;
 use domain::time::Timestamp;
@@ -25,9 +27,13 @@ pub(super) struct TurnRequest {
     pub instructions: Option<String>,
     /// Tools of the client, which calls them itself.
     pub tools: Vec<OfferedTool>,
-    pub model: Option<ModelChoice>,
+    pub model: Option<TierChoice>,
     pub retrieval: RetrievalMode,
     pub filters: SearchFilters,
+    /// Permits for the teams whose documents are searched instead of the conversation's own space.
+    pub team_permits: Vec<Permit>,
+    /// Who answers; `None` for the assistant alone.
+    pub agent: Option<AgentChoice>,
     pub options: ChatOptions,
     /// Maximum number of tokens in the reply, requested by the client; the platform's limit applies as well.
     pub max_output_tokens: Option<u32>,
@@ -48,6 +54,8 @@ impl TurnRequest {
             model: command.model,
             retrieval: command.retrieval,
             filters: command.filters,
+            team_permits: Vec::new(),
+            agent: command.agent,
             options: ChatOptions::default(),
             max_output_tokens: None,
             grace,
@@ -67,6 +75,8 @@ impl TurnRequest {
             model: Some(command.model),
             retrieval: command.retrieval,
             filters: command.filters,
+            team_permits: Vec::new(),
+            agent: None,
             options: command.options,
             max_output_tokens: command.max_output_tokens,
             grace: Duration::ZERO,
@@ -123,6 +133,8 @@ impl TurnRequest {
             withheld: false,
             degraded: false,
             summary: None,
+            author: None,
+            source_teams: Vec::new(),
             unsupported_statements: Vec::new(),
             created_at: now,
         };
@@ -153,6 +165,7 @@ pub(super) fn new_conversation(permit: &Permit, id: ConversationId, now: Timesta
         archived: false,
         active_message_id: None,
         is_busy: false,
+        team_id: permit.scope().team(),
         created_at: now,
         updated_at: now,
     })

@@ -16,7 +16,7 @@ pub struct ChatSettings {
     /// Maximum number of tool calls in a turn.
     pub max_tool_calls: u32,
     /// Maximum duration of a turn.
-    pub turn_limit: Duration,
+    pub turn_timeout: Duration,
     /// How long a run continues without a reader.
     pub grace: Duration,
     /// Maximum number of concurrent runs.
@@ -32,7 +32,7 @@ impl Default for ChatSettings {
             max_output_tokens: 1_024,
             max_passages: 8,
             max_tool_calls: 8,
-            turn_limit: Duration::from_secs(300),
+            turn_timeout: Duration::from_secs(300),
             grace: Duration::from_secs(30),
             concurrent_runs: 1_024,
             concurrent_runs_per_tenant: 512,
@@ -49,7 +49,7 @@ impl ChatSettings {
             reserved_reply_tokens: self.max_output_tokens,
             max_output_tokens: max_output_tokens.unwrap_or(u32::MAX).min(self.max_output_tokens),
             max_tool_calls: self.max_tool_calls,
-            time_limit: self.turn_limit,
+            time_limit: self.turn_timeout,
             max_time_without_reader: grace,
         }
     }

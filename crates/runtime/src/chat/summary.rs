@@ -1,8 +1,8 @@
 //! Summarizes the beginning of a long conversation, so that later turns need not send it again.
 //!
-//! A summary covers a branch up to one of its answers and takes the place of these messages in prompts. It is made from
-//! the previous summary and the messages since then, once they take up half of a prompt; the newest quarter is left as
-//! it is. It has the highest classification of what it covers, and the same sources.
+//! A summary covers a branch up to one of its answers and replaces these messages in prompts. It is made from the
+//! previous summary and the messages since then, once they take up half of a prompt; the newest quarter is left as it
+//! is. It has the highest classification of what it covers, and the same sources.
 
 use crate::error::RuntimeError;
 use crate::prompt::nonce::TagNonce;
@@ -49,6 +49,10 @@ pub(super) async fn write(ports: &RunPorts, budgets: &BudgetReserver, run: &Run)
 
 async fn try_write(ports: &RunPorts, budgets: &BudgetReserver, run: &Run) -> Result<(), RuntimeError> {
     let RunInput::Question(input) = &run.input else { return Ok(()) };
+    // A summary says nothing of teams, whose members alone may read what it would cover.
+    if !run.source_teams.is_empty() {
+        return Ok(());
+    }
     let agent = &run.agent;
     let max_prompt = TokenBudget(agent.limits.max_prompt_tokens());
     let Some(covered) = CoveredPart::of(input, &agent.counter, max_prompt) else { return Ok(()) };
@@ -89,7 +93,7 @@ impl<'a> CoveredPart<'a> {
         Some(Self { previous, messages: &history[..=last], last_message: history[last].id })
     }
 
-    /// Renders the call's input. Each message is cut to an equal share of what fits.
+    /// Renders the call's input. Each message is truncated to an equal share of the available length.
     fn render(&self, counter: &TokenCounter, max_prompt: TokenBudget, nonce: &TagNonce) -> Classified<String> {
         let mut text = format!("<conversation-{nonce}>\n");
         let mut remaining = max_prompt.0.saturating_sub(MAX_OUTPUT_TOKENS as usize + FRAME_TOKENS);
@@ -121,7 +125,7 @@ impl<'a> CoveredPart<'a> {
 }
 
 /// Whether each message follows the one before it, so that none was withheld from the user. The messages of a client
-/// that keeps its own history follow none.
+/// that keeps its own history have no predecessors.
 fn is_contiguous(history: &[Message]) -> bool {
     history.is_sorted_by(|earlier, later| later.parent_id == Some(earlier.id))
 }

@@ -1,4 +1,4 @@
-//! Gives untitled conversations a title, made from the first question that was answered.
+//! Gives untitled conversations a title, which is derived from the first answered question.
 //!
 //! The answer is not used: lists show titles regardless of the reader's clearance, and the answer may be above it.
 
@@ -25,7 +25,7 @@ const MAX_QUESTION_CHARS: usize = 2_000;
 const MAX_OUTPUT_TOKENS: u32 = 64;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// How the first title of a conversation is made.
+/// The source of a conversation's first title.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FirstTitle {
     /// The conversation has a title.
@@ -41,7 +41,7 @@ pub(super) fn from_question(question: &str) -> String {
     cut_at_word(&one_line(question))
 }
 
-/// Asks a model for a title, and stores it unless the conversation has got one in the meantime.
+/// Asks a model for a title, and stores it unless the conversation has one by then.
 pub(super) async fn write(ports: &RunPorts, budgets: &BudgetReserver, run: &Run, conversation: ConversationId) {
     let RunInput::Question(input) = &run.input else { return };
     let question: String = input.question.content().chars().take(MAX_QUESTION_CHARS).collect();
@@ -87,8 +87,8 @@ fn has_markup(title: &str) -> bool {
     sanitized != title || neutralize(title) != title
 }
 
-/// Whether the character is invisible and changes how the text around it is shown: zero-width characters and those that
-/// set the text direction.
+/// Whether the character is invisible and changes how the surrounding text is displayed: zero-width characters and
+/// those that set the text direction.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -100,7 +100,7 @@ fn one_line(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Shortens a text that is too long for a title to whole words. A single word that is too long is cut.
+/// Shortens a text that is too long for a title to whole words. A single word that is too long is truncated.
 fn cut_at_word(text: &str) -> String {
     if text.chars().count() <= MAX_TITLE_CHARS {
         return text.to_owned();

@@ -1,46 +1,51 @@
 //! Prepares a chat turn in the transaction of its command. The intents of the turn and of its automatic search and the
 //! user's message are committed together, before the search runs or the model is called.
 
+use super::admissions::SearchAdmissions;
+use super::answerer::{Answerer, Delegation};
 use super::auto_search;
 use super::client_tools::ClientTools;
 use super::memory_suggestion::{MemoryInference, MemorySuggestion};
 use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
+use super::system_message::system_message;
+use super::teams::{check_teams, model_limit, take_teams};
 use super::title::FirstTitle;
 use super::visible_context::VisibleContext;
 use crate::error::RuntimeError;
 use crate::follow_up::{self, QuestionKind, earlier_turns};
 use crate::privacy;
 use crate::prompt::nonce::TagNonce;
-use crate::prompt::system::SystemPrompt;
 use crate::prompt::tokens::{TokenBudget, TokenCounter};
 use crate::prompt::tool_rounds;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
+use crate::run::budget::TokenEstimate;
 use crate::run::budget_reservation::{BudgetRequest, BudgetReserver};
 use crate::run::definition::Run;
 use crate::run::input::{Acknowledgement, DocumentSearch, QuestionInput, RunInput};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
-use crate::run::retrieve::automatic_search;
 use crate::run::tier::{self, ChosenTier, TierCriteria};
-use crate::withheld::withhold;
+use crate::withheld::{withhold, withhold_team_answers};
 use domain::authorized::Permit;
 use domain::classified::Classified;
+use domain::command::AgentChoice;
 use domain::conversation::{Conversation, Message};
-use domain::ids::{ConversationId, MessageId, RunId};
+use domain::ids::{ConversationId, MessageId, RunId, TeamId};
 use domain::ledger::CallOrigin;
-use domain::memory::{Memory, MemorySource};
-use domain::model::{ModelChoice, ModelTier, PromptMessage};
+use domain::memory::Memory;
+use domain::model::{ModelTier, PromptMessage, TierChoice};
 use domain::model_call::ModelCaller;
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
+use domain::tool::{ToolName, ToolSpec};
 use domain::transaction::UseCaseTransaction;
-use tools::gateway::CallAdmission;
+use std::collections::BTreeSet;
 
 /// Maximum number of earlier messages that are loaded; the token budget decides how many of them go into the prompt.
 const MAX_HISTORY: u32 = 100;
@@ -88,6 +93,9 @@ struct StoredContext {
     question: PlacedQuestion,
     history: Vec<Message>,
     memories: Vec<Memory>,
+    tools: Vec<ToolSpec>,
+    /// The assistant, an agent, or both.
+    answerer: Answerer,
 }
 
 impl TurnPreparer {
@@ -102,48 +110,41 @@ impl TurnPreparer {
         permit: Permit,
         mut request: TurnRequest,
     ) -> Result<PreparedTurn, RuntimeError> {
-        let now = self.ports.clock.now();
-        let new_id = || MessageId::from_uuid(self.ports.ids.uuid());
-        let ids = TurnIds { answer: new_id(), question: new_id() };
-
+        let (now, ids) = (self.ports.clock.now(), TurnIds::generate(&*self.ports.ids));
+        check_teams(&permit, &mut request)?;
         let stored = self.load(&mut *tx, &permit, &request, now).await?;
-        let StoredContext { conversation, question, history, memories } = stored;
-        let source = MemorySource { conversation: conversation.id, message: ids.question };
-        let inference =
-            MemoryInference { source, classification: conversation.classification.max(question.classification) };
+        let StoredContext { conversation, question, history, memories, tools, answerer } = stored;
+        let (team_permits, source_teams) = take_teams(&mut request, &history);
+        let inference = MemoryInference::new(&conversation, ids.question, question.classification);
         let memory = MemorySuggestion::new(&self.ports, &permit, &mut request, &question, inference);
-        let settings = &permit.tenant().settings;
-        let tier = self.choose_tier(&request, &question.text, &conversation, settings);
+        let tier = self.choose_tier(&request, &question.text, &conversation, &permit.tenant().settings);
         let caller = caller(&permit, &request);
-        let new_texts = std::iter::once(question.text.as_str()).chain(request.instructions.as_deref());
-        let personal_data = privacy::check(&*self.ports.privacy, &caller, new_texts)?;
+        let personal_data = privacy::check(&*self.ports.privacy, &caller, new_texts(&question, &request))?;
         let model = &*self.ports.model;
-        let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
-        if question.classification > model_limit {
-            return Err(RuntimeError::AboveModelClassification);
-        }
-        let first_title = self.first_title(&request, &conversation);
+        let model_limit = model_limit(model, tier, &caller, std::iter::once(&permit).chain(&team_permits));
+        refuse_above(model_limit, question.classification)?;
+        let first_title = self.first_title(&request, &conversation, &source_teams);
         let mut context = VisibleContext::new(history, memories, model_limit);
-        let client_classification = request.client_answer_classification(&permit, &conversation);
-        let can_use_client_tools = model.is_language_model() && client_classification <= model_limit;
-        let removed = request.remove_client_tools_unless(can_use_client_tools);
+        let client_class = request.client_answer_classification(&permit, &conversation);
+        let removed = request.remove_client_tools_unless(model.is_language_model() && client_class <= model_limit);
         context.omitted_count = context.omitted_count.saturating_add(removed.results);
-        let PreparedAgent { agent, omitted_tools } = self.agent(&permit, &mut request, tier, &caller);
+        let PreparedAgent { mut agent, omitted_tools } = self.agent(tools, &mut request, tier, &caller);
+        let Delegation { specialist, orchestration } = answerer.delegate(&mut agent);
         let new_input = NewInput {
-            system: system_message(&permit, &agent, request.instructions.take(), question.classification)?,
+            system: system_message(&permit, &agent, &mut request, specialist.as_ref(), question.classification)?,
             question: Classified::new(question.text.clone(), question.classification),
-            tool_rounds: fitted_tool_rounds(&mut request, &agent, client_classification),
+            tool_rounds: fitted_tool_rounds(&mut request, &agent, client_class),
             acknowledgement: memory.acknowledgement(question.classification),
         };
-        let input = self.run_input(new_input, request, context);
-        let price = model.highest_price(tier.tier, &caller);
-        let estimate = input.token_estimate(&agent);
-        let budget_request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
-        let budget = self.budgets.reserve(&mut *tx, permit.scope(), budget_request).await?;
+        let input = self.run_input(&permit, new_input, request, context);
+        let budget = self.budget_request(&permit, tier, &caller, input.token_estimate(&agent));
+        let budget = self.budgets.reserve(&mut *tx, permit.scope(), budget).await?;
         question.append(&mut *tx, &conversation, ids, now).await?;
         let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
         let origin = CallOrigin { conversation: Some(conversation), run: Some(id) };
-        let search_admission = self.admit_search(&mut *tx, &permit, &input, origin).await?;
+        // Searches in teams are admitted each in its space, after this transaction.
+        let searching = team_permits.is_empty().then_some(&input);
+        let admissions = SearchAdmissions::record(&self.ports, &mut *tx, &permit, searching, origin).await?;
         tx.commit().await?;
         let run = Run {
             id,
@@ -156,14 +157,33 @@ impl TurnPreparer {
             input,
             model_classification_limit: model_limit,
             nonce: TagNonce::new(self.ports.ids.uuid()),
-            search_admission,
+            search_admission: admissions.documents,
+            tag_search_admission: admissions.tags,
+            team_permits,
+            source_teams,
             budget,
+            goal_step: None,
+            specialist: specialist.map(|agent| agent.name),
+            orchestration,
         };
         let omitted_tools = omitted_tools.saturating_add(removed.tools);
         Ok(PreparedTurn { run, conversation, first_title, memory, omitted_tools })
     }
 
-    /// Loads the conversation with the branch that leads to the question, and the memories.
+    /// The budget that a run needs if its tokens are as estimated and the dearest model answers.
+    fn budget_request(
+        &self,
+        permit: &Permit,
+        tier: ChosenTier,
+        caller: &ModelCaller,
+        estimate: TokenEstimate,
+    ) -> BudgetRequest {
+        let price = self.ports.model.highest_price(tier.tier, caller);
+        BudgetRequest { budgets: permit.tenant().settings.quotas.budgets(), estimate, price }
+    }
+
+    /// Loads the conversation with the branch that leads to the question, the memories, and the tools that the permit
+    /// allows. The extractive answerer gets no tools.
     async fn load(
         &self,
         tx: &mut dyn TenantTx,
@@ -175,27 +195,22 @@ impl TurnPreparer {
         let conversation = conversation.ok_or(RuntimeError::NotFound { target: "the conversation" })?;
         refuse_if_busy(tx, &conversation, now).await?;
         let question = PlacedQuestion::find(tx, permit, request, &conversation).await?;
+        if permit.scope().team().is_some() && question.classification > permit.clearance() {
+            return Err(RuntimeError::AboveClearance);
+        }
         let history_end = HistoryEnd { conversation: &conversation, last: question.history_end };
         let mut history = load_history(tx, permit, request, history_end, now).await?;
-        withhold(tx, &mut history, permit.clearance()).await?;
+        withhold(tx, &mut history, permit).await?;
+        withhold_team_answers(&*self.ports.store, tx, permit, &mut history).await?;
         let memories = load_memories(tx, permit, now).await?;
-        Ok(StoredContext { conversation, question, history, memories })
-    }
-
-    /// Records the intent of the automatic search, or its refusal, if the input needs a search with a known query.
-    async fn admit_search(
-        &self,
-        tx: &mut dyn TenantTx,
-        permit: &Permit,
-        input: &RunInput,
-        origin: CallOrigin,
-    ) -> Result<Option<CallAdmission>, StoreError> {
-        // A language model rewrites a follow-up after the run has started. The query of its search is not known
-        // before that, so the intent cannot be recorded here.
-        let has_final_query = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_language_model());
-        let Some(search) = input.search().filter(has_final_query) else { return Ok(None) };
-        let call = automatic_search(search, &search.query, origin);
-        self.ports.tools.admit(tx, permit, call).await.map(Some)
+        let is_language_model = self.ports.model.is_language_model();
+        let tools = if is_language_model { self.ports.tools.manifest(tx, permit.rights()).await? } else { Vec::new() };
+        let answerer = if is_language_model || request.agent != Some(AgentChoice::Auto) {
+            Answerer::choose(tx, &*self.ports.tools, permit, request, &question.text).await?
+        } else {
+            Answerer::Assistant
+        };
+        Ok(StoredContext { conversation, question, history, memories, tools, answerer })
     }
 
     /// Loads the conversation to continue, or creates a new one.
@@ -223,7 +238,7 @@ impl TurnPreparer {
         conversation: &Conversation,
         settings: &TenantSettings,
     ) -> ChosenTier {
-        let choice = request.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
+        let choice = request.model.or(conversation.model).or(settings.default_model).unwrap_or(TierChoice::Auto);
         let criteria = TierCriteria {
             question,
             document_count: request.filters.document_ids.len(),
@@ -234,29 +249,27 @@ impl TurnPreparer {
     }
 
     /// Chooses how the conversation gets its first title. A client that keeps its own history also makes its own
-    /// titles, so no model is called for them.
-    fn first_title(&self, request: &TurnRequest, conversation: &Conversation) -> FirstTitle {
+    /// titles, so no model is called for them. A title shows in lists, which ask no team, so the model writes none from
+    /// the documents of `teams`.
+    fn first_title(&self, request: &TurnRequest, conversation: &Conversation, teams: &BTreeSet<TeamId>) -> FirstTitle {
         if conversation.title.is_some() {
             FirstTitle::NotNeeded
-        } else if request.history.is_none() && self.ports.model.is_language_model() {
+        } else if request.history.is_none() && teams.is_empty() && self.ports.model.is_language_model() {
             FirstTitle::ByModel
         } else {
             FirstTitle::FromQuestion
         }
     }
 
-    /// Builds the agent of a turn, with the platform's tools that the permit allows and the client's tools. The
-    /// extractive answerer gets no tools.
+    /// Builds the agent of a turn, with the platform's tools and the client's tools.
     fn agent(
         &self,
-        permit: &Permit,
+        platform: Vec<ToolSpec>,
         request: &mut TurnRequest,
         tier: ChosenTier,
         caller: &ModelCaller,
     ) -> PreparedAgent {
         let counter = TokenCounter::new(self.ports.model.tokenizer(tier.tier, caller));
-        let is_language_model = self.ports.model.is_language_model();
-        let platform = if is_language_model { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
         let mut limits = self.settings.limits(request.max_output_tokens, request.grace);
         let mut options = std::mem::take(&mut request.options);
         // The other half is for the question and its passages.
@@ -272,11 +285,18 @@ impl TurnPreparer {
             format: AnswerFormat::Cited,
             counter,
             limits,
+            required_tool: None,
         };
         PreparedAgent { agent, omitted_tools: omitted_count }
     }
 
-    fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {
+    fn run_input(
+        &self,
+        permit: &Permit,
+        new_input: NewInput,
+        request: TurnRequest,
+        context: VisibleContext,
+    ) -> RunInput {
         let NewInput { system, question, tool_rounds, acknowledgement } = new_input;
         let VisibleContext { summary, history, memories, omitted_count } = context;
         let message = question.content();
@@ -288,6 +308,9 @@ impl TurnPreparer {
             filters: request.filters,
             top_k: self.settings.max_passages,
         });
+        let asked = auto_search::plant_data_query(request.retrieval, message, &resolved.text);
+        let may_read = permit.rights().allows(Permission::new(Resource::Readings, Operation::Read));
+        let plant = asked.filter(|_| may_read && self.ports.tools.has_builtin(ToolName::PlantSystemRead));
         RunInput::Question(Box::new(QuestionInput {
             system,
             question,
@@ -296,10 +319,21 @@ impl TurnPreparer {
             history,
             memories,
             search,
+            plant,
             omitted_count,
             acknowledgement,
         }))
     }
+}
+
+/// What a turn adds to its conversation, apart from the results of tools.
+fn new_texts<'a>(question: &'a PlacedQuestion, request: &'a TurnRequest) -> impl Iterator<Item = &'a str> {
+    std::iter::once(question.text.as_str()).chain(request.instructions.as_deref())
+}
+
+/// Refuses a question that the model may not see.
+fn refuse_above(limit: Classification, classification: Classification) -> Result<(), RuntimeError> {
+    if classification > limit { Err(RuntimeError::AboveModelClassification) } else { Ok(()) }
 }
 
 /// Returns the caller of the model. If the client keeps the history, the conversation is left out, so that privacy
@@ -309,27 +343,7 @@ fn caller(permit: &Permit, request: &TurnRequest) -> ModelCaller {
     ModelCaller { conversation: request.conversation.filter(|_| request.history.is_none()), ..caller }
 }
 
-/// Renders the system message. The client's instructions in it count as user input.
-fn system_message(
-    permit: &Permit,
-    agent: &Agent,
-    client_instructions: Option<String>,
-    user_classification: Classification,
-) -> Result<Classified<String>, RuntimeError> {
-    let tenant = permit.tenant();
-    let text = SystemPrompt {
-        tenant: &tenant.name,
-        plant_instructions: tenant.settings.instructions.as_deref(),
-        client_instructions: client_instructions.as_deref(),
-        tools: agent.tools.platform_specs(),
-        has_client_tools: agent.tools.client_tool_count() > 0,
-    }
-    .render()?;
-    let classification = client_instructions.map_or(Classification::Public, |_| user_classification);
-    Ok(Classified::new(text, classification))
-}
-
-/// Where the history of a turn ends.
+/// The end of a turn's history.
 #[derive(Clone, Copy)]
 struct HistoryEnd<'a> {
     conversation: &'a Conversation,

@@ -3,6 +3,7 @@
 use super::lexicon::{self, is_one_of};
 use super::question::{Question, is_content_token, topics};
 use super::tokens::{Identifier, Token, TokenKind, tokens};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// The question, followed by the carried words that it does not contain.
@@ -40,13 +41,14 @@ pub fn with_identifiers(question: &str, identifiers: &[Identifier]) -> String {
 
 /// The question about another topic. The topic replaces the sequence of nouns that shares a word with it, or otherwise
 /// the first sequence of nouns that is not what the question asks for ("which pressure").
-pub fn with_topic(question: &str, topic: &str, capitalizes: bool) -> String {
+pub fn with_topic(question: &str, topic: &str, user_capitalizes_nouns: bool) -> String {
     let all = tokens(question);
-    let nouns: Vec<Range<usize>> = topics(&all, capitalizes).iter().map(|token| token.span.clone()).collect();
+    let nouns: Vec<Range<usize>> =
+        topics(&all, user_capitalizes_nouns).iter().map(|token| token.span.clone()).collect();
     let is_noun = |at: usize| nouns.contains(&all[at].span) && !precedes_identifier(&all, &all[at]);
     let is_asked_for = |at: usize| at > 0 && is_one_of(&all[at - 1].lower, lexicon::ASKED_FOR);
     let noun_ranges = consecutive_ranges(all.len(), is_noun);
-    let topic_words: Vec<String> = tokens(topic).into_iter().map(|token| token.lower).collect();
+    let topic_words: Vec<Cow<'_, str>> = tokens(topic).into_iter().map(|token| token.lower).collect();
     let shares_word = |range: &&Range<usize>| {
         let mut nouns = all[(*range).clone()].iter();
         nouns.any(|token| topic_words.contains(&token.lower))
@@ -73,17 +75,17 @@ fn consecutive_ranges(count: usize, holds: impl Fn(usize) -> bool) -> Vec<Range<
 }
 
 /// Whether the token is the noun in front of an identifier ("pump P-101A").
-fn precedes_identifier(all: &[Token], token: &Token) -> bool {
+fn precedes_identifier(all: &[Token<'_>], token: &Token<'_>) -> bool {
     let next = all.iter().find(|next| next.span.start > token.span.start);
     next.is_some_and(|next| next.kind == TokenKind::Identifier) && !token.ends_clause
 }
 
 /// The words from the first content word to the last one, without identifiers. Includes a number after the last one.
-pub fn phrase(question: &Question, content: &[&Token]) -> String {
+pub fn content_phrase(question: &Question<'_>, content: &[&Token<'_>]) -> String {
     let (Some(first), Some(last)) = (content.first(), content.last()) else { return String::new() };
-    let body = question.body();
-    let start = question.tokens.first().map_or(0, |token| token.span.start);
-    let number = question.tokens.iter().find(|token| token.span.start > last.span.start);
+    let body = question.text_without_opener();
+    let start = question.tokens().first().map_or(0, |token| token.span.start);
+    let number = question.tokens().iter().find(|token| token.span.start > last.span.start);
     let last = number.filter(|token| token.kind == TokenKind::Number && !last.ends_clause).unwrap_or(last);
     let range = first.span.start.saturating_sub(start)..last.span.end.saturating_sub(start);
     let words = body.get(range).unwrap_or_default();
@@ -91,23 +93,23 @@ pub fn phrase(question: &Question, content: &[&Token]) -> String {
     kept.map(|token| token.text).collect::<Vec<_>>().join(" ")
 }
 
-/// The question with `unit` in place of "the other one", which is at `token_range`.
-pub fn with_other_one(question: &Question, token_range: Range<usize>, unit: &Identifier) -> String {
-    let body = question.body();
-    let start = question.tokens.first().map_or(0, |token| token.span.start);
-    let phrase_tokens = &question.tokens[token_range];
+/// The question with `identifier` in place of "the other one", which is at `token_range`.
+pub fn replace_other_reference(question: &Question<'_>, token_range: Range<usize>, identifier: &Identifier) -> String {
+    let body = question.text_without_opener();
+    let start = question.tokens().first().map_or(0, |token| token.span.start);
+    let phrase_tokens = &question.tokens()[token_range];
     let (Some(first), Some(last)) = (phrase_tokens.first(), phrase_tokens.last()) else { return body.to_owned() };
     let noun = if is_content_token(last) { format!("{} ", last.text) } else { String::new() };
-    format!("{}{noun}{}{}", &body[..first.span.start - start], unit.text, &body[last.span.end - start..])
+    format!("{}{noun}{}{}", &body[..first.span.start - start], identifier.text, &body[last.span.end - start..])
 }
 
 /// A correction without the words that only introduce it ("I meant") and without the part that it rejects ("not the
 /// oil", "statt P-720A"). Empty if no content is left.
-pub fn without_rejected_words(question: &Question) -> String {
-    let mut kept: Vec<&Token> = Vec::new();
+pub fn without_rejected_words(question: &Question<'_>) -> String {
+    let mut kept: Vec<&Token<'_>> = Vec::new();
     let mut in_rejected_part = false;
-    for token in &question.tokens {
-        let word = token.lower.as_str();
+    for token in question.tokens() {
+        let word = &*token.lower;
         if is_one_of(word, lexicon::NEGATIONS) {
             in_rejected_part = true;
         } else if is_one_of(word, "but sondern aber") {
@@ -124,6 +126,6 @@ pub fn without_rejected_words(question: &Question) -> String {
     if has_content || has_interrogative { join_with_spaces(&kept) } else { String::new() }
 }
 
-fn join_with_spaces(tokens: &[&Token]) -> String {
-    tokens.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ")
+fn join_with_spaces(tokens: &[&Token<'_>]) -> String {
+    tokens.iter().map(|token| token.text).collect::<Vec<_>>().join(" ")
 }

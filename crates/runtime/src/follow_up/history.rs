@@ -1,7 +1,7 @@
 //! Reads the earlier turns of a conversation from its messages.
 
 use super::EarlierTurn;
-use domain::conversation::{Message, MessageRole};
+use domain::conversation::{Citation, Message, MessageRole};
 use domain::role::Classification;
 
 /// Returns the earlier questions with their answers, oldest first. Answers above `limit` are left out, so that no words
@@ -17,7 +17,12 @@ pub fn earlier_turns(history: &[Message], limit: Classification) -> Vec<EarlierT
             MessageRole::Assistant if message.classification <= limit => {
                 if let Some(turn) = turns.last_mut() {
                     turn.answer = &message.content;
-                    turn.titles = message.citations.iter().map(|citation| citation.title.as_str()).collect();
+                    turn.titles = message
+                        .citations
+                        .iter()
+                        .filter_map(Citation::document)
+                        .map(|citation| citation.title.as_str())
+                        .collect();
                 }
             }
             MessageRole::Assistant | MessageRole::System | MessageRole::Tool => {}

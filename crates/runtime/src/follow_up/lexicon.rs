@@ -146,7 +146,7 @@ pub const PREPOSITIONS: &str = "\
     with within without während zu zum zur zwischen über";
 
 /// Prepositions and conjunctions before a time, a place or a condition, which is added to the earlier question.
-pub const CIRCUMSTANCE_PREPOSITIONS: &str = "\
+pub const ADVERBIAL_OPENERS: &str = "\
     ab above after am at before below between bis during falls gegen if im in innerhalb nach ohne on seit since \
     under unter until vor wenn when within without während zwischen über";
 
@@ -221,7 +221,9 @@ pub const TIME_AND_SITE_NOUNS: &str = "\
 
 /// Whether the word is in a list of words, separated by spaces.
 pub fn is_one_of(word: &str, list: &str) -> bool {
-    list.split_ascii_whitespace().any(|listed| listed == word)
+    let is_end = |text: &str| text.is_empty() || text.starts_with(' ');
+    let is_word = |at: usize| (at == 0 || list.as_bytes()[at - 1] == b' ') && is_end(&list[at + word.len()..]);
+    !word.is_empty() && list.match_indices(word).any(|(at, _)| is_word(at))
 }
 
 /// The words that do not say what a question is about, from all lists of such words.

@@ -1,11 +1,11 @@
-//! Completes a follow-up question from its conversation, so that it can be searched on its own.
+//! Rewrites a follow-up question as a standalone question that can be used as a search query.
 //!
 //! Pure rules for English and German, without a model: identifiers, topics and documents of the last question are
 //! carried over to a question that refers to them ("And which grade?", "Und bei P-720B?", "the other pump"), and
 //! dropped when the topic changes. A standalone question is not changed.
 
 mod compose;
-mod focus;
+mod dialogue_state;
 mod history;
 mod lexicon;
 mod question;
@@ -14,7 +14,7 @@ pub(crate) mod tokens;
 pub use history::earlier_turns;
 
 use compose::{with_carried_words, with_identifiers, with_topic};
-use focus::Focus;
+use dialogue_state::DialogueState;
 use question::{MAX_FOLLOW_UP_CHARS, Question};
 
 /// Maximum number of earlier turns that are read.
@@ -38,6 +38,12 @@ pub struct ResolvedQuestion {
     pub kind: QuestionKind,
 }
 
+impl ResolvedQuestion {
+    fn standalone(message: &str) -> Self {
+        Self { text: message.to_owned(), kind: QuestionKind::Standalone }
+    }
+}
+
 /// How a question depends on the conversation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QuestionKind {
@@ -52,12 +58,15 @@ pub enum QuestionKind {
 /// Completes `message` from the earlier turns (oldest first).
 #[must_use]
 pub fn resolve(message: &str, earlier: &[EarlierTurn<'_>]) -> ResolvedQuestion {
-    let mut focus = Focus::default();
+    let mut state = DialogueState::default();
     for turn in &earlier[earlier.len().saturating_sub(MAX_TURNS)..] {
-        let resolved = resolve_in(turn.question, &focus);
-        focus.advance(turn, resolved.text);
+        let question = Question::parse(turn.question);
+        if !question.has_nothing_to_search() {
+            let resolved = resolve_in(turn.question, &question, &state);
+            state.advance(turn, &resolved.text);
+        }
     }
-    resolve_in(message, &focus)
+    resolve_in(message, &Question::parse(message), &state)
 }
 
 /// Whether `question`, a rewritten form of `message`, keeps all identifiers of `message` and adds only identifiers that
@@ -70,140 +79,146 @@ pub fn keeps_and_adds_only_known_identifiers(question: &str, message: &str, know
     own.iter().all(|name| found.contains(name)) && found.iter().all(|name| own.contains(name) || known.contains(name))
 }
 
-fn resolve_in(message: &str, focus: &Focus) -> ResolvedQuestion {
-    let question = Question::parse(message);
+fn resolve_in(message: &str, question: &Question<'_>, state: &DialogueState<'_>) -> ResolvedQuestion {
     let is_long = message.chars().nth(MAX_FOLLOW_UP_CHARS).is_some();
-    if is_long || focus.question.is_empty() || question.is_empty() || question.switches_topic() {
-        return stands_alone(message);
+    if is_long || state.question.is_empty() || question.has_nothing_to_search() || question.switches_topic() {
+        return ResolvedQuestion::standalone(message);
     }
     if question.corrects() {
-        return corrected(message, &question, focus);
+        return corrected(message, question, state);
     }
-    match completed(&question, focus) {
+    match completed(question, state) {
         Some(text) => ResolvedQuestion { text, kind: QuestionKind::Continues },
-        None => stands_alone(message),
+        None => ResolvedQuestion::standalone(message),
     }
-}
-
-fn stands_alone(message: &str) -> ResolvedQuestion {
-    ResolvedQuestion { text: message.to_owned(), kind: QuestionKind::Standalone }
 }
 
 /// The last question with its correction, or the corrected question if it is complete.
-fn corrected(message: &str, question: &Question, focus: &Focus) -> ResolvedQuestion {
+fn corrected(message: &str, question: &Question<'_>, state: &DialogueState<'_>) -> ResolvedQuestion {
     let kept = compose::without_rejected_words(question);
     let mut correction = Question::parse(&kept);
-    if correction.is_empty() && correction.identifiers().is_empty() {
-        return stands_alone(message);
+    if correction.has_nothing_to_search() && correction.identifiers().is_empty() {
+        return ResolvedQuestion::standalone(message);
     }
-    correction.links_to_previous = true;
-    let text = completed(&correction, focus).unwrap_or(kept);
+    correction.starts_with_connective = true;
+    let text = completed(&correction, state).unwrap_or(kept);
     ResolvedQuestion { text, kind: QuestionKind::Corrects }
 }
 
-/// The question, completed from the focus; `None` if it is standalone.
-fn completed(question: &Question, focus: &Focus) -> Option<String> {
+/// The question, completed from the dialogue state; `None` if it is standalone.
+fn completed(question: &Question<'_>, state: &DialogueState<'_>) -> Option<String> {
     if !question.identifiers().is_empty() {
-        return completed_with_own_identifiers(question, focus);
+        return completed_with_own_identifiers(question, state);
     }
-    if question.compares() && focus.units_to_compare().len() > 1 {
-        return Some(with_compared_units(question, focus));
+    if question.compares() && state.identifiers_to_compare().len() > 1 {
+        return Some(with_compared_identifiers(question, state));
     }
-    if let Some((span, sibling)) = question.other_one().zip(focus.sibling()) {
-        let text = compose::with_other_one(question, span, &sibling);
+    if let Some((span, other)) = question.other_reference_span().zip(state.other_equipment_of_same_kind()) {
+        let text = compose::replace_other_reference(question, span, &other);
         let named = Question::parse(&text);
-        return completed_with_own_identifiers(&named, focus).or(Some(text));
+        return completed_with_own_identifiers(&named, state).or(Some(text));
     }
-    if question.names_known_document() && !focus.titles.is_empty() {
-        return Some(with_carried_words(question.body(), &focus.titles[..1]));
+    if question.refers_to_document() && !state.titles.is_empty() {
+        return Some(with_carried_words(question.text_without_opener(), &state.titles[..1]));
     }
-    if question.refers_back() {
-        return Some(with_referent(question, focus));
+    if question.has_anaphora() {
+        return Some(with_referent(question, state));
     }
     if question.is_fragment() {
-        return completed_fragment(question, focus);
+        return completed_fragment(question, state);
     }
-    (question.links_to_previous || refers_to_known_word(question, focus)).then(|| with_subject(question, focus))
+    (question.starts_with_connective || refers_to_known_word(question, state)).then(|| with_subject(question, state))
 }
 
 /// Completes a question that contains identifiers. If it contains nothing else, they replace those of the last
 /// question.
-fn completed_with_own_identifiers(question: &Question, focus: &Focus) -> Option<String> {
-    let (content, own) = (question.content(), question.identifiers());
+fn completed_with_own_identifiers(question: &Question<'_>, state: &DialogueState<'_>) -> Option<String> {
+    let (content, own) = (question.content_words(), question.identifiers());
     if content.is_empty() {
-        return Some(with_identifiers(&focus.question, &own));
+        return Some(with_identifiers(&state.question, &own));
     }
-    if question.links_to_previous && !question.has_verb() && !question.begins_with_interrogative() {
-        let other = with_identifiers(&focus.question, &own);
-        return Some(with_topic(&other, &compose::phrase(question, &content), focus.capitalizes));
+    if question.starts_with_connective && !question.has_verb() && !question.begins_with_interrogative() {
+        let last_question = with_identifiers(&state.question, &own);
+        return Some(with_topic(
+            &last_question,
+            &compose::content_phrase(question, &content),
+            state.user_capitalizes_nouns,
+        ));
     }
-    if question.asks_for_sameness() {
-        return Some(with_carried_words(question.body(), &focus.topics));
+    if question.asks_if_same_applies() {
+        return Some(with_carried_words(question.text_without_opener(), &state.topics));
     }
-    question.refers_back().then(|| with_carried_words(question.body(), &focus.identifier_texts()))
+    question.has_anaphora().then(|| with_carried_words(question.text_without_opener(), &state.identifier_texts()))
 }
 
-/// Adds the units that are compared, and their topic if the question names none.
-fn with_compared_units(question: &Question, focus: &Focus) -> String {
-    let units = focus.units_to_compare().into_iter().map(|unit| unit.text);
+/// Adds the identifiers of the equipment that is compared, and its topic if the question names none.
+fn with_compared_identifiers(question: &Question<'_>, state: &DialogueState<'_>) -> String {
+    let identifiers = state.identifiers_to_compare().into_iter().map(|identifier| identifier.text);
     let max_own_topics = usize::from(question.asks_for_difference());
-    let topics = if question.topics().len() <= max_own_topics { &focus.topics[..] } else { &[] };
-    with_carried_words(question.body(), &units.chain(topics.iter().cloned()).collect::<Vec<_>>())
+    let topics = if question.topics().len() <= max_own_topics { &state.topics[..] } else { &[] };
+    with_carried_words(question.text_without_opener(), &identifiers.chain(topics.iter().cloned()).collect::<Vec<_>>())
 }
 
 /// Adds what the question's pronouns refer to.
-fn with_referent(question: &Question, focus: &Focus) -> String {
-    if question.content().is_empty() && (question.refers_to_statement() || focus.topics.is_empty()) {
-        return with_whole_question(question, focus);
+fn with_referent(question: &Question<'_>, state: &DialogueState<'_>) -> String {
+    if question.content_words().is_empty() && (question.has_pronoun_for_statement() || state.topics.is_empty()) {
+        return with_whole_question(question, state);
     }
-    let mut carried = focus.identifier_texts();
-    if carried.is_empty() || question.refers_to_topic() {
-        carried.splice(0..0, focus.topics.iter().cloned());
+    let mut carried = state.identifier_texts();
+    if carried.is_empty() || question.has_pronoun_for_topic() {
+        carried.splice(0..0, state.topics.iter().cloned());
     }
     if carried.is_empty() {
-        carried.extend(focus.titles.first().cloned());
+        carried.extend(state.titles.first().cloned());
     }
-    with_carried_words(question.body(), &carried)
+    with_carried_words(question.text_without_opener(), &carried)
 }
 
 /// Completes a sentence fragment; `None` if it is about a new topic.
-fn completed_fragment(question: &Question, focus: &Focus) -> Option<String> {
-    let content = question.content();
+fn completed_fragment(question: &Question<'_>, state: &DialogueState<'_>) -> Option<String> {
+    let content = question.content_words();
     if content.is_empty() {
-        return Some(with_whole_question(question, focus));
+        return Some(with_whole_question(question, state));
     }
     if question.begins_with_interrogative() {
-        let carried: Vec<String> = focus.topics.iter().cloned().chain(focus.identifier_texts()).collect();
-        return Some(with_carried_words(question.body(), &carried));
+        let carried: Vec<String> = state.topics.iter().cloned().chain(state.identifier_texts()).collect();
+        return Some(with_carried_words(question.text_without_opener(), &carried));
     }
-    if question.begins_with(lexicon::CIRCUMSTANCE_PREPOSITIONS) && question.links_to_previous {
-        return Some(with_carried_words(&focus.question, &[question.body().to_owned()]));
+    if question.begins_with(lexicon::ADVERBIAL_OPENERS) && question.starts_with_connective {
+        return Some(with_carried_words(&state.question, &[question.text_without_opener().to_owned()]));
     }
-    if question.links_to_previous {
-        return Some(with_topic(&focus.question, &compose::phrase(question, &content), focus.capitalizes));
+    if question.starts_with_connective {
+        return Some(with_topic(
+            &state.question,
+            &compose::content_phrase(question, &content),
+            state.user_capitalizes_nouns,
+        ));
     }
-    let is_known = content.iter().any(|token| focus.mentions(&token.lower));
-    is_known.then(|| with_subject(question, focus))
+    let is_known = content.iter().any(|token| state.mentions(&token.lower));
+    is_known.then(|| with_subject(question, state))
 }
 
 /// Adds all content words and identifiers of the last question.
-fn with_whole_question(question: &Question, focus: &Focus) -> String {
-    let carried: Vec<String> = focus.words.iter().cloned().chain(focus.identifier_texts()).collect();
-    with_carried_words(question.body(), &carried)
+fn with_whole_question(question: &Question<'_>, state: &DialogueState<'_>) -> String {
+    let carried: Vec<String> = state.words.iter().cloned().chain(state.identifier_texts()).collect();
+    with_carried_words(question.text_without_opener(), &carried)
 }
 
 /// Adds the equipment that the last question is about, or its topic.
-fn with_subject(question: &Question, focus: &Focus) -> String {
-    let identifiers = focus.identifier_texts();
-    with_carried_words(question.body(), if identifiers.is_empty() { &focus.topics } else { &identifiers })
+fn with_subject(question: &Question<'_>, state: &DialogueState<'_>) -> String {
+    let identifiers = state.identifier_texts();
+    with_carried_words(
+        question.text_without_opener(),
+        if identifiers.is_empty() { &state.topics } else { &identifiers },
+    )
 }
 
 /// Whether a word after a definite article ("the pump") occurs in the last question, in the titles that its answer
 /// cites or, if the question is short, in that answer.
-fn refers_to_known_word(question: &Question, focus: &Focus) -> bool {
-    let is_short = question.content().len() <= 2;
+fn refers_to_known_word(question: &Question<'_>, state: &DialogueState<'_>) -> bool {
+    let is_short = question.content_words().len() <= 2;
     let mut words = question.definite_words();
-    words.any(|token| focus.mentions(&token.lower) || (is_short && focus.answer_mentions(&token.lower)))
+    words.any(|token| state.mentions(&token.lower) || (is_short && state.answer_mentions(&token.lower)))
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn a_standalone_question_is_not_changed() {
 }
 
 #[test]
-fn the_focus_follows_the_topic_and_survives_small_talk() {
+fn the_dialogue_state_follows_the_topic_and_survives_small_talk() {
     let moved = [OIL_QUESTION, "Who signs the hot work permit?"];
     assert_eq!(resolved_after(&moved, "How long is it valid?"), "How long is it valid? hot work permit");
     assert_eq!(resolved_after(&[OIL_QUESTION, "Thanks!"], "And which grade?"), "which grade? oil C-410");

@@ -1,5 +1,6 @@
 //! Splits a question into words, numbers and identifiers of equipment and documents (`P-101A`, `SOP-MNT-014`).
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Letters that, before a number, name a grade, a size or a standard: `VG46` is not equipment.
@@ -7,11 +8,11 @@ const GRADES: &[&str] = &["DIN", "DN", "EN", "IP", "ISO", "PN", "SIL", "VG", "PT
 
 /// A word, number or identifier, and its position in the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Token {
+pub struct Token<'t> {
     /// The word as written.
-    pub text: String,
+    pub text: &'t str,
     /// The word in lower case.
-    pub lower: String,
+    pub lower: Cow<'t, str>,
     /// The byte range of the word in the text.
     pub span: Range<usize>,
     pub kind: TokenKind,
@@ -71,8 +72,8 @@ impl Identifier {
 }
 
 /// The tokens of a text, in order.
-pub fn tokens(text: &str) -> Vec<Token> {
-    let mut found: Vec<Token> = Vec::new();
+pub fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut found: Vec<Token<'_>> = Vec::new();
     let mut start = None;
     for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
         let inside = c.is_alphanumeric() || (start.is_some() && "-/._".contains(c));
@@ -91,7 +92,7 @@ pub fn tokens(text: &str) -> Vec<Token> {
     found
 }
 
-fn token(text: &str, from: usize, to: usize) -> Option<Token> {
+fn token(text: &str, from: usize, to: usize) -> Option<Token<'_>> {
     let written = &text[from..to];
     let kept = written.trim_end_matches(|c: char| !c.is_alphanumeric());
     let ends_clause = written[kept.len()..].contains('.');
@@ -101,7 +102,13 @@ fn token(text: &str, from: usize, to: usize) -> Option<Token> {
         _ => TokenKind::Word,
     };
     let span = from..from + kept.len();
-    Some(Token { text: kept.to_owned(), lower: kept.to_lowercase(), span, kind, ends_clause })
+    Some(Token { text: kept, lower: lower_case(kept), span, kind, ends_clause })
+}
+
+/// Returns a word in lower case; borrowed if it is already.
+pub fn lower_case(word: &str) -> Cow<'_, str> {
+    let is_lower = word.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(word) } else { Cow::Owned(word.to_lowercase()) }
 }
 
 /// Whether a word is an identifier: up to six letters, and then at least two digits, or at least one after a hyphen.
@@ -115,7 +122,7 @@ fn is_identifier(word: &str) -> bool {
 }
 
 /// The identifiers in a token: `P-101A/B` names two.
-pub fn identifiers(token: &Token) -> Vec<Identifier> {
+pub fn identifiers(token: &Token<'_>) -> Vec<Identifier> {
     let mut found: Vec<Identifier> = Vec::new();
     if token.kind != TokenKind::Identifier {
         return found;
@@ -173,8 +180,8 @@ mod tests {
     fn spans_match_the_text_and_clauses_end_at_punctuation() {
         let text = "Nein, ich meinte P-720B. Öl?";
         let found = tokens(text);
-        assert!(found.iter().all(|token| text[token.span.clone()] == token.text));
-        let ends: Vec<_> = found.iter().filter(|token| token.ends_clause).map(|token| token.text.as_str()).collect();
+        assert!(found.iter().all(|token| text[token.span.clone()] == *token.text));
+        let ends: Vec<_> = found.iter().filter(|token| token.ends_clause).map(|token| token.text).collect();
         assert_eq!(ends, ["Nein", "P-720B", "Öl"]);
     }
 }

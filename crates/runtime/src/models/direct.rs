@@ -27,10 +27,11 @@ use domain::command::AskModel;
 use domain::error::{ErrorKind, Problem};
 use domain::ids::{MessageId, RunId};
 use domain::ledger::CallOrigin;
-use domain::model::{ModelError, ModelTier, PromptMessage};
+use domain::model::{ModelTier, PromptMessage};
 use domain::ports::{ChatModel, StoreError, TenantTx};
 use domain::role::{Classification, Resource};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Prepares direct runs.
@@ -72,7 +73,7 @@ impl DirectPreparer {
         let limits = self.limits(max_output_tokens);
         let (tools, format) = (ToolSet::Client(tools), AnswerFormat::Verbatim);
         let counter = TokenCounter::new(model.tokenizer(tier.tier, &caller));
-        let agent = Agent { tools, tier, options, format, counter, limits };
+        let agent = Agent { tools, tier, options, format, counter, limits, required_tool: None };
         let input = RunInput::Messages(Classified::new(messages, classification));
         let price = model.highest_price(tier.tier, &caller);
         let estimate = input.token_estimate(&agent);
@@ -97,7 +98,13 @@ impl DirectPreparer {
             model_classification_limit: model_limit,
             nonce,
             search_admission,
+            tag_search_admission: None,
+            team_permits: Vec::new(),
+            source_teams: BTreeSet::new(),
             budget,
+            goal_step: None,
+            specialist: None,
+            orchestration: None,
         })
     }
 
@@ -155,7 +162,7 @@ impl Finisher for DirectFinisher {
     /// rejects it.
     fn problem(&self, error: &RuntimeError) -> Problem {
         let mut problem = Problem::from_error(error);
-        if is_rejected_by_server(error) {
+        if error.is_rejected_by_model_server() {
             problem.kind = ErrorKind::Malformed;
             problem.code = "model_refused";
             let detail = "The model server rejected the request; check its tools, response_format and options.";
@@ -200,14 +207,5 @@ impl Finisher for DirectFinisher {
 
     fn metadata_if_store_fails(&self, _: &Run, _: &StoreError) -> Option<Value> {
         None
-    }
-}
-
-/// Returns whether the model server rejected the request as invalid.
-fn is_rejected_by_server(error: &RuntimeError) -> bool {
-    match error {
-        RuntimeError::Model(ModelError::Exhausted { last, .. }) => matches!(**last, ModelError::Refused { .. }),
-        RuntimeError::Model(error) => matches!(error, ModelError::Refused { .. }),
-        _ => false,
     }
 }

@@ -53,7 +53,7 @@ impl EmbeddingService {
         let settings = &permit.tenant().settings;
         let caller = model_access::caller(scope, settings);
         privacy::check(&*self.ports.privacy, &caller, texts.iter().map(String::as_str))?;
-        if self.embedder.highest_classification(&caller) < INPUT_CLASSIFICATION {
+        if self.embedder.max_input_classification(&caller) < INPUT_CLASSIFICATION {
             return Err(RuntimeError::AboveModelClassification);
         }
         let reservation = self.reserve(&mut *tx, settings.quotas.budgets()).await?;

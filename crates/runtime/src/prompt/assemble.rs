@@ -1,9 +1,10 @@
 //! Assembles a prompt from instructions, history, memories, passages and the question.
 //!
 //! The system message contains only text of the platform and, if there are any, the neutralized instructions of the
-//! tenant and of the client program ([`system`](super::system)). Memories and passages are untrusted data. They go into
-//! a separate message, after the conversation and before the question, between tags that contain the run's nonce
-//! ([`TagNonce`]) and that the text itself cannot close ([`domain::untrusted`]). The user's message follows unchanged.
+//! tenant and of the client program ([`system`](super::system)). Memories, passages and readings are untrusted data.
+//! They go into a separate message, after the conversation and before the question, between tags that contain the run's
+//! nonce ([`TagNonce`]) and that the text itself cannot close ([`domain::untrusted`]). The user's message follows
+//! unchanged.
 //!
 //! What does not change from turn to turn comes first: the system message, the summary of the beginning of the
 //! conversation, and the history, whose start moves rarely. A model server can then reuse its cached state of that
@@ -11,6 +12,7 @@
 
 use super::nonce::TagNonce;
 use super::passages;
+use super::readings::{self, PlantReadings};
 use super::templates::{Template, TemplateError};
 use super::tokens::{TokenBudget, TokenCounter, is_included_in_prompt};
 use super::tool_rounds;
@@ -18,6 +20,7 @@ use domain::classified::{Classified, HasClassification as _};
 use domain::conversation::{BranchSummary, Message, MessageRole, Sources};
 use domain::memory::Memory;
 use domain::model::{NumberedPassage, PromptMessage};
+use domain::search::SurroundingText;
 use domain::untrusted::neutralize;
 use minijinja::{Value, context};
 
@@ -34,6 +37,8 @@ pub struct PromptInput<'a> {
     pub memories: &'a [Memory],
     /// Result of the automatic search.
     pub search_result: AutoSearchResult<'a>,
+    /// Readings of plant systems for the question.
+    pub plant: PlantReadings<'a>,
     /// Whether content about the question was omitted because its classification is above the model's limit.
     pub has_omitted_content: bool,
     /// Summary of the messages before `history`.
@@ -76,6 +81,8 @@ pub struct AssembledPrompt {
     pub prompt: Classified<Vec<PromptMessage>>,
     /// Documents that the included passages, the summary and earlier answers come from.
     pub sources: Sources,
+    /// Tokens of the shortest possible prompt from the same parts; see [`min_tokens`].
+    pub min_tokens: usize,
 }
 
 /// Returns the tokens of the shortest possible prompt: without summary, history and the surrounding text of passages.
@@ -83,12 +90,16 @@ pub struct AssembledPrompt {
 /// # Errors
 /// If a template is wrong.
 pub fn min_tokens(input: &PromptInput<'_>) -> Result<usize, TemplateError> {
-    let data = data_message(input, TokenBudget(0))?;
+    Ok(tokens_with_data(input, data_message(input, TokenBudget(0))?.as_deref()))
+}
+
+/// Returns the tokens of the prompt with this data message, and without summary and history.
+fn tokens_with_data(input: &PromptInput<'_>, data: Option<&str>) -> usize {
     let counter = input.counter;
-    Ok(counter.message(input.system.content())
-        + data.as_deref().map_or(0, |data| counter.message(data))
+    counter.message(input.system.content())
+        + data.map_or(0, |data| counter.message(data))
         + counter.message(input.question.content())
-        + tool_rounds::tokens(input.tool_rounds.content(), counter))
+        + tool_rounds::tokens(input.tool_rounds.content(), counter)
 }
 
 /// Assembles the prompt. Passages and question are always included. Summary and history fill the rest of `budget`, and
@@ -97,7 +108,9 @@ pub fn min_tokens(input: &PromptInput<'_>) -> Result<usize, TemplateError> {
 /// # Errors
 /// If a template is wrong.
 pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> Result<AssembledPrompt, TemplateError> {
-    let mut remaining = budget.0.saturating_sub(min_tokens(input)?);
+    let mut data = data_message(input, TokenBudget(0))?;
+    let min_tokens = tokens_with_data(input, data.as_deref());
+    let mut remaining = budget.0.saturating_sub(min_tokens);
     let mut prompt = Classified::empty();
     let mut sources = Sources::default();
     prompt.push(input.system.map(|system| PromptMessage::System(system.to_owned())));
@@ -118,9 +131,13 @@ pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> Result<Assemble
         }
     }
     let history_tokens: usize = history.iter().map(|message| input.counter.earlier_message(message)).sum();
-    if let Some(data) = data_message(input, TokenBudget(remaining.saturating_sub(history_tokens)))? {
-        let passages = input.search_result.passages();
+    let passages = input.search_result.passages();
+    if passages.iter().any(|passage| passage.surrounding_text != SurroundingText::default()) {
+        data = data_message(input, TokenBudget(remaining.saturating_sub(history_tokens)))?;
+    }
+    if let Some(data) = data {
         let classification = input.memories.classification().max(passages.classification());
+        let classification = classification.max(input.plant.readings.classification());
         prompt.push(Classified::new(PromptMessage::User(data), classification));
         for NumberedPassage { passage, .. } in passages {
             sources.add(passage.document_id, passage.classification);
@@ -130,7 +147,7 @@ pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> Result<Assemble
     for message in input.tool_rounds.content().iter() {
         prompt.push(Classified::new(tool_rounds::render(message, input.nonce), input.tool_rounds.classification()));
     }
-    Ok(AssembledPrompt { prompt, sources })
+    Ok(AssembledPrompt { prompt, sources, min_tokens })
 }
 
 /// Renders the summary. Its tags have a nonce of their own, so that they are the same in each turn.
@@ -153,8 +170,8 @@ fn history_message(message: &Message, is_first: bool) -> Option<PromptMessage> {
     }
 }
 
-/// Builds the message with memories, passages and a note on the search. `surroundings_budget` limits the passages'
-/// surrounding text. Returns `None` if there is nothing to include.
+/// Builds the message with memories, passages, readings and a note on the search. `surroundings_budget` limits the
+/// passages' surrounding text. Returns `None` if there is nothing to include.
 fn data_message(input: &PromptInput<'_>, surroundings_budget: TokenBudget) -> Result<Option<String>, TemplateError> {
     let mut text = String::new();
     let nonce = input.nonce;
@@ -165,7 +182,14 @@ fn data_message(input: &PromptInput<'_>, surroundings_budget: TokenBudget) -> Re
     if let passages @ [_, ..] = input.search_result.passages() {
         text.push_str(&passages::render(passages, nonce, input.counter, surroundings_budget)?);
     }
-    text.push_str(search_note(input.search_result));
+    if !input.plant.readings.is_empty() {
+        text.push_str(&readings::render(input.plant.readings, nonce)?);
+    }
+    text.push_str(search_note(input.search_result, !input.plant.readings.is_empty()));
+    if let Some(failure) = input.plant.failure {
+        let failure = neutralize(failure);
+        text.push_str(&format!("The plant systems could not be read for the question below: {failure}. Say so.\n"));
+    }
     if input.has_omitted_content {
         text.push_str(
             "Some content was left out because it is classified above what you may see. Say so where your answer \
@@ -176,8 +200,12 @@ fn data_message(input: &PromptInput<'_>, surroundings_budget: TokenBudget) -> Re
 }
 
 /// Returns a note that tells the model how to treat weak passages, or a search without results.
-fn search_note(search_result: AutoSearchResult<'_>) -> &'static str {
+fn search_note(search_result: AutoSearchResult<'_>, has_readings: bool) -> &'static str {
     match search_result {
+        AutoSearchResult::Searched { passages: [], .. } if has_readings => {
+            "The documents were searched and hold nothing about the question below. Answer from the readings; do not \
+             guess at procedures, limits or settings.\n"
+        }
         AutoSearchResult::Searched { passages: [], .. } => {
             "The documents were searched and hold nothing that answers the question below. Say that plainly; do not \
              guess at procedures, limits or settings.\n"

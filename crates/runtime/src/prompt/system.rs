@@ -3,10 +3,11 @@
 
 use super::nonce::TagNonce;
 use super::templates::{Template, TemplateError};
-use domain::tool::ToolSpec;
+use domain::agent::AgentSpec;
+use domain::tool::{ToolName, ToolSpec};
 use minijinja::context;
 
-/// What the system message says.
+/// The content of the system message.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemPrompt<'a> {
     /// Name of the tenant.
@@ -19,6 +20,8 @@ pub struct SystemPrompt<'a> {
     pub tools: &'a [ToolSpec],
     /// Whether the model may also call tools of the client.
     pub has_client_tools: bool,
+    /// The specialist that the model acts as; `None` for the assistant.
+    pub agent: Option<&'a AgentSpec>,
 }
 
 impl SystemPrompt<'_> {
@@ -31,9 +34,12 @@ impl SystemPrompt<'_> {
         Template::System.render(context! {
             tenant => self.tenant,
             tools => tools.join(", "),
+            reads_plant => self.tools.iter().any(|tool| tool.name == ToolName::PlantSystemRead.into()),
             has_client_tools => self.has_client_tools,
             plant_instructions => self.plant_instructions,
             client_instructions => self.client_instructions,
+            agent => self.agent.map(|agent| &agent.name),
+            agent_instructions => self.agent.map(|agent| &agent.instructions),
             client_nonce => self.client_instructions.map(|instructions| TagNonce::of_text(instructions).to_string()),
         })
     }
@@ -49,6 +55,7 @@ mod tests {
         client_instructions: None,
         tools: &[],
         has_client_tools: false,
+        agent: None,
     };
 
     #[test]

@@ -1,14 +1,14 @@
 //! Renders the parts of prompts from templates in Jinja's syntax, which are compiled into the program.
 //!
 //! Each value is neutralized where a template writes it ([`neutralize`]), so that a template cannot insert untrusted
-//! text as it is. The filter `attribute` is for values in quotes.
+//! text unchanged. The filter `attribute` is for values in quotes.
 
 use domain::untrusted::{neutralize, neutralize_attribute};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, Output, State, UndefinedBehavior, Value};
 use std::sync::LazyLock;
 
-/// A template could not be compiled or rendered, which is a bug: a value that it needs is missing.
+/// A template could not be compiled or rendered. This is a bug: a required value is missing.
 #[derive(Debug, thiserror::Error)]
 #[error("the prompt template {template} failed: {reason}")]
 pub struct TemplateError {
@@ -26,19 +26,26 @@ pub enum Template {
     Memories,
     /// Numbered passages of documents.
     Passages,
+    /// Numbered readings of plant systems.
+    Readings,
     /// The summary of the beginning of the conversation.
     Summary,
+    /// The task of a goal's step.
+    StepTask,
 }
 
 impl Template {
-    const ALL: [Self; 4] = [Self::System, Self::Memories, Self::Passages, Self::Summary];
+    const ALL: [Self; 6] =
+        [Self::System, Self::Memories, Self::Passages, Self::Readings, Self::Summary, Self::StepTask];
 
     const fn name(self) -> &'static str {
         match self {
             Self::System => "system",
             Self::Memories => "memories",
             Self::Passages => "passages",
+            Self::Readings => "readings",
             Self::Summary => "summary",
+            Self::StepTask => "step_task",
         }
     }
 
@@ -47,7 +54,9 @@ impl Template {
             Self::System => include_str!("templates/system.jinja"),
             Self::Memories => include_str!("templates/memories.jinja"),
             Self::Passages => include_str!("templates/passages.jinja"),
+            Self::Readings => include_str!("templates/readings.jinja"),
             Self::Summary => include_str!("templates/summary.jinja"),
+            Self::StepTask => include_str!("templates/step_task.jinja"),
         }
     }
 

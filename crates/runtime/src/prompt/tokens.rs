@@ -31,10 +31,10 @@ pub struct TokenCounter {
     tokenizer: Option<Arc<CachedTokenizer>>,
 }
 
-/// A tokenizer that counts a text once: a run counts the same messages several times.
+/// A tokenizer with a cache, because a run counts the same messages several times.
 struct CachedTokenizer {
     tokenizer: Arc<dyn Tokenizer>,
-    /// Counts by the hash of the text.
+    /// Token counts by the hash of the text.
     counts: Mutex<HashMap<u64, usize>>,
 }
 
@@ -90,7 +90,8 @@ impl TokenCounter {
             if tokens <= max_tokens {
                 return truncated;
             }
-            // What the share of the tokens suggests, and at least a tenth less, so that few steps are needed.
+            // The length that the ratio of the tokens suggests, and at least a tenth less, so that few steps are
+            // needed.
             let by_share = truncated.len() / tokens.max(1) * max_tokens;
             let max_bytes = by_share.min(truncated.len() - truncated.len().div_ceil(10));
             truncated = &truncated[..truncated.floor_char_boundary(max_bytes)];
@@ -200,6 +201,8 @@ mod tests {
             withheld: false,
             degraded: false,
             summary: None,
+            author: None,
+            source_teams: Vec::new(),
             unsupported_statements: Vec::new(),
             created_at: domain::time::Timestamp::UNIX_EPOCH,
         }

@@ -7,10 +7,10 @@ use domain::untrusted::neutralize;
 
 /// Estimated tokens of the tags around a result.
 const TAG_TOKENS: usize = 24;
-/// Appended to a result that is cut.
+/// Appended to a truncated result.
 const CUT_NOTE: &str = "\n(The rest is left out: there is no room for it.)";
 
-/// If the messages do not fit into `budget`, cuts each result to an equal share. Calls are never cut.
+/// If the messages do not fit into `budget`, truncates each result to an equal share. Calls are never truncated.
 pub fn fit(mut rounds: Vec<PromptMessage>, counter: &TokenCounter, budget: TokenBudget) -> Vec<PromptMessage> {
     let result_count = rounds.iter().filter(|message| matches!(message, PromptMessage::Tool { .. })).count();
     let lengths = rounds.iter().filter_map(|message| match message {

@@ -4,7 +4,7 @@ use super::answer::AnswerFormat;
 use super::tier::ChosenTier;
 use crate::prompt::tokens::TokenCounter;
 use domain::model::{ChatOptions, OfferedTool};
-use domain::tool::ToolSpec;
+use domain::tool::{ToolName, ToolSpec};
 use std::time::Duration;
 
 /// Configuration of the agent that answers in a run.
@@ -17,6 +17,8 @@ pub struct Agent {
     /// Counts the tokens of prompts to the tier.
     pub counter: TokenCounter,
     pub limits: RunLimits,
+    /// The tool without whose result the answer does not count.
+    pub required_tool: Option<ToolName>,
 }
 
 /// The tools that the model may call, and who executes the calls.
@@ -28,6 +30,8 @@ pub enum ToolSet {
         /// The client executes their calls. A reply that requests one ends the run.
         client: Vec<OfferedTool>,
     },
+    /// Tools of a specialist: the run executes their calls, and refuses calls of any other tool.
+    Specialist(Vec<ToolSpec>),
     /// The client executes all calls; the run ends with the calls that the model requested.
     Client(Vec<OfferedTool>),
 }
@@ -41,6 +45,8 @@ impl ToolSet {
             Self::Assistant { platform, client } => {
                 platform.iter().map(to_offered_tool).chain(client.iter().cloned()).collect()
             }
+            Self::Specialist(_) if remaining_calls == 0 => Vec::new(),
+            Self::Specialist(tools) => tools.iter().map(to_offered_tool).collect(),
             Self::Client(tools) => tools.clone(),
         }
     }
@@ -50,6 +56,7 @@ impl ToolSet {
     pub fn is_executed_by_client(&self, name: &str) -> bool {
         match self {
             Self::Assistant { client, .. } => client.iter().any(|tool| tool.name == name),
+            Self::Specialist(_) => false,
             Self::Client(_) => true,
         }
     }
@@ -57,7 +64,7 @@ impl ToolSet {
     /// Returns the tools whose calls the run executes.
     pub fn platform_specs(&self) -> &[ToolSpec] {
         match self {
-            Self::Assistant { platform, .. } => platform,
+            Self::Assistant { platform: tools, .. } | Self::Specialist(tools) => tools,
             Self::Client(_) => &[],
         }
     }
@@ -66,6 +73,15 @@ impl ToolSet {
     pub fn client_tool_count(&self) -> usize {
         match self {
             Self::Assistant { client, .. } | Self::Client(client) => client.len(),
+            Self::Specialist(_) => 0,
+        }
+    }
+
+    /// Returns whether the run must refuse calls of this tool: a specialist calls its own tools only.
+    pub fn refuses(&self, name: &str) -> bool {
+        match self {
+            Self::Specialist(tools) => tools.iter().all(|tool| tool.name.as_str() != name),
+            Self::Assistant { .. } | Self::Client(_) => false,
         }
     }
 }
@@ -73,7 +89,7 @@ impl ToolSet {
 fn to_offered_tool(tool: &ToolSpec) -> OfferedTool {
     OfferedTool {
         name: tool.name.as_str().to_owned(),
-        description: tool.description.to_owned(),
+        description: tool.description.clone().into_owned(),
         parameters: tool.parameters.clone(),
     }
 }

@@ -1,16 +1,15 @@
 //! Processing of an answer's text while it is streamed.
 
 use super::citation_markers::MarkerFilter;
-use super::citations::CitationScanner;
+use super::citations::{CitableSources, CitationScanner};
 use super::sanitize::MarkupSanitizer;
 use domain::conversation::Citation;
-use domain::model::NumberedPassage;
 use domain::run::RunEvent;
 
-/// How the text is processed before it reaches the reader.
+/// The processing of the text before it reaches the reader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnswerFormat {
-    /// Active markup is neutralized, citation markers become citations, and markers of passages that do not exist are
+    /// Active markup is neutralized, citation markers become citations, and markers of sources that do not exist are
     /// removed. The text is kept, so that it can be stored.
     Cited,
     /// The text is passed on as the model writes it, and is not kept.
@@ -37,34 +36,33 @@ impl AnswerText {
         }
     }
 
-    /// Appends the next piece of the model's reply, and returns the events to send for it. The text may cite
-    /// `passages`.
-    pub fn push(&mut self, piece: String, passages: &[NumberedPassage]) -> Vec<RunEvent> {
+    /// Appends the next piece of the model's reply, and returns the events to send for it. The text may cite `sources`.
+    pub fn push(&mut self, piece: String, sources: CitableSources<'_>) -> Vec<RunEvent> {
         match self.format {
             AnswerFormat::Verbatim => vec![RunEvent::Delta { text: piece }],
             AnswerFormat::Cited => {
                 // PostgreSQL cannot store U+0000, so a single one would make it impossible to store the answer.
                 let piece = piece.replace('\0', "");
-                // Removing a marker may join what stood around it to markup, so the sanitizer must come last.
-                let text = self.markers.push(&piece, |n| passages.iter().any(|passage| passage.n == n));
+                // Removing a marker may join the surrounding text into markup, so the sanitizer must come last.
+                let text = self.markers.push(&piece, |n| sources.contains(n));
                 let text = self.sanitizer.push(&text);
-                self.append(text, passages)
+                self.append(text, sources)
             }
         }
     }
 
     /// Appends the text that was held back, at the end of a reply.
-    pub fn end_reply(&mut self, passages: &[NumberedPassage]) -> Vec<RunEvent> {
+    pub fn end_reply(&mut self, sources: CitableSources<'_>) -> Vec<RunEvent> {
         let mut text = self.sanitizer.push(&self.markers.finish());
         text.push_str(&self.sanitizer.finish());
-        self.append(text, passages)
+        self.append(text, sources)
     }
 
-    fn append(&mut self, text: String, passages: &[NumberedPassage]) -> Vec<RunEvent> {
+    fn append(&mut self, text: String, sources: CitableSources<'_>) -> Vec<RunEvent> {
         if text.is_empty() {
             return Vec::new();
         }
-        let cited = self.scanner.push(&text, passages);
+        let cited = self.scanner.push(&text, sources);
         let mut events = vec![RunEvent::Delta { text }];
         events.extend(cited.iter().cloned().map(RunEvent::Cited));
         self.citations.extend(cited);
@@ -95,8 +93,8 @@ mod tests {
         let mut text = AnswerText::new(AnswerFormat::Cited);
         let characters: Vec<char> = answer.chars().collect();
         let pieces = characters.chunks(size).map(|piece| piece.iter().collect::<String>());
-        let mut events: Vec<RunEvent> = pieces.flat_map(|piece| text.push(piece, &[])).collect();
-        events.extend(text.end_reply(&[]));
+        let mut events: Vec<RunEvent> = pieces.flat_map(|piece| text.push(piece, CitableSources::default())).collect();
+        events.extend(text.end_reply(CitableSources::default()));
         let deltas = events.into_iter().filter_map(|event| match event {
             RunEvent::Delta { text } => Some(text),
             _ => None,

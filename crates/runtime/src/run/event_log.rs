@@ -5,7 +5,8 @@
 //! bounds, and does not slow down the model.
 
 use super::provenance::Provenance;
-use domain::ids::{RunId, TenantId, UserId};
+use domain::ids::{RunId, TeamId, TenantId, UserId};
+use domain::role::Classification;
 use domain::run::{EventStream, NumberedEvent, RunEvent};
 use domain::scope::TenantScope;
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a log is kept after it was opened. Logs of runs in progress are always kept.
+/// Time for which a log is kept after it was opened. Logs of runs in progress are always kept.
 const RETENTION: Duration = Duration::from_secs(15 * 60);
 /// Maximum number of logs. Above it, the oldest log of a finished run is removed.
 const MAX_LOGS: usize = 4_096;
@@ -24,17 +25,32 @@ const MAX_LOGS: usize = 4_096;
 /// 5 s.
 const REMOTE_READER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The user who owns a run.
+/// Who started a run, and who may read it: its user, or every member of the team in whose space it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RunOwner {
     pub tenant: TenantId,
-    pub user: UserId,
+    pub reader: RunReader,
+    pub started_by: UserId,
+}
+
+/// The user or the team that owns a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunReader {
+    User(UserId),
+    Team(TeamId),
 }
 
 impl RunOwner {
     /// Returns the owner of runs in this scope; `None` if the scope has no user.
     pub fn from_scope(scope: &TenantScope) -> Option<Self> {
-        scope.user().map(|user| Self { tenant: scope.tenant(), user })
+        let user = scope.user()?;
+        let reader = scope.team().map_or(RunReader::User(user), RunReader::Team);
+        Some(Self { tenant: scope.tenant(), reader, started_by: user })
+    }
+
+    /// Whether the user who would start runs as `other` may read the runs of this owner.
+    fn may_be_read_by(&self, other: &Self) -> bool {
+        self.tenant == other.tenant && self.reader == other.reader
     }
 }
 
@@ -56,7 +72,7 @@ pub struct RunLog {
     event_count: watch::Sender<usize>,
     /// Number of readers; used to end a run that has none.
     reader_count: watch::Sender<usize>,
-    /// Until when a reader in another process is counted.
+    /// Time until which a reader in another process is counted.
     remote_reader_until: Mutex<Option<Instant>>,
     /// Sources and classification of the answer so far.
     provenance: Mutex<Provenance>,
@@ -78,6 +94,11 @@ impl RunLog {
         }
     }
 
+    /// Returns an empty log of the same owner, which nobody reads or cancels.
+    pub fn detached(&self) -> Self {
+        Self::new(self.owner, Replay::Never)
+    }
+
     /// Adds to the provenance of the answer. Never lowers its classification.
     pub fn merge_provenance(&self, provenance: &Provenance) {
         lock(&self.provenance).merge(provenance);
@@ -86,6 +107,16 @@ impl RunLog {
     /// Returns the provenance of the answer so far.
     pub fn provenance(&self) -> Provenance {
         lock(&self.provenance).clone()
+    }
+
+    /// Returns the classification of the answer so far, as it was when its sources were read.
+    pub fn classification(&self) -> Classification {
+        lock(&self.provenance).classification
+    }
+
+    /// The user who started the run.
+    pub fn started_by(&self) -> UserId {
+        self.owner.started_by
     }
 
     pub fn can_be_replayed(&self) -> bool {
@@ -150,7 +181,7 @@ impl RunLog {
     }
 
     /// Counts a reader in another process for [`REMOTE_READER_TIMEOUT`].
-    fn count_remote_reader(self: &Arc<Self>, tasks: &TaskTracker) {
+    fn renew_remote_reader(self: &Arc<Self>, tasks: &TaskTracker) {
         let until = Instant::now() + REMOTE_READER_TIMEOUT;
         let previous = lock(&self.remote_reader_until).replace(until);
         if previous.is_some_and(|previous| previous > Instant::now()) {
@@ -259,9 +290,10 @@ impl RunLogs {
         }
     }
 
-    /// Returns the log of a run if it exists and belongs to `owner`.
-    pub fn get(&self, id: RunId, owner: RunOwner) -> Option<Arc<RunLog>> {
-        lock(&self.logs).get(&id).map(|opened| Arc::clone(&opened.log)).filter(|log| log.owner == owner)
+    /// Returns the log of a run if it exists and may be read by `reader`.
+    pub fn get(&self, id: RunId, reader: &RunOwner) -> Option<Arc<RunLog>> {
+        let log = lock(&self.logs).get(&id).map(|opened| Arc::clone(&opened.log));
+        log.filter(|log| log.owner.may_be_read_by(reader))
     }
 
     /// Cancels a run if this process executes it. Does not check the owner: the process that sent the signal has done
@@ -273,10 +305,10 @@ impl RunLogs {
     }
 
     /// Counts a reader in another process, if this process executes the run.
-    pub fn count_remote_reader(&self, id: RunId) {
+    pub fn renew_remote_reader(&self, id: RunId) {
         let log = lock(&self.logs).get(&id).map(|opened| Arc::clone(&opened.log));
         if let Some(log) = log.filter(|log| !log.is_finished()) {
-            log.count_remote_reader(&self.tasks);
+            log.renew_remote_reader(&self.tasks);
         }
     }
 
@@ -293,7 +325,8 @@ mod tests {
     use futures::StreamExt as _;
     use uuid::Uuid;
 
-    const OWNER: RunOwner = RunOwner { tenant: TenantId::PLATFORM, user: UserId::from_uuid(Uuid::from_u128(7)) };
+    const ADA: UserId = UserId::from_uuid(Uuid::from_u128(7));
+    const OWNER: RunOwner = RunOwner { tenant: TenantId::PLATFORM, reader: RunReader::User(ADA), started_by: ADA };
 
     fn delta(text: &str) -> RunEvent {
         RunEvent::Delta { text: text.to_owned() }
@@ -350,7 +383,7 @@ mod tests {
         let grace = Duration::from_secs(30);
         let mut abandoned = std::pin::pin!(log.wait_until_abandoned(grace));
         for _announcement in 0..10 {
-            logs.count_remote_reader(id);
+            logs.renew_remote_reader(id);
             let wait = tokio::time::timeout(Duration::from_secs(5), &mut abandoned);
             assert!(wait.await.is_err(), "another process reads it");
             assert!(log.has_remote_reader());
@@ -365,10 +398,10 @@ mod tests {
         let logs = RunLogs::default();
         let id = RunId::from_uuid(Uuid::from_u128(1));
         logs.open(id, OWNER, Replay::Allowed);
-        assert!(logs.get(id, OWNER).is_some());
-        let colleague = RunOwner { user: UserId::from_uuid(Uuid::from_u128(8)), ..OWNER };
-        assert!(logs.get(id, colleague).is_none());
+        assert!(logs.get(id, &OWNER).is_some());
+        let colleague = RunOwner { reader: RunReader::User(UserId::from_uuid(Uuid::from_u128(8))), ..OWNER };
+        assert!(logs.get(id, &colleague).is_none());
         let stranger = RunOwner { tenant: TenantId::from_uuid(Uuid::from_u128(9)), ..OWNER };
-        assert!(logs.get(id, stranger).is_none());
+        assert!(logs.get(id, &stranger).is_none());
     }
 }

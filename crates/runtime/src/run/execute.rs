@@ -1,34 +1,19 @@
-//! The agent loop of a run: searches the documents, calls the model, executes the tool calls that it requests, and
-//! calls the model again.
+//! Executes a run: an agent answers, or the assistant with what specialists found out about parts of the question.
 
+use super::citations::CitableSources;
 use super::context::RunContext;
 use super::input::Acknowledgement;
-use super::model_reply::{self, Reply, ReplyRequest};
-use super::progress::{RunProgress, SearchOutcome};
+use super::parts::work_out_parts;
+use super::progress::RunProgress;
 use super::provenance::Provenance;
-use super::retrieve::search_documents;
-use super::tool_calls::{call_tool, has_malformed_arguments};
+use super::reply_loop::answer;
 use crate::error::RuntimeError;
-use crate::prompt::assemble::AutoSearchResult;
-use crate::prompt::templates::TemplateError;
-use crate::prompt::tokens::TokenBudget;
-use domain::classified::Classified;
 use domain::conversation::Sources;
-use domain::model::{ModelToolCall, PromptMessage};
-use domain::role::Classification;
-use domain::run::FinishReason;
-use domain::untrusted::neutralize;
+use domain::goal::StepStatus;
+use domain::run::{FinishReason, RunEvent};
 
-/// Number of replies with malformed tool calls that are tolerated. After one more, no platform tools are offered, since
-/// a model that writes invalid JSON twice will keep doing so.
-const MAX_MALFORMED_REPLIES: u32 = 1;
-
-/// State of the loop: the transcript so far, and the number of tool calls left.
-struct LoopState {
-    transcript: Classified<Vec<PromptMessage>>,
-    remaining_calls: u32,
-    malformed_replies: u32,
-}
+/// Title of the only step of a question that one specialist answers.
+const ONLY_STEP_TITLE: &str = "Answer the question";
 
 /// Runs the loop to its end. Events are written to the log and everything else to `progress`, which stays valid if the
 /// future is dropped.
@@ -36,10 +21,21 @@ struct LoopState {
 /// # Errors
 /// If the model or the store fails, or the budget is used up.
 pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
-    let Some(acknowledgement) = ctx.run.input.acknowledgement() else { return answer(ctx, progress).await };
-    let reason = if acknowledgement.is_whole_answer { FinishReason::Stop } else { answer(ctx, progress).await? };
+    let Some(acknowledgement) = ctx.run.input.acknowledgement() else {
+        return answer_or_delegate(ctx, progress).await;
+    };
+    let reason =
+        if acknowledgement.is_whole_answer { FinishReason::Stop } else { answer_or_delegate(ctx, progress).await? };
     acknowledge(ctx, progress, acknowledgement);
     Ok(reason)
+}
+
+/// Checks that the agent used the tool that its answer must come from.
+fn check_required_tool(ctx: RunContext<'_>, progress: &RunProgress) -> Result<(), RuntimeError> {
+    match ctx.run.agent.required_tool {
+        Some(tool) if !progress.successful_tools.contains(tool.as_str()) => Err(RuntimeError::ToolNotUsed { tool }),
+        _ => Ok(()),
+    }
 }
 
 /// Appends the acknowledgement to the answer as a separate paragraph.
@@ -49,87 +45,30 @@ fn acknowledge(ctx: RunContext<'_>, progress: &mut RunProgress, acknowledgement:
     ctx.log.merge_provenance(&progress.provenance);
     progress.acknowledgement_start = Some(progress.answer.text().len());
     let separator = if progress.answer.text().is_empty() { "" } else { "\n\n" };
-    let mut events = progress.answer.push(format!("{separator}{}", text.content()), &[]);
-    events.extend(progress.answer.end_reply(&[]));
+    let no_sources = CitableSources::default();
+    let mut events = progress.answer.push(format!("{separator}{}", text.content()), no_sources);
+    events.extend(progress.answer.end_reply(no_sources));
     for event in events {
         ctx.log.push(event);
     }
 }
 
-/// Searches the documents, and then calls the model and its tools until its answer is complete.
-async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
-    let run = ctx.run;
-    search_documents(ctx, progress).await;
-    let passages = progress.passages.clone();
-    let search_result = match progress.search {
-        SearchOutcome::NotSearched => AutoSearchResult::NotSearched,
-        SearchOutcome::Searched { is_weak_match } => AutoSearchResult::Searched { passages: &passages, is_weak_match },
+/// Lets the chosen specialist answer, or specialists work on parts of the question before the assistant answers.
+async fn answer_or_delegate(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
+    if let Some(agent) = &ctx.run.specialist {
+        let (step_id, title) = ("1".to_owned(), ONLY_STEP_TITLE.to_owned());
+        ctx.log.push(RunEvent::StepStarted { step_id: step_id.clone(), agent: agent.clone(), title });
+        let result = answer(ctx, progress, None).await;
+        let result = result.and_then(|reason| check_required_tool(ctx, progress).map(|()| reason));
+        let status = if result.is_ok() { StepStatus::Succeeded } else { StepStatus::Failed };
+        ctx.log.push(RunEvent::StepFinished { step_id, status });
+        return result;
+    }
+    let found = match &ctx.run.orchestration {
+        Some(orchestration) => work_out_parts(ctx, progress, orchestration).await?,
+        None => None,
     };
-    let has_omitted_content = progress.visibility.omitted_count > 0;
-    let prompt = run.input.prompt(&run.agent, &run.nonce, search_result, has_omitted_content);
-    let remaining_calls = run.agent.limits.max_tool_calls;
-    let mut state = LoopState { transcript: Classified::empty(), remaining_calls, malformed_replies: 0 };
-    loop {
-        let tools = run.agent.tools.offered_tools(state.remaining_calls);
-        let request = ReplyRequest { prompt: &prompt, transcript: &state.transcript, tools };
-        let fitted_request = model_reply::fit_to_budget(ctx, progress, request).await?;
-        let reply_start = progress.answer.text().len();
-        let reply = model_reply::stream_reply(ctx, progress, fitted_request).await?;
-        let Reply { reason, tool_calls, wants_client_tools } = reply;
-        // Once the client has executed its tools, the model is asked again and may repeat the other calls.
-        if tool_calls.is_empty() || wants_client_tools || state.remaining_calls == 0 {
-            return Ok(reason);
-        }
-        // What the model writes may quote what it has read.
-        let content = neutralize(&progress.answer.text()[reply_start..]).into_owned();
-        let message =
-            PromptMessage::Assistant { content, tool_calls: tool_calls.iter().map(neutralize_call).collect() };
-        state.transcript.push(Classified::new(message, progress.provenance.classification));
-        let min_prompt_tokens = prompt.min_tokens()?;
-        execute_calls(ctx, progress, &mut state, RequestedCalls { calls: tool_calls, min_prompt_tokens }).await?;
-    }
-}
-
-/// The call as the model gets to read it again.
-fn neutralize_call(call: &ModelToolCall) -> ModelToolCall {
-    let (name, arguments) = (neutralize(&call.name).into_owned(), neutralize(&call.arguments).into_owned());
-    ModelToolCall { id: call.id.clone(), name, arguments }
-}
-
-/// The tool calls of a reply.
-struct RequestedCalls {
-    calls: Vec<ModelToolCall>,
-    /// Tokens of the shortest prompt of the run.
-    min_prompt_tokens: usize,
-}
-
-/// Executes the calls while any are left, and appends a result for each to the transcript.
-///
-/// # Errors
-/// If a result cannot be rendered.
-async fn execute_calls(
-    ctx: RunContext<'_>,
-    progress: &mut RunProgress,
-    state: &mut LoopState,
-    RequestedCalls { calls, min_prompt_tokens }: RequestedCalls,
-) -> Result<(), TemplateError> {
-    state.malformed_replies += u32::from(calls.iter().any(has_malformed_arguments));
-    for call in calls {
-        let content = if state.remaining_calls > 0 {
-            state.remaining_calls -= 1;
-            let agent = &ctx.run.agent;
-            let used_tokens = min_prompt_tokens + agent.counter.prompt(state.transcript.content());
-            let remaining_tokens = agent.limits.max_prompt_tokens().saturating_sub(used_tokens);
-            // Only half of the remaining tokens, so that there is room for another call.
-            call_tool(ctx, progress, &call, TokenBudget(remaining_tokens / 2)).await?
-        } else {
-            let text = "No more tool calls are allowed in this turn.".to_owned();
-            Classified::new(text, Classification::Public)
-        };
-        state.transcript.push(content.map(|content| PromptMessage::Tool { call_id: call.id, content }));
-    }
-    if state.malformed_replies > MAX_MALFORMED_REPLIES {
-        state.remaining_calls = 0;
-    }
-    Ok(())
+    let reason = answer(ctx, progress, found).await?;
+    check_required_tool(ctx, progress)?;
+    Ok(reason)
 }

@@ -1,5 +1,5 @@
-//! Stores the end of a run in one transaction: the record of its use case, the outcome of its automatic search, its
-//! model calls, and one audit outcome.
+//! Stores the end of a run in one transaction: the record of its use case, the outcomes of its automatic searches,
+//! its model calls, and one audit outcome.
 
 use super::budget_reservation::BudgetReserver;
 use super::call_recorder::CompletedCall;
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use domain::audit::{AuditedOperation, Outcome, ResultStatus};
 use domain::error::{Classify as _, Problem};
 use domain::ids::{AuditId, ModelCallId, ReservationId};
-use domain::ledger::LedgerEntry;
+use domain::ledger::{CallOrigin, LedgerEntry};
 use domain::ports::{StoreError, TenantTx};
 use domain::retry;
 use domain::run::{RunEvent, RunSummary};
@@ -94,7 +94,7 @@ pub async fn finish<F: Finisher>(
 ) -> RunEvent {
     let (status, error) = end.interrupted_call_status();
     let calls = std::mem::take(&mut progress.model.calls).close(status, error);
-    let calls = ledger_entries(ports, run, calls);
+    let calls = ledger_entries(ports, run.origin, calls);
     let id = AuditId::from_uuid(ports.ids.uuid());
     let completion = CompletionRecord { ports, run, id, calls, reservation: progress.budget.id() };
     let problem = match &end {
@@ -147,8 +147,10 @@ impl CompletionRecord<'_> {
         if let Some((finisher, record)) = record {
             finisher.store(&mut *tx, self.run, record).await?;
         }
-        if let Some(CallAdmission::Admitted(search)) = &self.run.search_admission {
-            search.record(&mut *tx).await?;
+        for admission in [&self.run.search_admission, &self.run.tag_search_admission].into_iter().flatten() {
+            if let CallAdmission::Admitted(search) = admission {
+                search.record(&mut *tx).await?;
+            }
         }
         tx.usage().record_calls(&self.calls).await?;
         if let Some(id) = self.reservation {
@@ -174,13 +176,13 @@ fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
     }
 }
 
-/// Converts the calls to ledger entries. Called once per run: the ids make repeated attempts idempotent.
-pub fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) -> Vec<LedgerEntry> {
+/// Converts the calls to ledger entries. Called once for them: the ids make repeated attempts idempotent.
+pub fn ledger_entries(ports: &RunPorts, origin: CallOrigin, calls: Vec<CompletedCall>) -> Vec<LedgerEntry> {
     let at = ports.clock.now();
     let entry = |CompletedCall { tier, call }| LedgerEntry {
         id: ModelCallId::from_uuid(ports.ids.uuid()),
         ended_at: at,
-        origin: run.origin,
+        origin,
         tier: Some(tier),
         // The extractive answerer costs nothing.
         counts_towards_budget: ports.model.is_language_model(),

@@ -2,9 +2,11 @@
 
 use super::agent::Agent;
 use super::budget::TokenEstimate;
+use super::plant_data_query::PlantDataQuery;
 use crate::prompt::assemble::{self, AssembledPrompt, AutoSearchResult, PromptInput};
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages::passage_budget;
+use crate::prompt::readings::{self, PlantReadings};
 use crate::prompt::templates::TemplateError;
 use crate::prompt::tokens::{REWRITE_TOKENS, TokenBudget, TokenCounter};
 use crate::prompt::tool_rounds;
@@ -39,17 +41,28 @@ pub struct QuestionInput {
     pub memories: Vec<Memory>,
     /// The automatic search, which runs before the model is called; `None` if the question needs no documents.
     pub search: Option<DocumentSearch>,
+    /// The plant data that the question asks for; `None` if it is about documents only.
+    pub plant: Option<PlantDataQuery>,
     /// Number of earlier messages and memories that were left out because the model may not see them.
     pub omitted_count: u32,
     /// Text that the platform adds to the answer.
     pub acknowledgement: Option<Acknowledgement>,
 }
 
-/// Text that the platform adds to an answer, to tell the user about a memory that it suggests.
+/// Text that the platform adds to an answer, to inform the user of a memory that it suggests.
 pub struct Acknowledgement {
     pub text: Classified<String>,
     /// Whether the answer consists of this text only, so that no model is called.
     pub is_whole_answer: bool,
+}
+
+/// The data that was collected for a question before the model is called.
+#[derive(Clone, Copy)]
+pub struct Findings<'a> {
+    pub search: AutoSearchResult<'a>,
+    pub plant: PlantReadings<'a>,
+    /// Whether content about the question was left out because the model may not see it.
+    pub has_omitted_content: bool,
 }
 
 /// Parameters of a document search.
@@ -85,6 +98,14 @@ impl RunInput {
     pub fn search(&self) -> Option<&DocumentSearch> {
         match self {
             Self::Question(input) => input.search.as_ref(),
+            Self::Messages(_) => None,
+        }
+    }
+
+    /// Returns the plant data that the question asks for.
+    pub fn plant_data_query(&self) -> Option<&PlantDataQuery> {
+        match self {
+            Self::Question(input) => input.plant.as_ref(),
             Self::Messages(_) => None,
         }
     }
@@ -143,14 +164,9 @@ impl RunInput {
         }
     }
 
-    /// Returns the prompt for the run's replies. `search_result` is the result of the automatic search.
-    pub fn prompt<'a>(
-        &'a self,
-        agent: &'a Agent,
-        nonce: &'a TagNonce,
-        search_result: AutoSearchResult<'a>,
-        has_omitted_content: bool,
-    ) -> PromptSource<'a> {
+    /// Returns the prompt for the run's replies.
+    pub fn prompt<'a>(&'a self, agent: &'a Agent, nonce: &'a TagNonce, findings: Findings<'a>) -> PromptSource<'a> {
+        let Findings { search: search_result, plant, has_omitted_content } = findings;
         match self {
             Self::Question(input) => PromptSource::Assembled(PromptInput {
                 system: input.system.as_ref().map(String::as_str),
@@ -158,6 +174,7 @@ impl RunInput {
                 nonce,
                 memories: &input.memories,
                 search_result,
+                plant,
                 has_omitted_content,
                 summary: input.summary.as_ref(),
                 history: &input.history,
@@ -181,7 +198,9 @@ impl QuestionInput {
         let history: usize = history.iter().map(|message| counter.message(&message.content)).sum();
         let passages =
             if self.search.is_some() { passage_budget(self.remaining_tokens(counter, max_tokens)).0 } else { 0 };
-        let desired_tokens = min_tokens.saturating_add(summary).saturating_add(history).saturating_add(passages);
+        let readings = if self.plant.is_some() { readings::EXPECTED_TOKENS } else { 0 };
+        let found = passages.saturating_add(readings);
+        let desired_tokens = min_tokens.saturating_add(summary).saturating_add(history).saturating_add(found);
         let is_follow_up = self.search.as_ref().is_some_and(|search| search.is_follow_up);
         let rewriting = if is_follow_up { REWRITE_TOKENS } else { 0 };
         (min_tokens, max_tokens.min(desired_tokens).max(min_tokens) + rewriting)
@@ -229,8 +248,9 @@ impl PromptSource<'_> {
     pub fn assemble_within(&self, budget: TokenBudget) -> Result<AssembledPrompt, TemplateError> {
         match self {
             Self::Assembled(input) => assemble::assemble(input, budget),
-            Self::Verbatim { messages, .. } => {
-                Ok(AssembledPrompt { prompt: (*messages).clone(), sources: Sources::default() })
+            Self::Verbatim { messages, counter } => {
+                let min_tokens = counter.prompt(messages.content());
+                Ok(AssembledPrompt { prompt: (*messages).clone(), sources: Sources::default(), min_tokens })
             }
         }
     }

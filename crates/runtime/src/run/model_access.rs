@@ -26,6 +26,6 @@ pub fn classification_limit(
     caller: &ModelCaller,
     settings: &TenantSettings,
 ) -> Classification {
-    let highest = model.highest_classification(tier, caller);
+    let highest = model.max_input_classification(tier, caller);
     settings.model_classification.map_or(highest, |limit| limit.min(highest))
 }

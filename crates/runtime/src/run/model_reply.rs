@@ -2,6 +2,7 @@
 
 use super::budget::{AmountRange, MIN_OUTPUT_TOKENS, TokenEstimate};
 use super::call_recorder::ReportedUsage;
+use super::citations::CitableSources;
 use super::context::RunContext;
 use super::input::PromptSource;
 use super::progress::{RunProgress, SearchOutcome};
@@ -74,7 +75,7 @@ pub async fn fit_to_budget(
     };
     let full_prompt_tokens = counter.prompt(full_prompt.prompt.content());
     let estimate = TokenEstimate {
-        min_prompt: prompt.min_tokens()? + transcript_tokens,
+        min_prompt: full_prompt.min_tokens + transcript_tokens,
         prompt: full_prompt_tokens + counter.tools(&tools),
         output: max_output,
     };
@@ -118,7 +119,7 @@ pub async fn stream_reply(
 
 /// Builds the model request, and adds the prompt to the provenance of the answer.
 fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request: FittedRequest) -> ChatRequest {
-    let FittedRequest { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted_request;
+    let FittedRequest { assembled: AssembledPrompt { prompt, sources, .. }, tools, max_output_tokens } = fitted_request;
     progress.provenance.merge(&Provenance { classification: prompt.classification(), sources });
     ctx.log.merge_provenance(&progress.provenance);
     let agent = &ctx.run.agent;
@@ -133,10 +134,12 @@ fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request
         prompt,
         tools,
         max_output_tokens: max_output_tokens.min(agent.limits.max_output_tokens),
-        extractive: ExtractiveInput {
+        extractive_input: ExtractiveInput {
             question: ctx.run.input.standalone_question().to_owned(),
             passages: progress.passages.clone(),
             is_weak_match: progress.search == SearchOutcome::Searched { is_weak_match: true },
+            readings: progress.readings.clone(),
+            readings_failure: progress.readings_failure.clone(),
         },
         options,
     }
@@ -147,7 +150,8 @@ async fn read_stream(
     progress: &mut RunProgress,
     request: ChatRequest,
 ) -> Result<Reply, ModelError> {
-    let RunProgress { answer, passages, model, degraded, counter, .. } = progress;
+    let RunProgress { answer, passages, readings, model, degraded, counter, .. } = progress;
+    let sources = CitableSources { passages: passages.as_slice(), readings: readings.as_slice() };
     model.calls.start(request.tier, counter.prompt(request.prompt.content()) + counter.tools(&request.tools));
     let shows_reasoning = ctx.run.permit.rights().allows(READ_REASONING);
     let ChatStream { served_by, mut deltas } = ctx.ports.model.stream(request).await?;
@@ -162,7 +166,7 @@ async fn read_stream(
         let delta = delta?;
         model.calls.add_output_bytes(output_bytes(&delta));
         match delta {
-            ChatDelta::Text(text) => push_all(ctx, answer.push(text, passages)),
+            ChatDelta::Text(text) => push_all(ctx, answer.push(text, sources)),
             ChatDelta::ToolCall(call) if ctx.run.agent.tools.is_executed_by_client(&call.name) => {
                 wants_client_tools = true;
                 ctx.log.push(RunEvent::ClientToolRequested(call));
@@ -172,7 +176,7 @@ async fn read_stream(
             ChatDelta::Reasoning(text) if shows_reasoning => ctx.log.push(RunEvent::Reasoning { text }),
             ChatDelta::Reasoning(_) => {}
             ChatDelta::Finished { reason, usage, tokens_estimated: estimated, cost } => {
-                push_all(ctx, answer.end_reply(passages));
+                push_all(ctx, answer.end_reply(sources));
                 model.usage += usage;
                 model.calls.finish(reason, ReportedUsage { usage, estimated, cost });
                 return Ok(Reply { reason, tool_calls, wants_client_tools });

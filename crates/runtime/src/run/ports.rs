@@ -1,6 +1,6 @@
 //! The ports that runs use.
 
-use domain::ports::{AccessRules, ChatModel, Clock, IdGen, PrivacyFilter, Store};
+use domain::ports::{AccessRules, ChatModel, Clock, IdGen, PrivacyScanner, Store};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tools::gateway::ToolGateway;
@@ -11,7 +11,7 @@ pub struct RunPorts {
     pub store: Arc<dyn Store>,
     pub tools: Arc<dyn ToolGateway>,
     pub model: Arc<dyn ChatModel>,
-    pub privacy: Arc<dyn PrivacyFilter>,
+    pub privacy: Arc<dyn PrivacyScanner>,
     /// Rules that re-evaluate a permit while its run is in progress.
     pub rules: Arc<dyn AccessRules>,
     pub clock: Arc<dyn Clock>,

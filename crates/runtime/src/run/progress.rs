@@ -3,6 +3,7 @@
 use super::answer::AnswerText;
 use super::budget::BudgetReservation;
 use super::call_recorder::CallRecorder;
+use super::citations::CitableSources;
 use super::definition::Run;
 use super::grounding;
 use super::provenance::Provenance;
@@ -10,12 +11,16 @@ use crate::prompt::passages;
 use crate::prompt::tokens::{TokenBudget, TokenCounter};
 use domain::classified::HasClassification;
 use domain::conversation::TextRange;
+use domain::ids::ApprovalId;
 use domain::model::NumberedPassage;
 use domain::model_call::ServedBy;
+use domain::plant::{CatalogTag, NumberedReading, ReadingContent};
 use domain::privacy::PatternCounts;
 use domain::role::Classification;
 use domain::run::TokenUsage;
 use domain::search::Hit;
+use domain::time::Timestamp;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// The state and output of a run so far.
@@ -23,11 +28,21 @@ pub struct RunProgress {
     pub answer: AnswerText,
     /// Passages that were included in prompts or tool results, numbered from 1.
     pub passages: Vec<NumberedPassage>,
+    /// Readings that were included in prompts or tool results. They share the numbering of the passages.
+    pub readings: Vec<NumberedReading>,
+    /// Tags that were found in the catalogue, which indicate the equipment of readings.
+    pub known_tags: Vec<CatalogTag>,
+    /// Why plant systems that the question is about were not read, for the user.
+    pub readings_failure: Option<String>,
     pub provenance: Provenance,
     pub visibility: Visibility,
     pub model: ModelUsage,
     /// Names of the platform's tools that were called, in order.
     pub tools_used: Vec<String>,
+    /// Names of the tools that returned a result.
+    pub successful_tools: BTreeSet<String>,
+    /// Approvals that were requested.
+    pub approvals: Vec<ApprovalId>,
     /// Whether a fallback served a reply, or a component such as retrieval was unavailable.
     pub degraded: bool,
     /// Byte offset of the platform's acknowledgement in the answer, if there is one.
@@ -51,7 +66,7 @@ pub enum SearchOutcome {
     },
 }
 
-/// What the model may see, and how much was left out for that reason.
+/// The highest classification that the model may see, and the number of items omitted for that reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Visibility {
     /// The highest classification that the model may see.
@@ -89,6 +104,9 @@ impl RunProgress {
         Self {
             answer: AnswerText::new(run.agent.format),
             passages: Vec::new(),
+            readings: Vec::new(),
+            known_tags: Vec::new(),
+            readings_failure: None,
             provenance: Provenance::default(),
             visibility: Visibility {
                 max_classification: run.model_classification_limit,
@@ -96,6 +114,8 @@ impl RunProgress {
             },
             model: ModelUsage::default(),
             tools_used: Vec::new(),
+            successful_tools: BTreeSet::new(),
+            approvals: Vec::new(),
             degraded: false,
             acknowledgement_start: None,
             search: SearchOutcome::NotSearched,
@@ -104,13 +124,15 @@ impl RunProgress {
         }
     }
 
-    /// Returns the statements of the model's answer that no passage supports. Empty if no documents were searched, and
-    /// for a verbatim answer, whose text is not kept.
+    /// Returns the statements of the model's answer that no passage or reading supports. Empty if no documents were
+    /// searched and no plant system was read, and for a verbatim answer, whose text is not kept.
     pub fn unsupported_statements(&self) -> Vec<TextRange> {
-        if self.search != SearchOutcome::NotSearched || !self.passages.is_empty() {
+        let has_sources = !self.passages.is_empty() || !self.readings.is_empty();
+        if self.search != SearchOutcome::NotSearched || has_sources {
             let text = self.answer.text();
             let written_by_model = text.get(..self.acknowledgement_start.unwrap_or(text.len())).unwrap_or(text);
-            grounding::unsupported_statements(written_by_model, &self.passages)
+            let sources = CitableSources { passages: &self.passages, readings: &self.readings };
+            grounding::unsupported_statements(written_by_model, sources)
         } else {
             Vec::new()
         }
@@ -124,7 +146,7 @@ impl RunProgress {
             if self.passages.iter().any(|known| known.passage.chunk_id == hit.passage.chunk_id) {
                 continue;
             }
-            let n = u32::try_from(self.passages.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let n = self.next_number();
             let Hit { passage, score, surrounding_text: surroundings, .. } = hit;
             self.passages.push(NumberedPassage { n, passage, score, surrounding_text: surroundings });
         }
@@ -134,5 +156,22 @@ impl RunProgress {
             self.provenance.sources.add(passage.document_id, passage.classification);
         }
         first..self.passages.len()
+    }
+
+    /// Adds readings with consecutive numbers. A tag that is read again gets another number, since its value may be
+    /// another. Returns the indexes of the new ones.
+    pub fn add_readings(&mut self, contents: Vec<ReadingContent>, read_at: Timestamp) -> Range<usize> {
+        let first = self.readings.len();
+        for content in contents {
+            let mut reading = NumberedReading { n: self.next_number(), content, equipment: None, read_at };
+            let known = self.known_tags.iter().find(|known| known.tag == reading.tag());
+            reading.equipment = known.and_then(|known| known.equipment.clone());
+            self.readings.push(reading);
+        }
+        first..self.readings.len()
+    }
+
+    fn next_number(&self) -> u32 {
+        u32::try_from(self.passages.len() + self.readings.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 }

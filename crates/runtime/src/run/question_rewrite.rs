@@ -51,7 +51,7 @@ pub async fn rewrite_follow_up(ctx: RunContext<'_>, progress: &mut RunProgress) 
         prompt,
         tools: Vec::new(),
         max_output_tokens: REWRITE_OUTPUT_TOKENS,
-        extractive: ExtractiveInput::default(),
+        extractive_input: ExtractiveInput::default(),
         options: ChatOptions::default(),
     };
     match tokio::time::timeout(TIME_LIMIT, call_model(ctx, &mut progress.model, request)).await {

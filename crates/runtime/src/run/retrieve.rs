@@ -17,7 +17,7 @@ use tools::gateway::CallAdmission;
 
 /// Maximum number of passages that are used from a search without a good match.
 const MAX_WEAK_PASSAGES: usize = 4;
-/// Confidence of a search below which the extractive answerer says that the documents hold no answer. Chosen on the
+/// Confidence of a search below which the extractive answerer says that the documents contain no answer. Chosen on the
 /// set `tests/answerability/tuned.json`.
 const MIN_NEAREST_CONFIDENCE: f32 = 0.11;
 /// Call id of the search in the events and the audit log.
@@ -49,7 +49,7 @@ async fn call_search(
     search: &DocumentSearch,
 ) -> Result<Retrieval, ToolError> {
     let (call_id, name) = (CALL_ID.to_owned(), ToolName::RagSearch.as_str().to_owned());
-    let rewritten = if ctx.run.search_admission.is_none() {
+    let rewritten = if ctx.run.search_admission.is_none() && search.is_follow_up {
         question_rewrite::rewrite_follow_up(ctx, progress).await
     } else {
         None
@@ -69,7 +69,15 @@ async fn call_search(
 /// Searches for a query that was not known when the turn was stored: intent and outcome are recorded separately.
 async fn invoke_search(ctx: RunContext<'_>, search: &DocumentSearch, query: &str) -> Result<Retrieval, ToolError> {
     let call = automatic_search(search, query, ctx.run.origin);
-    retrieval_from_result(ctx.ports.tools.invoke(&ctx.run.permit, call).await?)
+    let Some((first, others)) = ctx.run.team_permits.split_first() else {
+        return retrieval_from_result(ctx.ports.tools.invoke(&ctx.run.permit, call).await?);
+    };
+    let mut found = retrieval_from_result(ctx.ports.tools.invoke(first, call.clone()).await?)?;
+    for permit in others {
+        found.merge(retrieval_from_result(ctx.ports.tools.invoke(permit, call.clone()).await?)?);
+    }
+    found.hits.truncate(search.top_k as usize);
+    Ok(found)
 }
 
 /// Returns the call of the automatic search for `query`.
@@ -96,8 +104,8 @@ fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieva
     progress.add_passages(hits, budget);
 }
 
-/// Selects from hits that are not good enough to answer from. A language model can tell what they contain and what is
-/// missing. The extractive answerer cannot: it gets the nearest ones, or none if the documents most likely hold no
+/// Selects from hits that are not good enough to answer from. A language model can say what they contain and what is
+/// missing. The extractive answerer cannot: it gets the nearest ones, or none if the documents most likely contain no
 /// answer.
 fn usable_weak_hits(found: Retrieval, is_language_model: bool) -> Vec<Hit> {
     let are_usable = is_language_model || found.confidence >= MIN_NEAREST_CONFIDENCE;

@@ -1,5 +1,6 @@
 //! Starts runs, and finds and cancels runs in progress.
 
+use super::agent::ToolSet;
 use super::budget_reservation::BudgetReserver;
 use super::concurrency::{RunLimiter, RunSlot};
 use super::context::RunContext;
@@ -7,6 +8,7 @@ use super::definition::Run;
 use super::event_log::{Replay, RunLog, RunLogs, RunOwner};
 use super::execute::execute;
 use super::finish::{Finisher, finish};
+use super::follower::{FollowedRun, Follower, StoredProvenance};
 use super::ports::RunPorts;
 use super::progress::RunProgress;
 use super::provenance::Provenance;
@@ -14,11 +16,13 @@ use super::shared::{SharedRuns, write_events};
 use super::supervise::{current_classification, supervise};
 use crate::error::RuntimeError;
 use domain::authorized::Permit;
-use domain::ids::RunId;
+use domain::decision::RefusalCode;
+use domain::ids::{RunId, UserId};
 use domain::run::{EventStream, RunEvent};
 use domain::scope::TenantScope;
 use std::sync::Arc;
-use tracing::Instrument as _;
+use tools::error::ToolError;
+use tracing::{Instrument as _, Span, field};
 
 /// Starts runs, and finds and cancels runs in progress. Clones share the same runs.
 #[derive(Clone)]
@@ -55,7 +59,7 @@ impl Runner {
         self.shared = Some(shared);
     }
 
-    /// Receives the signals of other processes until it is dropped; ends at once if runs are not shared.
+    /// Handles the signals of all processes until the future is dropped; returns at once if runs are not shared.
     pub async fn receive_signals(&self) {
         if let Some(shared) = &self.shared {
             shared.receive_signals(&self.logs).await;
@@ -87,6 +91,7 @@ impl Runner {
         let log = self.logs.open(run.id, owner, replay);
         let events = log.read(0);
         let runner = self.clone();
+        let span = run_span(&run);
         let task = async move {
             let conversation = run.origin.conversation.filter(|_| log.can_be_replayed());
             let write = async {
@@ -101,7 +106,7 @@ impl Runner {
                 finisher.after_run(&runner.ports, &runner.budgets, &run).await;
             }
         };
-        self.ports.tasks.spawn(task.in_current_span());
+        self.ports.tasks.spawn(task.instrument(span));
         events
     }
 
@@ -120,12 +125,15 @@ impl Runner {
         // `progress` stays usable whether the execution completes, is dropped or panics.
         let end = supervise(ctx, execute(ctx, &mut progress)).await;
         let last_event = finish(&self.ports, run, progress, end, finisher).await;
-        let has_failed = matches!(last_event, RunEvent::Failed(_));
+        let failure = if let RunEvent::Failed(problem) = &last_event { Some(problem.code) } else { None };
+        if let Some(code) = failure {
+            Span::current().record("error.type", code).record("otel.status_code", "error");
+        }
         log.push(last_event);
-        has_failed
+        failure.is_some()
     }
 
-    /// Returns the events after number `after` of a run that the caller owns.
+    /// Returns the events after number `after` of a run that the caller owns, as long as the caller may see them.
     ///
     /// # Errors
     /// `NotFound` unless the caller owns this run and it can be replayed; `AboveClearance` if its answer is based on
@@ -137,13 +145,22 @@ impl Runner {
                 return Err(not_found);
             }
             self.check_clearance(permit, &log.provenance()).await?;
-            return Ok(log.read(after));
+            let events = log.read(after);
+            return Ok(self.follow(permit, FollowedRun::Here(log), events, after));
         }
         let shared = self.shared.as_ref().filter(|_| permit.scope().user().is_some());
         let Some(shared) = shared else { return Err(not_found) };
         let stored = shared.find(permit.scope(), run).await?.ok_or(not_found)?;
-        self.check_clearance(permit, &stored.into()).await?;
-        Ok(shared.follow(permit.scope().clone(), run, after))
+        let covered = stored.last_seq;
+        let provenance = stored.into();
+        self.check_clearance(permit, &provenance).await?;
+        let events = shared.follow(permit.scope().clone(), run, after);
+        let stored = StoredProvenance { shared: shared.clone(), run, provenance, covered };
+        Ok(self.follow(permit, FollowedRun::Elsewhere(stored), events, after))
+    }
+
+    fn follow(&self, permit: &Permit, run: FollowedRun, events: EventStream, after: u64) -> EventStream {
+        Follower::new(self.ports.clone(), permit.clone(), run, events, after).into_stream()
     }
 
     async fn check_clearance(&self, permit: &Permit, provenance: &Provenance) -> Result<(), RuntimeError> {
@@ -155,15 +172,19 @@ impl Runner {
     /// Cancels a run that the caller owns. Does nothing if the run has already ended.
     ///
     /// # Errors
-    /// `NotFound` unless the caller owns this run; or if the store fails.
-    pub async fn cancel(&self, scope: &TenantScope, run: RunId) -> Result<(), RuntimeError> {
+    /// `NotFound` unless the caller may read this run; `Denied` if another member of the team started it and the caller
+    /// may only cancel their own; or if the store fails.
+    pub async fn cancel(&self, permit: &Permit, run: RunId) -> Result<(), RuntimeError> {
+        let scope = permit.scope();
         if let Some(log) = self.find_log(scope, run) {
+            check_starter(permit, log.started_by())?;
             log.cancel.cancel();
             return Ok(());
         }
         let not_found = RuntimeError::NotFound { target: "the run" };
         let Some(shared) = self.shared.as_ref().filter(|_| scope.user().is_some()) else { return Err(not_found) };
         let stored = shared.find(scope, run).await?.ok_or(not_found)?;
+        check_starter(permit, stored.started_by)?;
         if !stored.has_ended {
             shared.cancel(scope.clone(), run).await?;
         }
@@ -176,8 +197,39 @@ impl Runner {
     }
 
     fn find_log(&self, scope: &TenantScope, run: RunId) -> Option<Arc<RunLog>> {
-        RunOwner::from_scope(scope).and_then(|owner| self.logs.get(run, owner))
+        RunOwner::from_scope(scope).and_then(|reader| self.logs.get(run, &reader))
     }
+}
+
+/// Refuses to change a run of another member, unless the permit covers the runs of all.
+fn check_starter(permit: &Permit, started_by: UserId) -> Result<(), RuntimeError> {
+    if permit.covers_tenant() || permit.scope().user() == Some(started_by) {
+        return Ok(());
+    }
+    Err(ToolError::Denied { reason: RefusalCode::NotOwner }.into())
+}
+
+/// A span of the whole run and its side calls, as a child of the request's span, which ends before it. It has the
+/// request's id and tenant as well, because the log names the innermost span only.
+fn run_span(run: &Run) -> Span {
+    let agent = match run.agent.tools {
+        ToolSet::Assistant { .. } => "assistant",
+        ToolSet::Specialist(_) => "specialist",
+        ToolSet::Client(_) => "direct",
+    };
+    let scope = run.permit.scope();
+    tracing::info_span!(
+        "run",
+        otel.name = format!("invoke_agent {agent}"),
+        otel.status_code = field::Empty,
+        request_id = %scope.request(),
+        tenant = %scope.tenant(),
+        run_id = %run.id,
+        gen_ai.operation.name = "invoke_agent",
+        gen_ai.agent.name = agent,
+        gen_ai.conversation.id = run.origin.conversation.map(field::display),
+        error.type = field::Empty,
+    )
 }
 
 /// Tests runs without a conversation, with a finisher that keeps its records in memory.
@@ -210,7 +262,7 @@ mod tests {
     use domain::model_call::{MicroCost, ServedBy};
     use domain::page::PageRequest;
     use domain::ports::{
-        AuditReader as _, Clock as _, IdGen as _, MockChatModel, MockPrivacyFilter, NewTenant, Store as _, StoreError,
+        AuditReader as _, Clock as _, IdGen as _, MockChatModel, MockPrivacyScanner, NewTenant, Store as _, StoreError,
         TenantDirectory as _, TenantTx,
     };
     use domain::privacy::PatternCounts;
@@ -221,10 +273,11 @@ mod tests {
     use domain::tenant::TenantSettings;
     use domain::tool::{ToolCall, ToolResult, ToolSpec};
     use fakes::access::{self, FakeAccessRules};
-    use fakes::suite::{identity, scope};
+    use fakes::store_contract::{identity, scope};
     use fakes::{InMemoryStore, ManualClock, SequentialIds};
     use futures::{StreamExt as _, stream};
     use serde_json::{Value, json};
+    use std::collections::BTreeSet;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
     use tokio_util::task::TaskTracker;
@@ -276,8 +329,8 @@ mod tests {
 
     #[async_trait]
     impl ToolGateway for NoTools {
-        fn manifest(&self, _: &Rights) -> Vec<ToolSpec> {
-            Vec::new()
+        async fn manifest(&self, _: &mut dyn TenantTx, _: &Rights) -> Result<Vec<ToolSpec>, StoreError> {
+            Ok(Vec::new())
         }
 
         async fn invoke(&self, _: &Permit, _: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
@@ -331,7 +384,7 @@ mod tests {
             store: Arc::new(store.clone()),
             tools: Arc::new(NoTools),
             model: Arc::new(model),
-            privacy: Arc::new(MockPrivacyFilter::new()),
+            privacy: Arc::new(MockPrivacyScanner::new()),
             rules: Arc::new(FakeAccessRules),
             clock,
             ids,
@@ -366,6 +419,7 @@ mod tests {
                 format: AnswerFormat::Cited,
                 counter: TokenCounter::default(),
                 limits,
+                required_tool: None,
             },
             input: RunInput::Question(Box::new(QuestionInput {
                 system: Classified::new("You answer.".to_owned(), Classification::Public),
@@ -375,13 +429,20 @@ mod tests {
                 history: Vec::new(),
                 memories: Vec::new(),
                 search: None,
+                plant: None,
                 omitted_count: 0,
                 acknowledgement: None,
             })),
             model_classification_limit: Classification::Restricted,
             nonce: TagNonce::new(id.as_uuid()),
             search_admission: None,
+            tag_search_admission: None,
+            team_permits: Vec::new(),
+            source_teams: BTreeSet::new(),
             budget: BudgetReservation::default(),
+            goal_step: None,
+            specialist: None,
+            orchestration: None,
         }
     }
 

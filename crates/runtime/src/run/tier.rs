@@ -1,6 +1,6 @@
 //! Chooses the model tier: the requested one, or by simple text rules the one that suits the question.
 
-use domain::model::{ModelChoice, ModelTier};
+use domain::model::{ModelTier, TierChoice};
 use domain::run::Escalation;
 
 /// Questions with more characters than this go to the heavy tier.
@@ -69,12 +69,12 @@ pub struct TierCriteria<'a> {
 
 /// Chooses a tier. An explicit choice is kept even if no backend serves that tier.
 #[must_use]
-pub fn choose(choice: ModelChoice, criteria: TierCriteria<'_>) -> ChosenTier {
+pub fn choose(choice: TierChoice, criteria: TierCriteria<'_>) -> ChosenTier {
     let not_escalated = |tier| ChosenTier { tier, escalation: None };
     match choice {
-        ModelChoice::Fast => not_escalated(ModelTier::Fast),
-        ModelChoice::Heavy => not_escalated(ModelTier::Heavy),
-        ModelChoice::Auto => match escalation(criteria).filter(|_| criteria.has_heavy) {
+        TierChoice::Fast => not_escalated(ModelTier::Fast),
+        TierChoice::Heavy => not_escalated(ModelTier::Heavy),
+        TierChoice::Auto => match escalation(criteria).filter(|_| criteria.has_heavy) {
             Some(reason) => ChosenTier { tier: ModelTier::Heavy, escalation: Some(reason) },
             None => not_escalated(ModelTier::Fast),
         },
@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn auto_escalation_with_tools(question: &str, documents: usize, tools: usize) -> Option<Escalation> {
-        let chosen = choose(ModelChoice::Auto, criteria(question, documents, tools, true));
+        let chosen = choose(TierChoice::Auto, criteria(question, documents, tools, true));
         assert_eq!(chosen.tier == ModelTier::Heavy, chosen.escalation.is_some());
         chosen.escalation
     }
@@ -150,8 +150,8 @@ mod tests {
         let hard_question = "Compare everything.";
         let fast = ChosenTier { tier: ModelTier::Fast, escalation: None };
         let heavy = ChosenTier { tier: ModelTier::Heavy, escalation: None };
-        assert_eq!(choose(ModelChoice::Fast, criteria(hard_question, 9, 9, true)), fast);
-        assert_eq!(choose(ModelChoice::Heavy, criteria("hi", 0, 0, false)), heavy);
-        assert_eq!(choose(ModelChoice::Auto, criteria(hard_question, 9, 9, false)), fast);
+        assert_eq!(choose(TierChoice::Fast, criteria(hard_question, 9, 9, true)), fast);
+        assert_eq!(choose(TierChoice::Heavy, criteria("hi", 0, 0, false)), heavy);
+        assert_eq!(choose(TierChoice::Auto, criteria(hard_question, 9, 9, false)), fast);
     }
 }

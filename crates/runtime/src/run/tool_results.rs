@@ -4,11 +4,14 @@
 use super::progress::RunProgress;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages;
+use crate::prompt::readings;
 use crate::prompt::templates::TemplateError;
 use crate::prompt::tokens::{TokenBudget, TokenCounter};
 use domain::classified::{Classified, HasClassification as _};
+use domain::plant::ReadingContent;
 use domain::role::Classification;
 use domain::search::Retrieval;
+use domain::time::Timestamp;
 use domain::tool::ToolResult;
 use domain::untrusted::neutralize;
 use tools::error::ToolError;
@@ -21,20 +24,33 @@ const FRAME_TOKENS: usize = 48;
 
 const NO_ROOM_NOTE: &str = "There is no more room in this turn for what tools return. Answer from what is there.";
 const ABOVE_MODEL_LIMIT_NOTE: &str = "The document is classified above what you may see. Say so.";
+const READINGS_ABOVE_MODEL_LIMIT_NOTE: &str = "The readings are classified above what you may see. Say so.";
+const MCP_RESULT_ABOVE_MODEL_LIMIT_NOTE: &str = "What the tool returned is classified above what you may see. Say so.";
 const TRUNCATED_NOTE: &str = "\n(What follows is left out: there is no room for it.)";
 const WEAK_MATCH_NOTE: &str = "None of these passages matches well, they are the nearest.\n";
 
-/// Renders a tool's result for the model, with the classification of its content. Adds passages and sources to
-/// `progress`.
+/// Where a result is rendered.
+#[derive(Clone, Copy)]
+pub struct ResultFrame<'a> {
+    /// Nonce of the run's tags.
+    pub nonce: &'a TagNonce,
+    /// Maximum number of tokens of the text.
+    pub budget: TokenBudget,
+    /// When the result arrived.
+    pub now: Timestamp,
+}
+
+/// Renders a tool's result for the model, with the classification of its content. Adds passages, readings and sources
+/// to `progress`.
 ///
 /// # Errors
 /// If the passages cannot be rendered.
 pub fn result_text(
     progress: &mut RunProgress,
     result: Result<Classified<ToolResult>, ToolError>,
-    nonce: &TagNonce,
-    budget: TokenBudget,
+    frame: ResultFrame<'_>,
 ) -> Result<Classified<String>, TemplateError> {
+    let ResultFrame { nonce, budget, .. } = frame;
     let result_budget = TokenBudget(budget.0.saturating_sub(FRAME_TOKENS));
     let note = |text: &str| Classified::new(text.to_owned(), Classification::Public);
     let result = match result {
@@ -61,7 +77,57 @@ pub fn result_text(
             note(ABOVE_MODEL_LIMIT_NOTE)
         }
         text @ ToolResult::DocumentText { .. } => render_result(progress, text, result_budget),
+        ToolResult::Tags(mut tags) => {
+            visibility.retain_visible(&mut tags);
+            progress.known_tags.extend(tags.iter().cloned());
+            render_result(progress, ToolResult::Tags(tags), result_budget)
+        }
+        result @ (ToolResult::Readings(_) | ToolResult::History { .. }) => {
+            let frame = ResultFrame { budget: result_budget, ..frame };
+            render_readings(progress, reading_contents(result), frame)?
+        }
+        ToolResult::Mcp(result) if result.classification > visibility.max_classification => {
+            visibility.omitted_count = visibility.omitted_count.saturating_add(1);
+            note(MCP_RESULT_ABOVE_MODEL_LIMIT_NOTE)
+        }
+        result @ (ToolResult::Mcp(_) | ToolResult::Calculation(_)) => render_result(progress, result, result_budget),
     })
+}
+
+/// Returns the readings in a tool's result.
+pub fn reading_contents(result: ToolResult) -> Vec<ReadingContent> {
+    match result {
+        ToolResult::Readings(readings) => readings.into_iter().map(ReadingContent::Present).collect(),
+        ToolResult::History { history, period } => vec![ReadingContent::History { history: *history, period }],
+        ToolResult::Retrieval(_)
+        | ToolResult::DocumentText { .. }
+        | ToolResult::Documents(_)
+        | ToolResult::Memories(_)
+        | ToolResult::Tags(_)
+        | ToolResult::Calculation(_)
+        | ToolResult::Mcp(_) => Vec::new(),
+    }
+}
+
+/// Renders readings with their numbers, as many as fit.
+fn render_readings(
+    progress: &mut RunProgress,
+    mut contents: Vec<ReadingContent>,
+    frame: ResultFrame<'_>,
+) -> Result<Classified<String>, TemplateError> {
+    progress.visibility.retain_visible(&mut contents);
+    if contents.is_empty() {
+        return Ok(Classified::new(READINGS_ABOVE_MODEL_LIMIT_NOTE.to_owned(), Classification::Public));
+    }
+    let new_indexes = progress.add_readings(contents, frame.now);
+    let new_readings = &progress.readings[new_indexes.clone()];
+    let fitted = readings::render_within(new_readings, frame.nonce, &progress.counter, frame.budget)?;
+    let classification = new_readings.classification();
+    let is_complete = fitted.count == new_readings.len();
+    // What the model does not see cannot be cited.
+    progress.readings.truncate(new_indexes.start + fitted.count);
+    let text = if is_complete { fitted.text } else { fitted.text + TRUNCATED_NOTE };
+    Ok(Classified::new(text, classification))
 }
 
 /// Renders the result as text. It has the classification of the whole result, even if only a part fits.
@@ -82,7 +148,13 @@ fn add_sources(progress: &mut RunProgress, included: &ToolResult) {
                 sources.add(document.id, document.classification);
             }
         }
-        ToolResult::Retrieval(_) | ToolResult::Memories(_) => {}
+        ToolResult::Retrieval(_)
+        | ToolResult::Memories(_)
+        | ToolResult::Tags(_)
+        | ToolResult::Readings(_)
+        | ToolResult::History { .. }
+        | ToolResult::Calculation(_)
+        | ToolResult::Mcp(_) => {}
     }
 }
 
@@ -151,9 +223,18 @@ fn drop_last_item(result: &mut ToolResult) -> bool {
         ToolResult::Retrieval(found) => pop(&mut found.hits),
         ToolResult::Documents(documents) => pop(documents),
         ToolResult::Memories(memories) => pop(memories),
+        ToolResult::Tags(tags) => pop(tags),
+        ToolResult::Readings(readings) => pop(readings),
+        ToolResult::History { history, .. } => pop(&mut history.points),
         ToolResult::DocumentText { passages, truncated, .. } => {
             let dropped = pop(passages);
             *truncated |= dropped;
+            dropped
+        }
+        ToolResult::Calculation(_) => false,
+        ToolResult::Mcp(result) => {
+            let dropped = result.structured.take().is_some() || pop(&mut result.texts);
+            result.is_truncated |= dropped;
             dropped
         }
     }

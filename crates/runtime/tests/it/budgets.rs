@@ -77,7 +77,7 @@ async fn an_interrupted_call_is_recorded_with_an_estimate_of_its_usage() {
 
     let call = failed_call(vec![Text("Shut"), Hang]).await;
     assert_eq!((call.status, call.error.as_deref()), (CallStatus::Error, Some("upstream_timeout")));
-    assert_eq!(call.duration, ChatSettings::default().turn_limit);
+    assert_eq!(call.duration, ChatSettings::default().turn_timeout);
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,7 +53,7 @@ async fn a_turn_emits_its_events_in_order_and_stores_answer_citations_and_one_ou
     let answer = fixture.answer().await;
     assert_eq!((answer.status, answer.content.as_str()), (MessageStatus::Complete, "Close FV-2003 first [1]."));
     assert_eq!(answer.citations.len(), 1);
-    assert_eq!(answer.citations[0].quote, "Close FV-2003 first");
+    assert_eq!(answer.citations[0].document().expect("a passage").quote, "Close FV-2003 first");
     assert_eq!((answer.model.as_deref(), answer.token_count), (Some("script-1"), Some(7)));
 
     let outcome = fixture.turn_outcome().await;
@@ -128,7 +128,7 @@ async fn the_extractive_answerer_gets_no_weak_passages() {
             RetrievalMode::Auto,
         )
         .await;
-    assert!(model.requests()[0].extractive.passages.is_empty());
+    assert!(model.requests()[0].extractive_input.passages.is_empty());
     let data = context_message(&model);
     assert!(!data.contains("FV-2003") && data.contains("hold nothing that answers"), "{data}");
 }
@@ -137,7 +137,7 @@ async fn the_extractive_answerer_gets_no_weak_passages() {
 async fn a_weak_passage_that_the_model_may_not_see_is_left_out() {
     let fixture = Fixture::new().await;
     let model = fixture.model([vec![Text("The documents do not say."), Finish]]);
-    *model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
+    *model.max_input_classification.lock().expect("no panic under the lock") = Classification::Internal;
     let restricted_hit = fixture.create_document(Classification::Restricted, "The bypass code is 7.").await.1;
     fixture
         .ask(
@@ -148,7 +148,7 @@ async fn a_weak_passage_that_the_model_may_not_see_is_left_out() {
         .await;
     let request = model.requests().remove(0);
     assert_eq!(request.prompt.classification(), Classification::Internal);
-    let shown: Vec<_> = request.extractive.passages.iter().map(|p| p.passage.content.as_str()).collect();
+    let shown: Vec<_> = request.extractive_input.passages.iter().map(|p| p.passage.content.as_str()).collect();
     assert_eq!(shown, ["Close FV-2003 first."]);
 }
 
@@ -163,7 +163,8 @@ async fn surroundings_of_passages_are_requested_and_shown_but_not_cited() {
     assert_eq!(tools.calls()[0].arguments["surroundings"], true);
     let data = context_message(&model);
     assert!(data.contains(">\nThen wait until FI-2003 shows 0.\n</after-"), "{data}");
-    assert_eq!(fixture.answer().await.citations[0].quote, "Close FV-2003 first");
+    let answer = fixture.answer().await;
+    assert_eq!(answer.citations[0].document().expect("a passage").quote, "Close FV-2003 first");
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,7 +186,7 @@ async fn passages_take_at_most_half_of_what_the_question_leaves() {
         "{}",
         TokenCounter::default().prompt(request.prompt.content())
     );
-    let shown: Vec<_> = request.extractive.passages.iter().map(|p| &p.passage.content[..6]).collect();
+    let shown: Vec<_> = request.extractive_input.passages.iter().map(|p| &p.passage.content[..6]).collect();
     assert_eq!(shown, ["Step 0", "Step 1"]);
 }
 
@@ -193,7 +194,7 @@ async fn passages_take_at_most_half_of_what_the_question_leaves() {
 async fn a_turn_whose_retrieval_fails_is_answered_as_degraded() {
     let fixture = Fixture::new().await;
     let model = fixture.model([vec![Text("Without documents: no idea."), Finish]]);
-    let tools = ScriptedTools::new(|_| Err(ToolError::TimedOut { tool: "rag_search" }));
+    let tools = ScriptedTools::new(|_| Err(ToolError::TimedOut { tool: "rag_search".into() }));
     let events = fixture.ask(&fixture.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
     let Some(RunEvent::Finished(summary)) = events.last() else { panic!("no end: {events:?}") };
     assert!(summary.degraded);

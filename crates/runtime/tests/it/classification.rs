@@ -31,7 +31,8 @@ fn sent_text(request: &ChatRequest) -> String {
         PromptMessage::System(text) | PromptMessage::User(text) => text.clone(),
         PromptMessage::Assistant { content, .. } | PromptMessage::Tool { content, .. } => content.clone(),
     };
-    let passages: String = request.extractive.passages.iter().map(|passage| passage.passage.content.as_str()).collect();
+    let passages: String =
+        request.extractive_input.passages.iter().map(|passage| passage.passage.content.as_str()).collect();
     request.prompt.content().iter().map(text).collect::<Vec<_>>().join("\n") + &passages
 }
 
@@ -142,7 +143,7 @@ async fn a_memory_above_the_models_limit_is_not_in_the_prompt() {
     let model = fixture.model([vec![Text("x"), Finish], vec![Text("y"), Finish]]);
     let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
     for (highest, is_sent) in [(Classification::Internal, false), (Classification::Restricted, true)] {
-        *model.highest_classification.lock().expect("no panic under the lock") = highest;
+        *model.max_input_classification.lock().expect("no panic under the lock") = highest;
         fixture.ask(&chat, QUESTION, RetrievalMode::Never).await;
         let request = model.requests().pop().expect("a request");
         assert!(sent_text(&request).contains("works nights"), "the internal memory is sent");
@@ -155,7 +156,7 @@ async fn a_memory_above_the_models_limit_is_not_in_the_prompt() {
 async fn a_question_above_what_the_model_may_see_is_not_asked() {
     let fixture = Fixture::new().await;
     let model = fixture.model([vec![Text("x"), Finish]]);
-    *model.highest_classification.lock().expect("no panic under the lock") = Classification::Public;
+    *model.max_input_classification.lock().expect("no panic under the lock") = Classification::Public;
     let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
     let refused = fixture.send(&chat, QUESTION, RetrievalMode::Never).await;
     assert!(matches!(refused, Err(RuntimeError::AboveModelClassification)));
@@ -203,7 +204,7 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
         vec![Call { id: "c", name: "document_list", arguments: "{}" }, Finish],
         vec![Text("Gloves [1]."), Finish],
     ]);
-    *limited_model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
+    *limited_model.max_input_classification.lock().expect("no panic under the lock") = Classification::Internal;
     let passage = hit.passage.clone();
     let tools = ScriptedTools::new(move |call| {
         use domain::tool::ToolResult;

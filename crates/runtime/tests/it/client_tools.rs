@@ -11,7 +11,7 @@ use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Call, Finish, Text};
 use crate::support::tools::{ScriptedTools, retrieval_result};
 use domain::command::{AskAssistant, RetrievalMode};
-use domain::model::{ChatOptions, ModelChoice, ModelToolCall, OfferedTool, PromptMessage};
+use domain::model::{ChatOptions, ModelToolCall, OfferedTool, PromptMessage, TierChoice};
 use domain::role::{Classification, Role};
 use domain::run::{AssistantRun, FinishReason, RunEvent, RunSummary};
 use domain::search::SearchFilters;
@@ -35,11 +35,12 @@ fn request(tools: Vec<OfferedTool>) -> AskAssistant {
         tool_rounds: Vec::new(),
         instructions: None,
         tools,
-        model: ModelChoice::Fast,
+        model: TierChoice::Fast,
         retrieval: RetrievalMode::Never,
         filters: SearchFilters::default(),
         options: ChatOptions { tool_choice: Some(json!("auto")), ..ChatOptions::default() },
         max_output_tokens: None,
+        team: None,
     }
 }
 
@@ -131,7 +132,7 @@ async fn tool_results_follow_the_question_between_tags_and_are_classified_as_the
 async fn a_model_that_may_not_see_results_is_not_offered_the_tools() {
     let fixture = Fixture::new().await;
     let model = fixture.model([vec![Text("I cannot tell."), Finish]]);
-    *model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
+    *model.max_input_classification.lock().expect("no panic under the lock") = Classification::Internal;
     let chat = fixture.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
     let turn = Turn::run(&fixture, &chat, request_after_tool_round()).await;
     assert_eq!((turn.omitted_tools, turn.summary().omitted_count), (1, 1));

@@ -4,6 +4,7 @@ use crate::support::Fixture;
 use crate::support::model::Step::{Finish, Text};
 use crate::support::tools::ScriptedTools;
 use domain::command::{Branches, GetConversation, RetrievalMode};
+use domain::conversation::Citation;
 use domain::role::{Classification, Role};
 use runtime::conversations::ConversationService;
 use runtime::use_case::UseCase as _;
@@ -25,7 +26,8 @@ async fn an_answer_with_a_citation_above_a_lowered_clearance_is_withheld() {
             .authorize(&fixture.ada, role, GetConversation { id: fixture.conversation, branches: Branches::Active })
             .await;
         let messages = service.execute(command).await.expect("her own").messages;
-        cited.push(messages[1].citations.iter().map(|citation| citation.chunk_id).collect::<Vec<_>>());
+        let passages = messages[1].citations.iter().filter_map(Citation::document);
+        cited.push(passages.map(|citation| citation.chunk_id).collect::<Vec<_>>());
     }
     assert_eq!(
         cited,

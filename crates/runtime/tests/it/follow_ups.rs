@@ -136,7 +136,7 @@ async fn the_extractive_answerer_gets_the_completed_question() {
     let tools = tools(&fixture, Classification::Internal).await;
     let events = ask(&fixture, &model, &tools).await;
     assert_eq!(searched_query(&events, &tools), QUERY_BY_RULES);
-    let questions: Vec<_> = model.requests().into_iter().map(|request| request.extractive.question).collect();
+    let questions: Vec<_> = model.requests().into_iter().map(|request| request.extractive_input.question).collect();
     assert_eq!(questions, [OIL, QUERY_BY_RULES]);
 }
 

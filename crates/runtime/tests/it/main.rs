@@ -9,7 +9,7 @@ mod budgets;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
-mod chat_ends;
+mod chat_termination;
 #[cfg(test)]
 mod chat_tools;
 #[cfg(test)]
@@ -20,9 +20,13 @@ mod client_tools;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
-mod direct;
+mod direct_model_requests;
 #[cfg(test)]
 mod follow_ups;
+#[cfg(test)]
+mod glossary;
+#[cfg(test)]
+mod plant;
 #[cfg(test)]
 mod summaries;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use domain::ports::{
 use domain::role::{Classification, Role};
 use domain::scope::Actor;
 use domain::upload::{Upload, UploadOutcome};
-use fakes::suite::{identity, scope};
+use fakes::store_contract::{identity, scope};
 use fakes::{InMemoryStore, ManualClock};
 use futures::future::BoxFuture;
 use runtime::worker::{Worker, WorkerSettings};
@@ -65,6 +65,7 @@ async fn run_one_job(
         attempt: 1,
         max_attempts: 5,
         failures,
+        traceparent: None,
     };
     let requeued: Arc<Mutex<Vec<(Lease, RequeueOptions)>>> = Arc::default();
     let mut queue = MockJobQueue::new();
@@ -167,7 +168,7 @@ fn endless_job(dropped: &Arc<AtomicBool>) -> impl Fn() -> ProcessFuture + Send +
 async fn work_stops_and_is_not_requeued_when_the_lease_is_lost() {
     let dropped = Arc::new(AtomicBool::new(false));
     let started = tokio::time::Instant::now();
-    let mut heartbeats = [Ok(true), Err(StoreError::Conflict { what: "a brief outage" }), Ok(false)].into_iter();
+    let mut heartbeats = [Ok(true), Err(StoreError::Conflict { reason: "A brief outage." }), Ok(false)].into_iter();
     let requeue =
         run_one_job(0, CancellationToken::new(), move || heartbeats.next().unwrap_or(Ok(false)), endless_job(&dropped))
             .await;

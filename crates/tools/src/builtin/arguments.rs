@@ -34,6 +34,13 @@ pub(super) fn optional_number<'de, D: Deserializer<'de>, const LOW: u32, const H
     }
 }
 
+/// Deserializes a number from `LOW` to `HIGH`, both inclusive.
+pub(super) fn number<'de, D: Deserializer<'de>, const LOW: u32, const HIGH: u32>(
+    deserializer: D,
+) -> Result<u32, D::Error> {
+    optional_number::<D, LOW, HIGH>(deserializer)?.ok_or_else(|| Error::custom("a number is missing"))
+}
+
 /// Deserializes a list of at most `MAX` items; missing or null means an empty list.
 pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MAX: usize>(
     deserializer: D,
@@ -43,4 +50,12 @@ pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MAX: us
         return Err(Error::custom(format_args!("more than {MAX} items")));
     }
     Ok(items)
+}
+
+/// Deserializes a list of 1 to `MAX` items.
+pub(super) fn non_empty_list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MAX: usize>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let items = list::<D, T, MAX>(deserializer)?;
+    if items.is_empty() { Err(Error::custom("at least one item is needed")) } else { Ok(items) }
 }

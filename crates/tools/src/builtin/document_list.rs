@@ -55,8 +55,8 @@ impl Tool for DocumentList {
                 "description": "Maximum number of documents to return; default 50."},
         });
         ToolSpec {
-            name: ToolName::DocumentList,
-            description: "List the plant's documents that the user may see, newest first, with their ids.",
+            name: ToolName::DocumentList.into(),
+            description: "List the plant's documents that the user may see, newest first, with their ids.".into(),
             required_permission: Permission::new(Resource::Documents, Operation::List),
             writes_to_plant: false,
             parameters: arguments::schema(&properties, &[]),
@@ -64,7 +64,7 @@ impl Tool for DocumentList {
     }
 
     async fn run(&self, context: ToolContext, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let to_tool_error = ToolError::store(ToolName::DocumentList);
+        let to_tool_error = ToolError::from_store(ToolName::DocumentList);
         let filter = DocumentFilter {
             status: None,
             tag: arguments.tag.map(ShortText::into_string),

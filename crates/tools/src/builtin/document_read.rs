@@ -54,8 +54,9 @@ impl Tool for DocumentRead {
                 "description": "0-based index of the first passage to return; default 0."},
         });
         ToolSpec {
-            name: ToolName::DocumentRead,
-            description: "Read one document in order, 20 passages at a time. The result says whether there is more.",
+            name: ToolName::DocumentRead.into(),
+            description: "Read one document in order, 20 passages at a time. The result says whether there is more."
+                .into(),
             required_permission: Permission::new(Resource::Documents, Operation::Read),
             writes_to_plant: false,
             parameters: arguments::schema(&properties, &["document_id"]),
@@ -67,7 +68,7 @@ impl Tool for DocumentRead {
     }
 
     async fn run(&self, context: ToolContext, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let to_tool_error = ToolError::store(ToolName::DocumentRead);
+        let to_tool_error = ToolError::from_store(ToolName::DocumentRead);
         let id = arguments.document_id;
         let from = i32::try_from(arguments.from.unwrap_or_default()).unwrap_or(i32::MAX);
         let mut tx = self.store.begin(&context.tenant_scope).await.map_err(&to_tool_error)?;

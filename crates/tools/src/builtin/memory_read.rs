@@ -32,27 +32,34 @@ const QUERY_CLASSIFICATION: Classification = Classification::Internal;
 /// Returns the caller's memories: the most important first, or the nearest to a query.
 pub struct MemoryRead {
     store: Arc<dyn Store>,
+    embedders: Embedders,
+}
+
+/// Embeds memories and queries with the tenant's model.
+struct MemoryEmbedder<'a> {
+    store: &'a dyn Store,
     embedder: Arc<dyn Embedder>,
 }
 
 impl MemoryRead {
-    /// A tool that reads memories from `store` and compares them with the current model of `embedders`.
+    /// A tool that reads memories from `store` and compares them with the tenant's model of `embedders`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, embedders: &Embedders) -> Self {
-        Self { store, embedder: Arc::clone(&embedders.current) }
+        Self { store, embedders: embedders.clone() }
     }
 
     /// The nearest memories, then the most important of those that could not be compared.
     async fn nearest(&self, context: &ToolContext, query: &str, limit: u32) -> Result<Vec<Memory>, StoreError> {
-        let vector = match self.add_vectors(context).await {
-            Ok(()) => self.query_vector(context, query).await,
+        let memory_embedder = self.memory_embedder(context).await?;
+        let vector = match memory_embedder.add_vectors(context).await {
+            Ok(()) => memory_embedder.query_vector(context, query).await,
             Err(error) => Err(error),
         };
         let mut found = Vec::new();
         let mut tx = self.store.begin(&context.tenant_scope).await?;
         match vector {
             Ok(components) => {
-                let model = self.embedder.model().name;
+                let model = memory_embedder.embedder.model().name;
                 let vector = QueryVector { components: &components, model: &model };
                 found = tx.memories().nearest(&vector, context.admitted_at, context.clearance, limit).await?;
             }
@@ -69,6 +76,22 @@ impl MemoryRead {
         Ok(found)
     }
 
+    /// The tenant's model, as for its documents. Queries the database only if tenants use different models.
+    async fn memory_embedder(&self, context: &ToolContext) -> Result<MemoryEmbedder<'_>, StoreError> {
+        let store = &*self.store;
+        if self.embedders.is_single() {
+            return Ok(MemoryEmbedder { store, embedder: Arc::clone(&self.embedders.current) });
+        }
+        let mut tx = store.begin(&context.tenant_scope).await?;
+        let model_in_use = tx.chunks().model_in_use().await?;
+        let settings = tx.users().tenant_settings().await?;
+        tx.commit().await?;
+        let embedder = self.embedders.for_tenant(model_in_use.as_deref(), settings.language.as_deref());
+        Ok(MemoryEmbedder { store, embedder: Arc::clone(embedder) })
+    }
+}
+
+impl MemoryEmbedder<'_> {
     /// Computes the missing vectors of the memories that the embedding model may see. No transaction is open during the
     /// model call.
     async fn add_vectors(&self, context: &ToolContext) -> Result<(), MemoryError> {
@@ -111,7 +134,7 @@ impl MemoryRead {
         }
         let count = texts.len();
         let request = EmbedRequest { caller: caller(context), purpose, texts, classification };
-        let vectors = context.call_recorder.embed(&*self.embedder, request).await?.vectors;
+        let vectors = context.model_call_recorder.embed(&*self.embedder, request).await?.vectors;
         if vectors.len() != count || !vectors.iter().flatten().all(|number| number.is_finite()) {
             return Err(self.invalid_response("vectors are missing or not finite"));
         }
@@ -120,7 +143,7 @@ impl MemoryRead {
 
     /// The highest classification that the embedding model may see.
     fn model_limit(&self, context: &ToolContext) -> Classification {
-        self.embedder.highest_classification(&caller(context)).min(context.max_model_classification)
+        self.embedder.max_input_classification(&caller(context)).min(context.max_model_classification)
     }
 
     /// The highest classification of memories that are embedded for this caller.
@@ -177,8 +200,8 @@ impl Tool for MemoryRead {
                 "description": "Maximum number of memories to return; default 10 with a query, 50 without."},
         });
         ToolSpec {
-            name: ToolName::MemoryRead,
-            description: "Read what the user asked the platform to remember.",
+            name: ToolName::MemoryRead.into(),
+            description: "Read what the user asked the platform to remember.".into(),
             required_permission: Permission::new(Resource::Memories, Operation::List),
             writes_to_plant: false,
             parameters: arguments::schema(&properties, &[]),
@@ -186,7 +209,7 @@ impl Tool for MemoryRead {
     }
 
     async fn run(&self, context: ToolContext, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let to_tool_error = ToolError::store(ToolName::MemoryRead);
+        let to_tool_error = ToolError::from_store(ToolName::MemoryRead);
         let memories = match arguments.query {
             Some(query) => {
                 let limit = arguments.limit.unwrap_or(DEFAULT_NEAREST);

@@ -2,7 +2,7 @@
 
 use super::arguments;
 use crate::error::ToolError;
-use crate::retrieval::{HybridSearch, ModelLimits};
+use crate::retrieval::{HybridSearch, MaxModelClassifications};
 use crate::tool::{Tool, ToolContext};
 use async_trait::async_trait;
 use domain::classified::Classified;
@@ -75,8 +75,9 @@ impl Tool for RagSearch {
                 "description": "Also return the text directly before and after each passage; default false."},
         });
         ToolSpec {
-            name: ToolName::RagSearch,
-            description: "Search the plant's documents. Returns passages with document, page and section, best first.",
+            name: ToolName::RagSearch.into(),
+            description: "Search the plant's documents. Returns passages with document, page and section, best first."
+                .into(),
             required_permission: Permission::new(Resource::Search, Operation::Read),
             writes_to_plant: false,
             parameters: arguments::schema(&properties, &["query"]),
@@ -94,12 +95,18 @@ impl Tool for RagSearch {
             clearance: context.clearance,
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
-        let limits =
-            ModelLimits { any_model: context.max_model_classification, cloud_model: context.max_cloud_classification };
-        let search = self.search.clone().with_model_limits(limits).with_call_recorder(context.call_recorder);
+        let max_classifications = MaxModelClassifications {
+            all_models: context.max_model_classification,
+            cloud_models: context.max_cloud_classification,
+        };
+        let search = self
+            .search
+            .clone()
+            .with_max_classifications(max_classifications)
+            .with_model_call_recorder(context.model_call_recorder);
         let search = search.with_privacy(context.privacy).with_surroundings(arguments.surroundings);
         let found = search.search(&context.tenant_scope, arguments.query.as_str(), &search_scope, top_k).await;
-        let found = found.map_err(ToolError::store(ToolName::RagSearch))?;
+        let found = found.map_err(ToolError::from_store(ToolName::RagSearch))?;
         Ok(Classified::from_content(ToolResult::Retrieval(found)))
     }
 }

@@ -16,6 +16,7 @@ use domain::retry;
 use domain::rights::Rights;
 use domain::role::{Classification, Resource};
 use domain::scope::TenantScope;
+use domain::space::current_membership;
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
@@ -35,8 +36,9 @@ pub(super) struct Invocation {
     call_id: String,
     pub(super) resource_kind: Option<Resource>,
     pub(super) resource_id: Option<Uuid>,
+    arguments_classification: Classification,
     origin: CallOrigin,
-    call_recorder: CallRecorder,
+    model_call_recorder: CallRecorder,
 }
 
 impl Invocation {
@@ -48,8 +50,9 @@ impl Invocation {
             call_id: sanitize_label(&call.call_id),
             resource_kind: None,
             resource_id: None,
+            arguments_classification: call.arguments_classification,
             origin: call.origin,
-            call_recorder: CallRecorder::default(),
+            model_call_recorder: CallRecorder::default(),
         }
     }
 
@@ -105,8 +108,8 @@ impl AdmissionController {
     ) -> Result<Result<RecordedIntent, RefusalCode>, StoreError> {
         let mut tx = self.store.begin(&invocation.scope).await?;
         let (membership, remaining_rights) = match permit.scope().user() {
-            Some(user) => {
-                let membership = tx.users().membership(user).await?;
+            Some(_) => {
+                let membership = current_membership(&*self.store, &mut *tx, permit.scope()).await?;
                 let remaining = self.rules.remaining_rights(permit, membership.as_ref());
                 (membership, remaining)
             }
@@ -150,8 +153,9 @@ impl AdmissionController {
             max_model_classification: settings.model_classification.unwrap_or(Classification::Restricted),
             max_cloud_classification: settings.max_cloud_classification(),
             privacy: settings.pii_sanitization.rules(),
+            arguments_classification: invocation.arguments_classification,
             admitted_at: now,
-            call_recorder: invocation.call_recorder.clone(),
+            model_call_recorder: invocation.model_call_recorder.clone(),
         };
         Ok(Ok(RecordedIntent { receipt, context }))
     }
@@ -188,7 +192,7 @@ impl AdmissionController {
         result: &Result<Classified<ToolResult>, ToolError>,
     ) -> OutcomeRecord {
         let (status, mut metadata) = outcome_metadata::status_and_metadata(result);
-        let replaced = invocation.call_recorder.replacement_counts();
+        let replaced = invocation.model_call_recorder.replacement_counts();
         if !replaced.is_empty() {
             metadata.insert("privacy".to_owned(), json!({ "replaced": replaced }));
         }
@@ -199,7 +203,7 @@ impl AdmissionController {
             tools_used: vec![invocation.tool.clone()],
         };
         let at = self.clock.now();
-        let ledger_entries = invocation.call_recorder.drain_ledger_entries(&*self.ids, invocation.origin, at);
+        let ledger_entries = invocation.model_call_recorder.drain_ledger_entries(&*self.ids, invocation.origin, at);
         OutcomeRecord {
             scope: invocation.scope.clone(),
             id: self.audit_id(),

@@ -1,10 +1,13 @@
-//! The audit metadata of a call's result: document ids, counts and error codes, but never content.
+//! The audit metadata of a call's result: document ids, names of tags, counts and error codes, but never content.
+//! Values of tags are content.
 
 use crate::error::ToolError;
 use domain::audit::ResultStatus;
 use domain::classified::Classified;
 use domain::error::Classify;
 use domain::ids::DocumentId;
+use domain::plant::Quality;
+use domain::ports::PlantReadError;
 use domain::tool::ToolResult;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -46,6 +49,27 @@ fn result_metadata(result: &ToolResult) -> Value {
             json!({"documents": distinct(documents.iter().map(|document| document.id)), "hits": documents.len()})
         }
         ToolResult::Memories(memories) => json!({"hits": memories.len()}),
+        ToolResult::Tags(tags) => json!({"hits": tags.len()}),
+        ToolResult::Readings(readings) => json!({
+            "tags": readings.iter().map(|reading| &reading.tag).collect::<Vec<_>>(),
+            "sources": readings.iter().map(|reading| &reading.source).collect::<BTreeSet<_>>(),
+            "hits": readings.len(),
+            "stale": readings.iter().filter(|reading| reading.stale).count(),
+            "bad": readings.iter().filter(|reading| reading.quality == Quality::Bad).count(),
+        }),
+        ToolResult::History { history, period } => json!({
+            "tags": [history.tag],
+            "sources": [history.source],
+            "hits": history.points.len(),
+            "from": period.from,
+            "to": period.to,
+            "aggregate": history.aggregate,
+            "truncated": history.truncated,
+        }),
+        ToolResult::Mcp(result) => json!({
+            "texts": result.texts.len(), "truncated": result.is_truncated, "tool_error": result.is_error,
+        }),
+        ToolResult::Calculation(calculation) => json!({ "exact": calculation.is_exact }),
     }
 }
 
@@ -56,19 +80,23 @@ fn distinct(ids: impl Iterator<Item = DocumentId>) -> BTreeSet<DocumentId> {
 fn result_status(error: &ToolError) -> ResultStatus {
     match error {
         ToolError::Cancelled => ResultStatus::Cancelled,
-        ToolError::NotFound | ToolError::Denied { .. } => ResultStatus::Denied,
+        ToolError::NotFound | ToolError::Denied { .. } | ToolError::Plant(PlantReadError::UnknownTags { .. }) => {
+            ResultStatus::Denied
+        }
         _ => ResultStatus::Error,
     }
 }
 
-/// The audit code of an error. The message is not recorded, because it may quote text that a model generated.
-fn audit_code(error: &ToolError) -> &'static str {
+/// The code of an error in the audit log and in traces. The message is not recorded, because it may quote text that a
+/// model generated.
+pub(super) fn audit_code(error: &ToolError) -> &'static str {
     match error {
         ToolError::Denied { reason } => reason.as_str(),
         ToolError::InvalidArguments { .. } => "invalid_arguments",
         ToolError::TimedOut { .. } => "timeout",
         ToolError::Panicked { .. } => "panicked",
         ToolError::Cancelled => "caller_left",
+        ToolError::Mcp(error) => error.audit_code(),
         other => other.code(),
     }
 }

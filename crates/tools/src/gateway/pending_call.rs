@@ -34,7 +34,7 @@ impl PendingCall {
             return Err(ToolError::UnknownTool);
         };
         let prepared = tool.prepare(self.arguments.clone())?;
-        self.gateway.run(spec.name, prepared, self.intent.context.clone()).await
+        self.gateway.run(&spec.name, prepared, self.intent.context.clone()).await
     }
 
     /// Returns the outcome. The first call builds it from `result`; later calls return the same one.

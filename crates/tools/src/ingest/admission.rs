@@ -10,6 +10,7 @@ use domain::ids::{DocumentId, UserId};
 use domain::ports::TenantTx;
 use domain::rights::{Permission, Reach, Rights};
 use domain::role::{Operation, Resource};
+use domain::space::current_membership;
 use domain::upload::FieldError;
 use std::time::Duration;
 
@@ -58,8 +59,8 @@ impl IngestInner {
 
     /// Reads the uploader's current rights in `tx`; an error if they no longer include uploads.
     pub(super) async fn current_rights(&self, tx: &mut dyn TenantTx, permit: &Permit) -> Result<Rights, IngestError> {
-        let user = permit.scope().user().ok_or(IngestError::NoUser)?;
-        let membership = tx.users().membership(user).await?;
+        permit.scope().user().ok_or(IngestError::NoUser)?;
+        let membership = current_membership(&*self.ports.store, tx, permit.scope()).await?;
         let rights = self.ports.rules.remaining_rights(permit, membership.as_ref());
         let rights = rights.map_err(|code| IngestError::Refused { code })?;
         if rights.allows(UPLOAD) { Ok(rights) } else { Err(IngestError::PermissionLost) }

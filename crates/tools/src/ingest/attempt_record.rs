@@ -25,7 +25,7 @@ pub(super) struct AttemptRecord {
     attempt: u32,
     receipt: AuditReceipt,
     /// Records the model calls of the attempt.
-    pub(super) call_recorder: CallRecorder,
+    pub(super) model_call_recorder: CallRecorder,
 }
 
 impl AttemptRecord {
@@ -39,8 +39,8 @@ impl AttemptRecord {
     ) -> Result<Self, StoreError> {
         let operation = audited_operation(document, json!({"attempt": job.attempt}));
         let receipt = tx.audit().record_intent(id, &operation, now).await?;
-        let call_recorder = CallRecorder::default();
-        Ok(Self { scope: job.scope.clone(), document, attempt: job.attempt, receipt, call_recorder })
+        let model_call_recorder = CallRecorder::default();
+        Ok(Self { scope: job.scope.clone(), document, attempt: job.attempt, receipt, model_call_recorder })
     }
 
     /// Records the outcome and the model calls in `tx`, the transaction that also writes the attempt's results.
@@ -71,7 +71,7 @@ impl AttemptRecord {
             origin: CallOrigin::default(),
             tier: None,
             counts_towards_budget: false,
-            call: self.call_recorder.total()?,
+            call: self.model_call_recorder.total()?,
         })
     }
 }

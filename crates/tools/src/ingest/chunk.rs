@@ -2,12 +2,15 @@
 //!
 //! A chunk never spans two pages, so that its citation names the right page, and a new chunk starts at each heading of
 //! level 1 to 3. It is filled with whole sentences, rows and lines up to [`ChunkParams::max_tokens`]; a chunk that
-//! continues a table repeats the header rows. The embedded text is prefixed with title and heading path; the cited text
-//! is not.
+//! continues a table repeats the header rows. Where the header of a sheet is too long to be repeated, each cell names
+//! its
+//! column instead. The section of a sheet's chunk ends with the range of its cells. The embedded text is prefixed with
+//! title and heading path; the cited text is not.
 
 mod pack;
 mod params;
 mod sentences;
+mod sheet_rows;
 mod units;
 
 use super::readers::ParsedDocument;
@@ -21,7 +24,8 @@ pub struct Chunk {
     pub index: u32,
     /// The 1-based page in the file; `None` for formats without pages.
     pub page: Option<u32>,
-    /// The headings above the chunk, outermost first, joined with ` > `; `None` before the first heading.
+    /// The headings above the chunk, outermost first, and for rows of a sheet their cells (`Sheet 'Alarms'!A2:F14`),
+    /// joined with ` > `; `None` before the first heading.
     pub section: Option<String>,
     /// The text as a citation shows it.
     pub content: String,
@@ -50,7 +54,10 @@ pub fn chunk(document: &ParsedDocument, params: &ChunkParams, count_tokens: &dyn
         let packer = pack::Packer { params, count_tokens };
         for draft in packer.pack(sections) {
             let index = chunks.len() as u32;
-            let pack::Draft { section, content, tokens } = draft;
+            let pack::Draft { section, cells, content, tokens } = draft;
+            let cells = cells.map(|cells| cells.in_sheet(page.label.as_deref()));
+            let parts: Vec<String> = section.into_iter().chain(cells).collect();
+            let section = (!parts.is_empty()).then(|| parts.join(" > "));
             chunks.push(Chunk { index, page: page.number, section, content, token_count: tokens });
         }
     }

@@ -16,7 +16,7 @@ use domain::ports::{Embedder, IdGen};
 pub(super) struct ChunkEmbedder<'a> {
     pub(super) embedder: &'a dyn Embedder,
     /// Records the model calls.
-    pub(super) call_recorder: &'a CallRecorder,
+    pub(super) model_call_recorder: &'a CallRecorder,
     /// Tenant and user that the model calls are attributed to.
     pub(super) caller: ModelCaller,
     /// Re-reads the document's classification before each batch, because a user may change it during ingestion.
@@ -52,7 +52,7 @@ impl ChunkEmbedder<'_> {
             let (caller, purpose) = (self.caller.clone(), EmbedPurpose::Document);
             let classification = self.classification.for_model(self.embedder, &caller).await?;
             let request = EmbedRequest { caller, purpose, texts, classification };
-            let response = self.call_recorder.embed(self.embedder, request).await.map_err(RetryLater::from)?;
+            let response = self.model_call_recorder.embed(self.embedder, request).await.map_err(RetryLater::from)?;
             check_vectors(&response.vectors, batch.len(), &model)?;
             let pairs = batch.into_iter().zip(response.vectors);
             passages.extend(pairs.map(|(chunk, vector)| self.new_chunk(chunk, vector)));
@@ -66,7 +66,7 @@ impl ChunkEmbedder<'_> {
             id: ChunkId::from_uuid(self.ids.uuid()),
             chunk_index: to_i32(chunk.index),
             context: lexical_context(self.title, chunk.section.as_deref()),
-            terms: Some(passage_terms(self.filename, self.title, chunk.section.as_deref(), &chunk.content)),
+            term_hashes: Some(passage_terms(self.filename, self.title, chunk.section.as_deref(), &chunk.content)),
             content: chunk.content,
             token_count: to_i32(chunk.token_count),
             page: chunk.page.map(to_i32),

@@ -62,7 +62,7 @@ impl CurrentClassification<'_> {
         let mut tx = self.store.begin(self.scope).await.map_err(RetryLater::from)?;
         let found = tx.documents().classifications(&[self.document]).await.map_err(RetryLater::from)?;
         let classification = found.first().map_or(Classification::Restricted, |(_, classification)| *classification);
-        if classification > embedder.highest_classification(caller) {
+        if classification > embedder.max_input_classification(caller) {
             return Err(classification_too_high(classification).into());
         }
         Ok(classification)

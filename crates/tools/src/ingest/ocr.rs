@@ -19,6 +19,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 const MAX_OUTPUT_BYTES: u64 = 8 << 20;
 /// Minimum confidence of a recognized word, in percent; below it, words are more often noise than text.
 const MIN_CONFIDENCE: f32 = 20.0;
+/// Mean confidence of a page's words, in percent, below which the document's owner is warned. Print that was scanned
+/// well
+/// has more than 90 %; a wrong language or a bad picture has less than this.
+const LOW_CONFIDENCE: f32 = 70.0;
 /// Directories that are searched for the program if the setting is only a name.
 const SEARCH_DIRS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
@@ -67,33 +71,70 @@ impl OcrSettings {
 /// Recognizes the text of all pages that have scanned images, and removes the images from the document.
 ///
 /// Moves the recognized pages from [`Warning::NeedsOcr`] to [`Warning::Recognized`]; pages that failed stay there.
+/// Pages
+/// whose words have a low confidence are also listed in [`Warning::LowConfidence`].
 ///
 /// # Errors
 /// [`ReadError::NoText`] if the document still has no text.
 pub async fn recognize(mut document: ParsedDocument, settings: &OcrSettings) -> Result<ParsedDocument, ReadError> {
-    let mut recognized = Vec::new();
+    let (mut recognized, mut unsure) = (Vec::new(), UnsurePages::default());
     for page in &mut document.pages {
         let scans = std::mem::take(&mut page.scans);
-        if let Some(blocks) = recognize_page(&scans, settings).await {
+        if let Some(RecognizedPage { blocks, confidence }) = recognize_page(&scans, settings).await {
             page.blocks.extend(blocks);
             recognized.extend(page.number);
+            unsure.add(page.number, confidence);
         }
     }
     document.pages.retain(|page: &Page| !page.blocks.is_empty());
     update_warnings(&mut document.warnings, recognized);
+    document.warnings.extend(unsure.into_warning());
     if document.is_empty() { Err(ReadError::NoText) } else { Ok(document) }
 }
 
 /// Recognizes the text of a page's images; `None` if no text was found or the recognition failed, which is logged.
-async fn recognize_page(scans: &[Scan], settings: &OcrSettings) -> Option<Vec<Block>> {
+async fn recognize_page(scans: &[Scan], settings: &OcrSettings) -> Option<RecognizedPage> {
     let mut blocks = Vec::new();
+    let mut confidences = Vec::new();
     for scan in scans {
         match run_tesseract(scan, settings).await {
-            Ok(table) => blocks.extend(parse_blocks(&table)),
+            Ok(table) => {
+                blocks.extend(parse_blocks(&table));
+                confidences.extend(word_confidences(&table));
+            }
             Err(error) => tracing::warn!(kind = ?error.kind(), "text recognition of a page failed"),
         }
     }
-    (!blocks.is_empty()).then_some(blocks)
+    let confidence = confidences.iter().sum::<f32>() / confidences.len().max(1) as f32;
+    (!blocks.is_empty()).then_some(RecognizedPage { blocks, confidence })
+}
+
+/// The text of a recognized page.
+struct RecognizedPage {
+    blocks: Vec<Block>,
+    /// Mean confidence of its words, in percent; those that were left out as noise count too.
+    confidence: f32,
+}
+
+/// The pages whose words have a low confidence.
+#[derive(Default)]
+struct UnsurePages {
+    pages: Vec<u32>,
+    lowest: f32,
+}
+
+impl UnsurePages {
+    fn add(&mut self, page: Option<u32>, confidence: f32) {
+        if confidence < LOW_CONFIDENCE {
+            self.lowest = if self.pages.is_empty() { confidence } else { self.lowest.min(confidence) };
+            self.pages.extend(page);
+        }
+    }
+
+    fn into_warning(self) -> Option<Warning> {
+        let lowest = self.lowest.clamp(0.0, 100.0) as u8;
+        (!self.pages.is_empty()).then_some(Warning::LowConfidence { pages: self.pages, lowest })
+    }
 }
 
 /// Moves the `recognized` pages from [`Warning::NeedsOcr`] to [`Warning::Recognized`].
@@ -146,6 +187,15 @@ async fn run_without_timeout(image: &[u8], settings: &OcrSettings) -> io::Result
         return Err(io::Error::other("the program failed"));
     }
     Ok(String::from_utf8_lossy(&tsv).into_owned())
+}
+
+/// The confidences of all words of the TSV output, in percent, also of those that [`parse_word`] leaves out.
+fn word_confidences(table: &str) -> impl Iterator<Item = f32> {
+    table.lines().filter_map(|row| {
+        let columns: Vec<&str> = row.splitn(12, '\t').collect();
+        let &["5", .., confidence, text] = columns.as_slice() else { return None };
+        confidence.parse().ok().filter(|confidence| *confidence >= 0.0 && !text.trim().is_empty())
+    })
 }
 
 /// A recognized word with the paragraph and line that it belongs to.
@@ -216,6 +266,21 @@ mod tests {
             5\t1\t2\t1\t1\t1\t0\t0\t9\t9\t88\tV-12\n";
         let texts: Vec<String> = parse_blocks(table).into_iter().map(|block| block.text).collect();
         assert_eq!(texts, ["Open suction", "V-12"]);
+    }
+
+    #[test]
+    fn pages_with_a_low_mean_confidence_are_listed_with_the_lowest() {
+        let word = |confidence: &str, text: &str| format!("5\t1\t1\t1\t1\t1\t0\t0\t9\t9\t{confidence}\t{text}\n");
+        let table = [word("96.5", "Open"), word("3", "~|"), word("-1", "x"), word("90", " ")].concat();
+        assert_eq!(word_confidences(&table).collect::<Vec<_>>(), [96.5, 3.0]);
+        let mut unsure = UnsurePages::default();
+        for (page, confidence) in [(2, 95.0), (3, 55.5), (7, 41.9), (8, 60.0)] {
+            unsure.add(Some(page), confidence);
+        }
+        let warning = unsure.into_warning().unwrap();
+        assert_eq!(warning, Warning::LowConfidence { pages: vec![3, 7, 8], lowest: 41 });
+        assert!(warning.to_string().starts_with("pages 3, 7-8: text recognition was unsure"), "{warning}");
+        assert_eq!(UnsurePages::default().into_warning(), None);
     }
 
     #[tokio::test]

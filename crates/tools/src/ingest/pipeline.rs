@@ -49,7 +49,7 @@ pub(super) struct EmbedContext {
     /// Tenant and user that the model calls are attributed to.
     pub(super) caller: ModelCaller,
     /// Records the model calls.
-    pub(super) call_recorder: CallRecorder,
+    pub(super) model_call_recorder: CallRecorder,
 }
 
 impl IngestInner {
@@ -107,11 +107,12 @@ impl IngestInner {
         let model_in_use = tx.chunks().model_in_use().await?;
         let settings = tx.users().tenant_settings().await?;
         tx.commit().await?;
-        let embedder = Arc::clone(self.ports.embedders.for_tenant(model_in_use.as_deref()));
+        let language = settings.language.as_deref();
+        let embedder = Arc::clone(self.ports.embedders.for_tenant(model_in_use.as_deref(), language));
         let context = EmbedContext {
             embedder,
             caller: model_caller(job, &settings),
-            call_recorder: record.call_recorder.clone(),
+            model_call_recorder: record.model_call_recorder.clone(),
         };
         Ok(Some(ClaimedDocument { document, record, context }))
     }
@@ -123,7 +124,7 @@ impl IngestInner {
         document: &Document,
         context: &EmbedContext,
     ) -> Result<ProcessedDocument, ProcessError> {
-        let EmbedContext { embedder, caller, call_recorder } = context;
+        let EmbedContext { embedder, caller, model_call_recorder } = context;
         let classification =
             CurrentClassification { store: &*self.ports.store, scope: &job.scope, document: document.id };
         classification.for_model(&**embedder, caller).await?;
@@ -141,7 +142,7 @@ impl IngestInner {
         reporter.report_read(parsed.page_count, chunks.len()).await;
         let embedding = ChunkEmbedder {
             embedder: &**embedder,
-            call_recorder,
+            model_call_recorder,
             caller: caller.clone(),
             classification,
             ids: &*self.ports.ids,
@@ -196,8 +197,9 @@ impl IngestInner {
             return Ok(JobOutcome::Stale);
         }
         let model_in_use = tx.chunks().lock_model_in_use().await?;
-        if self.ports.embedders.for_tenant(model_in_use.as_deref()).model().name != processed.model {
-            let reason = "the tenant switched to the next embedding model during ingestion".to_owned();
+        let in_use = self.ports.embedders.in_use(model_in_use.as_deref());
+        if in_use.is_some_and(|in_use| in_use.model().name != processed.model) {
+            let reason = "the tenant switched to another embedding model during ingestion".to_owned();
             return Err(RetryLater { reason, counts_as_attempt: false });
         }
         tx.chunks().replace(record.document, &processed.model, &processed.chunks, now).await?;

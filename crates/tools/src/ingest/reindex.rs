@@ -1,5 +1,5 @@
-//! Reindexing: embeds a tenant's documents with the next model while searches still use the current one. Once all
-//! documents have chunks of the next model, searches switch to it.
+//! Reindexing: embeds a tenant's documents with the next model, or with the one of its language, while searches still
+//! use the current one. Once all documents have chunks of that model, searches switch to it.
 //!
 //! A document that can no longer be read blocks the switch, because it would disappear from search results. The job is
 //! then dead-lettered with the number of such documents; the audit log lists them. After they have been deleted or
@@ -15,6 +15,8 @@ use domain::audit::ResultStatus;
 use domain::ids::DocumentId;
 use domain::ports::{Embedder, LeasedJob, StoreError};
 use domain::role::Classification;
+use domain::scope::TenantScope;
+use domain::space::spaces_of_tenant;
 use serde_json::json;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -34,24 +36,38 @@ enum ReindexResult {
     LeaseLost,
 }
 
+/// A document to reindex, with the job in the document's space.
+struct UnstagedDocument {
+    job: LeasedJob,
+    document: DocumentId,
+}
+
 impl IngestInner {
-    /// Embeds a tenant's documents with the next model, one by one; see
+    /// Embeds a tenant's documents with the model it is migrated to, one by one; see
     /// [`super::interface::Ingest::process`].
     pub(super) async fn reindex(
         self: &Arc<Self>,
         job: &LeasedJob,
         cancellation: &CancellationToken,
     ) -> Result<JobOutcome, RetryLater> {
-        let Some(next) = self.ports.embedders.next.clone() else {
+        if self.ports.embedders.is_single() {
             return self.finish(job, None, 0).await;
-        };
+        }
+        let mut tx = self.ports.store.begin(&job.scope).await?;
+        let settings = tx.users().tenant_settings().await?;
+        tx.commit().await?;
+        let next = Arc::clone(self.ports.embedders.target(settings.language.as_deref()));
         let model = next.model().name;
         let started = self.ports.clock.now();
-        let mut unreadable: Vec<DocumentId> = Vec::new();
-        while let Some(id) = self.next_unstaged(job, &model, &unreadable).await? {
-            match self.reindex_document(job, id, &next, cancellation).await? {
+        let (mut unreadable, mut unreadable_at_home): (Vec<DocumentId>, usize) = (Vec::new(), 0);
+        let spaces = spaces_of_tenant(&*self.ports.store, &job.scope).await?;
+        while let Some(unstaged) = self.next_unstaged(job, &spaces, &model, &unreadable).await? {
+            match self.reindex_document(&unstaged.job, unstaged.document, &next, cancellation).await? {
                 ReindexResult::LeaseLost => return Ok(JobOutcome::Stale),
-                ReindexResult::Unreadable => unreadable.push(id),
+                ReindexResult::Unreadable => {
+                    unreadable_at_home += usize::from(unstaged.job.scope.team().is_none());
+                    unreadable.push(unstaged.document);
+                }
                 // Yield only after a success: each claim tries the unreadable documents again first, so yielding after
                 // those would never make progress.
                 ReindexResult::Staged if (self.ports.clock.now() - started).num_seconds() >= MAX_SECONDS_PER_CLAIM => {
@@ -60,20 +76,42 @@ impl IngestInner {
                 ReindexResult::Staged | ReindexResult::Deleted => {}
             }
         }
-        self.finish(job, Some(&model), unreadable.len()).await
+        // Otherwise the tenant keeps its current model, and so do its teams.
+        if unreadable_at_home == 0 {
+            self.switch_teams(&spaces, &model).await?;
+        }
+        self.finish(job, Some(&model), unreadable_at_home).await
     }
 
-    /// The oldest document that has no chunks of `model` and is not in `excluded`.
+    /// The oldest document of the first space that has one without chunks of `model` which is not in `excluded`.
     async fn next_unstaged(
         &self,
         job: &LeasedJob,
+        spaces: &[TenantScope],
         model: &str,
         excluded: &[DocumentId],
-    ) -> Result<Option<DocumentId>, StoreError> {
+    ) -> Result<Option<UnstagedDocument>, StoreError> {
         let limit = u32::try_from(excluded.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let mut tx = self.ports.store.begin(&job.scope).await?;
-        let unstaged = tx.chunks().list_unstaged(model, limit).await?;
-        Ok(unstaged.into_iter().find(|id| !excluded.contains(id)))
+        for scope in spaces {
+            let mut tx = self.ports.store.begin(scope).await?;
+            let unstaged = tx.chunks().list_unstaged(model, limit).await?;
+            if let Some(document) = unstaged.into_iter().find(|id| !excluded.contains(id)) {
+                return Ok(Some(UnstagedDocument { job: LeasedJob { scope: scope.clone(), ..job.clone() }, document }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Switches the searches of the tenant's teams to `model`, before the home space. In between, and in a team with a
+    /// document that can no longer be read, they are searched by word alone.
+    async fn switch_teams(&self, spaces: &[TenantScope], model: &str) -> Result<(), StoreError> {
+        for scope in spaces.iter().filter(|scope| scope.team().is_some()) {
+            let mut tx = self.ports.store.begin(scope).await?;
+            if tx.chunks().switch_model(model, self.ports.clock.now()).await? == 0 {
+                tx.commit().await?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads, embeds and stages one document, with its own audit intent and outcome.
@@ -95,8 +133,8 @@ impl IngestInner {
         let record = AttemptRecord::record_intent(&mut *tx, job, id, self.audit_id(), now).await?;
         let settings = tx.users().tenant_settings().await?;
         tx.commit().await?;
-        let (embedder, call_recorder) = (Arc::clone(next), record.call_recorder.clone());
-        let context = EmbedContext { embedder, caller: model_caller(job, &settings), call_recorder };
+        let (embedder, model_call_recorder) = (Arc::clone(next), record.model_call_recorder.clone());
+        let context = EmbedContext { embedder, caller: model_caller(job, &settings), model_call_recorder };
         let processed = cancellation.run_until_cancelled(self.process_document(job, &document, &context)).await;
         let staged = match processed.unwrap_or(Err(ProcessError::Cancelled)) {
             Ok(processed) => self.stage(job, &record, processed).await.map_err(ProcessError::Retry),
@@ -137,8 +175,8 @@ impl IngestInner {
     }
 
     /// Switches the tenant's searches to `model` and ends the job, in one transaction. If documents still lack chunks
-    /// of `model`, the job continues, or is dead-lettered if all of them are unreadable. `model` is `None` if no next
-    /// model is configured.
+    /// of `model`, the job continues, or is dead-lettered if all of them are unreadable. `model` is `None` if
+    /// all tenants use the same model.
     async fn finish(&self, job: &LeasedJob, model: Option<&str>, unreadable: usize) -> Result<JobOutcome, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;

@@ -78,10 +78,9 @@ impl Ingest for DocumentIngest {
             match job.payload {
                 JobPayload::Ingest(document) => inner.ingest(&job, document, &cancellation).await,
                 JobPayload::Reindex => inner.reindex(&job, &cancellation).await,
-                JobPayload::UpdateVectorIndexes => Err(RetryLater {
-                    reason: "vector indexes are built by the job queue itself".to_owned(),
-                    counts_as_attempt: true,
-                }),
+                JobPayload::UpdateVectorIndexes | JobPayload::ProcessApprovals | JobPayload::DeliverMessages => {
+                    Err(RetryLater { reason: "this job is processed elsewhere".to_owned(), counts_as_attempt: true })
+                }
             }
         };
         let task = self.inner.tracker.spawn(task.in_current_span());

@@ -6,11 +6,12 @@
 //! the question, the question counts as not answerable, however well the rest matches.
 
 use super::fused_hit::FusedHit;
+use super::glossary::{Expansion, Synonym};
 use super::params::RetrievalParams;
-use super::terms::{hash_stem, whole_text};
+use super::terms::{hash_stem, terms_of, whole_text};
 use super::words;
 use domain::ids::DocumentId;
-use domain::search::{Candidate, Passage, TermSource};
+use domain::search::{Candidate, Passage, PassageTerms, TermSource};
 use std::collections::{HashMap, HashSet};
 
 /// The confidence is multiplied by this if no hit names a tag of the question.
@@ -36,23 +37,26 @@ pub struct QueryTerms {
 }
 
 impl QueryTerms {
-    /// Analyzes a query. `candidates` are all passages that the search considered; they determine the weight of each
-    /// word (IDF as in BM25), so a word that no candidate contains has the highest weight.
+    /// Analyzes a query. A word counts as contained in a passage if one of its synonyms is. `candidates` are all
+    /// passages that the search considered; they determine the weight of each word (IDF as in BM25), so a word that no
+    /// candidate contains has the highest weight.
     #[must_use]
-    pub fn new<'p>(query: &str, candidates: impl Iterator<Item = &'p Candidate>) -> Self {
-        let mut stems: Vec<String> = words::content_stems(query).into_iter().collect();
-        stems.sort_unstable();
-        let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
-        let hashes: Vec<u32> = stems.iter().map(|stem| hash_stem(stem)).collect();
-        let mut counts = vec![0_u32; stems.len()];
+    pub fn new<'p>(query: &str, expansions: &[Expansion], candidates: impl Iterator<Item = &'p Candidate>) -> Self {
+        let query_words = QueryWord::of_query(query, expansions);
+        let mut counts = vec![0_u32; query_words.len()];
         let mut total = 0_u32;
         for candidate in candidates {
             total += 1;
-            match &candidate.term_source {
-                TermSource::Terms(terms) => {
-                    count_contained(&mut counts, hashes.iter().map(|hash| terms.contains(*hash)))
+            let from_text;
+            let terms = match &candidate.term_source {
+                TermSource::Terms(terms) => terms,
+                TermSource::Text(text) => {
+                    from_text = terms_of(text);
+                    &from_text
                 }
-                TermSource::Text(text) => count_contained(&mut counts, words::contains_stems(text, &stems)),
+            };
+            for (count, word) in counts.iter_mut().zip(&query_words) {
+                *count += u32::from(word.occurs_in(terms));
             }
         }
         let total = total as f32;
@@ -111,15 +115,47 @@ fn strength(hit: &FusedHit<Passage>, lexical_weight: f32) -> f32 {
     (1.0 - lexical_weight) * similarity + lexical_weight * hit.normalized_bm25.unwrap_or_default()
 }
 
-/// Adds 1 to each count whose word is contained.
-fn count_contained(counts: &mut [u32], contained: impl IntoIterator<Item = bool>) {
-    for (count, contained) in counts.iter_mut().zip(contained) {
-        *count += u32::from(contained);
+/// A word of the query that is not a stop word.
+struct QueryWord {
+    hash: u32,
+    /// The words of each synonym.
+    synonyms: Vec<Vec<u32>>,
+}
+
+impl QueryWord {
+    /// The distinct words of a query, in a fixed order.
+    fn of_query(query: &str, expansions: &[Expansion]) -> Vec<Self> {
+        let mut stems: Vec<String> = words::stems_without_stop_words(query).into_iter().collect();
+        stems.sort_unstable();
+        let expansions: Vec<(HashSet<String>, Vec<Vec<u32>>)> = expansions
+            .iter()
+            .map(|expansion| {
+                let synonyms = expansion.synonyms.iter();
+                let hashes = |synonym: &Synonym| words::stems(&synonym.text).map(|stem| hash_stem(&stem)).collect();
+                (words::stems_without_stop_words(&expansion.matched), synonyms.map(hashes).collect())
+            })
+            .collect();
+        let with_synonyms = |stem: String| Self {
+            hash: hash_stem(&stem),
+            synonyms: expansions
+                .iter()
+                .filter(|(matched, _)| matched.contains(&stem))
+                .flat_map(|(_, synonyms)| synonyms.iter().filter(|synonym| !synonym.is_empty()).cloned())
+                .collect(),
+        };
+        stems.into_iter().map(with_synonyms).collect()
+    }
+
+    /// Whether a passage with these terms contains the word, or all words of one of its synonyms.
+    fn occurs_in(&self, terms: &PassageTerms) -> bool {
+        let contains = |hash: &u32| terms.contains(*hash);
+        contains(&self.hash) || self.synonyms.iter().any(|synonym| synonym.iter().all(contains))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::glossary::Glossary;
     use super::super::testing::{candidate_of, passage};
     use super::*;
     use proptest::prelude::*;
@@ -140,12 +176,14 @@ mod tests {
 
     fn evidence(query: &str, hits: &[FusedHit<Passage>]) -> Evidence {
         let candidates: Vec<Candidate> = hits.iter().map(|hit| candidate_of(&hit.passage)).collect();
-        let terms = QueryTerms::new(query, candidates.iter());
+        let expansions = Glossary::built_in().expand(query);
+        let terms = QueryTerms::new(query, &expansions, candidates.iter());
         let without_terms = candidates.into_iter().zip(hits).map(|(candidate, hit)| {
             let words = TermSource::Text(whole_text(&hit.passage));
             Candidate { term_source: words, ..candidate }
         });
-        assert_eq!(terms, QueryTerms::new(query, without_terms.collect::<Vec<_>>().iter()), "{query}");
+        let from_texts = QueryTerms::new(query, &expansions, without_terms.collect::<Vec<_>>().iter());
+        assert_eq!(terms, from_texts, "{query}");
         estimate_evidence(&terms, hits, &RetrievalParams::default())
     }
 
@@ -191,6 +229,16 @@ mod tests {
         let named = evidence("When do I clean the suction strainer?", &hits);
         let near_miss = evidence("Who paints the canteen's suction strainer?", &hits);
         assert!(named.answerable && !near_miss.answerable, "{named:?} {near_miss:?}");
+    }
+
+    #[test]
+    fn a_synonym_counts_as_the_word_that_it_stands_for() {
+        let hits = [hit(1, "Freischaltung: P-101A wird am Trennschalter gesichert. Lockout list of P-101A.", 0.2, 0.2)];
+        let candidates: Vec<Candidate> = hits.iter().map(|hit| candidate_of(&hit.passage)).collect();
+        let query = "isolating P-101A";
+        let missing = |expansions: &[Expansion]| QueryTerms::new(query, expansions, candidates.iter()).missing_share;
+        assert!(missing(&[]) > 0.0);
+        assert!(missing(&Glossary::built_in().expand(query)).abs() < f32::EPSILON);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Ranks the same candidates with several parameter sets, for the `eval` command, which measures search quality.
 
+use super::doc_type::prefer_doc_types;
 use super::fused_hit::CandidateLists;
 use super::read_transaction::ReadTransaction;
 use super::select::PassagesById;
@@ -46,16 +47,17 @@ impl HybridSearch {
         let vector = self.embed(scope, query).await?;
         let degraded = vector.is_err();
         let mut read_tx = ReadTransaction::new(&*self.store, scope, search_scope.clearance);
+        let query = self.expand(&mut read_tx, query).await?;
         let CandidateLists { nearest, lexical } =
-            self.candidates(&mut read_tx, query, vector.ok(), search_scope).await?;
+            self.candidates(&mut read_tx, &query, vector.ok(), search_scope).await?;
         let mut results = Vec::with_capacity(parameter_sets.len());
         for params in parameter_sets {
             let search = Self { params: *params, ..self.clone() };
-            let fused = fuse(nearest.clone(), lexical.clone(), params);
+            let fused = prefer_doc_types(fuse(nearest.clone(), lexical.clone(), params), query.text, params);
             let ranked = Ranking { fused, texts: PassagesById::new(), scores: None };
-            results.push(Retrieval { degraded, ..search.select(&mut read_tx, query, ranked, top_k).await? });
+            results.push(Retrieval { degraded, ..search.select(&mut read_tx, &query, ranked, top_k).await? });
         }
-        let candidates = fuse(nearest, lexical, &self.params);
+        let candidates = prefer_doc_types(fuse(nearest, lexical, &self.params), query.text, &self.params);
         let ids: Vec<ChunkId> = candidates.iter().map(FusedHit::id).collect();
         let passages = read_tx.passages(&ids).await?;
         read_tx.end().await?;

@@ -6,12 +6,16 @@
 
 mod answerable;
 mod compare;
+mod doc_type;
+mod explain;
 mod fingerprint;
 mod fuse;
 mod fused_hit;
+mod glossary;
 mod neighbors;
 mod page;
 mod params;
+mod question_kind;
 mod read_transaction;
 mod reciprocal_rank;
 mod rerank;
@@ -23,22 +27,26 @@ mod words;
 
 pub use answerable::{Evidence, QueryTerms, estimate_evidence};
 pub use compare::Comparison;
+pub use explain::Explainer;
 pub use fuse::fuse;
 pub use fused_hit::FusedHit;
+pub use glossary::{Expansion, Glossary, GlossaryCache, Synonym};
 pub use page::apply_page_bonus;
-pub use params::{ConfidenceModel, Fusion, RetrievalParams};
+pub use params::{ConfidenceModel, Fusion, GlossaryWeights, RetrievalParams};
+pub use question_kind::QuestionKind;
 pub use rerank::Reranking;
 pub use select::Selection;
 pub use terms::passage_terms;
 
 use crate::calls::CallRecorder;
+use doc_type::prefer_doc_types;
 use domain::model::{EmbedPurpose, EmbedRequest, ModelError};
 use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, Embedders, Store, StoreError};
 use domain::privacy::PrivacyRules;
 use domain::role::Classification;
 use domain::scope::TenantScope;
-use domain::search::{Candidate, Hit, Passage, Retrieval, SearchScope, SurroundingText};
+use domain::search::{Candidate, Hit, LexicalQuery, Passage, Retrieval, SearchScope, SurroundingText, WeightedSynonym};
 use fused_hit::CandidateLists;
 use read_transaction::ReadTransaction;
 use rerank::{PassageScores, RerankCall};
@@ -53,24 +61,25 @@ pub struct HybridSearch {
     params: RetrievalParams,
     reranking: Option<Reranking>,
     surroundings: bool,
-    limits: ModelLimits,
+    max_classifications: MaxModelClassifications,
     privacy: Option<Arc<PrivacyRules>>,
     /// Records the model calls.
-    call_recorder: CallRecorder,
+    model_call_recorder: CallRecorder,
+    glossaries: Arc<GlossaryCache>,
 }
 
 /// The highest classifications that models may see, from the tenant's settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ModelLimits {
+pub struct MaxModelClassifications {
     /// For every model, wherever it runs.
-    pub any_model: Classification,
-    /// For models outside the site, in addition to `any_model`.
-    pub cloud_model: Classification,
+    pub all_models: Classification,
+    /// For models outside the site, in addition to `all_models`.
+    pub cloud_models: Classification,
 }
 
-impl Default for ModelLimits {
+impl Default for MaxModelClassifications {
     fn default() -> Self {
-        Self { any_model: Classification::Restricted, cloud_model: Classification::Internal }
+        Self { all_models: Classification::Restricted, cloud_models: Classification::Internal }
     }
 }
 
@@ -84,9 +93,10 @@ impl HybridSearch {
             params,
             reranking: None,
             surroundings: false,
-            limits: ModelLimits::default(),
+            max_classifications: MaxModelClassifications::default(),
             privacy: None,
-            call_recorder: CallRecorder::default(),
+            model_call_recorder: CallRecorder::default(),
+            glossaries: Arc::default(),
         }
     }
 
@@ -103,10 +113,10 @@ impl HybridSearch {
         Self { surroundings, ..self }
     }
 
-    /// Sets the classification limits for the models that the search calls.
+    /// Sets the highest classifications that the models may see which the search calls.
     #[must_use]
-    pub fn with_model_limits(self, limits: ModelLimits) -> Self {
-        Self { limits, ..self }
+    pub fn with_max_classifications(self, max_classifications: MaxModelClassifications) -> Self {
+        Self { max_classifications, ..self }
     }
 
     /// Sets the tenant's privacy rules for the models that the search calls.
@@ -117,8 +127,8 @@ impl HybridSearch {
 
     /// Sets the recorder of the search's model calls.
     #[must_use]
-    pub fn with_call_recorder(self, call_recorder: CallRecorder) -> Self {
-        Self { call_recorder, ..self }
+    pub fn with_model_call_recorder(self, model_call_recorder: CallRecorder) -> Self {
+        Self { model_call_recorder, ..self }
     }
 
     /// The embedding models of the search.
@@ -130,7 +140,7 @@ impl HybridSearch {
         ModelCaller {
             tenant: scope.tenant(),
             user: scope.user(),
-            max_cloud_classification: self.limits.cloud_model,
+            max_cloud_classification: self.max_classifications.cloud_models,
             conversation: None,
             privacy: self.privacy.clone(),
         }
@@ -155,9 +165,12 @@ impl HybridSearch {
         }
         let degraded = vector.is_err();
         let mut read_tx = ReadTransaction::new(&*self.store, scope, search_scope.clearance);
-        let lists = self.candidates(&mut read_tx, query, vector.ok(), search_scope).await?;
-        let ranked = self.rerank(&mut read_tx, query, fuse(lists.nearest, lists.lexical, &self.params)).await?;
-        let found = self.select(&mut read_tx, query, ranked, top_k).await?;
+        let query = self.expand(&mut read_tx, query).await?;
+        let lists = self.candidates(&mut read_tx, &query, vector.ok(), search_scope).await?;
+        let fused = fuse(lists.nearest, lists.lexical, &self.params);
+        let preferred = prefer_doc_types(fused, query.text, &self.params);
+        let ranked = self.rerank(&mut read_tx, query.text, preferred).await?;
+        let found = self.select(&mut read_tx, &query, ranked, top_k).await?;
         read_tx.end().await?;
         Ok(Retrieval { degraded, ..found })
     }
@@ -169,34 +182,34 @@ impl HybridSearch {
         let model = embedder.model().name;
         // Every question is treated as internal content.
         let caller = self.caller(scope);
-        if embedder.highest_classification(&caller) < Classification::Internal {
+        if embedder.max_input_classification(&caller) < Classification::Internal {
             return Ok(Err(ModelError::NotConfigured { requested: "internal content".to_owned() }));
         }
         let invalid = |reason: &str| ModelError::InvalidResponse { backend: model.clone(), reason: reason.to_owned() };
         let (texts, classification) = (vec![query.to_owned()], Classification::Internal);
         let request = EmbedRequest { caller, purpose: EmbedPurpose::Query, texts, classification };
-        let embedded = self.call_recorder.embed(&*embedder, request).await;
+        let embedded = self.model_call_recorder.embed(&*embedder, request).await;
         Ok(embedded.and_then(|embedded| {
-            let numbers = embedded.vectors.into_iter().next().ok_or_else(|| invalid("no vector"))?;
-            if numbers.iter().all(|number| number.is_finite()) {
+            let components = embedded.vectors.into_iter().next().ok_or_else(|| invalid("no vector"))?;
+            if components.iter().all(|component| component.is_finite()) {
                 // Read the name again: it contains the dimension, which may only be known after the first call.
-                Ok(QueryVector { components: numbers, model: embedder.model().name })
+                Ok(QueryVector { components, model: embedder.model().name })
             } else {
                 Err(invalid("a vector component is not finite"))
             }
         }))
     }
 
-    /// The embedder that the tenant's passages were embedded with. Queries the database only while a reindex to another
-    /// model is configured.
+    /// The embedder that the tenant's passages were embedded with. Queries the database only if tenants use
+    /// different models.
     async fn embedder(&self, scope: &TenantScope) -> Result<Arc<dyn Embedder>, StoreError> {
-        if self.embedders.next.is_none() {
+        if self.embedders.is_single() {
             return Ok(Arc::clone(&self.embedders.current));
         }
         let mut tx = self.store.begin(scope).await?;
         let model_in_use = tx.chunks().model_in_use().await?;
         tx.commit().await?;
-        Ok(Arc::clone(self.embedders.for_tenant(model_in_use.as_deref())))
+        Ok(Arc::clone(self.embedders.for_tenant(model_in_use.as_deref(), None)))
     }
 
     /// The candidates of both searches. The lexical search runs first, as [`ChunkRepo`](domain::ports::ChunkRepo)
@@ -204,20 +217,41 @@ impl HybridSearch {
     async fn candidates(
         &self,
         read_tx: &mut ReadTransaction<'_>,
-        query: &str,
+        query: &ExpandedQuery<'_>,
         vector: Option<QueryVector>,
         search_scope: &SearchScope,
     ) -> Result<CandidateLists, StoreError> {
         let limit = self.params.candidates;
         let tx = read_tx.tx().await?;
-        let lexical = tx.chunks().search_lexical(query, search_scope, limit).await?;
+        let lexical_query = query.lexical(self.params.glossary);
+        let lexical = tx.chunks().search_lexical(&lexical_query, search_scope, limit).await?;
         let nearest = match vector {
-            Some(QueryVector { components: numbers, model }) => {
-                tx.chunks().search_vector(&numbers, &model, search_scope, limit).await?
+            Some(QueryVector { components, model }) => {
+                tx.chunks().search_vector(&components, &model, search_scope, limit).await?
             }
             None => Vec::new(),
         };
         Ok(CandidateLists { nearest, lexical })
+    }
+
+    /// The query with the synonyms that the tenant's glossary has for its words, if synonyms are used.
+    async fn expand<'q>(
+        &self,
+        read_tx: &mut ReadTransaction<'_>,
+        text: &'q str,
+    ) -> Result<ExpandedQuery<'q>, StoreError> {
+        let weights = self.params.glossary;
+        if weights == GlossaryWeights::OFF {
+            return Ok(ExpandedQuery { text, expansions: Vec::new() });
+        }
+        let tenant = read_tx.scope.tenant();
+        let glossary = self.glossaries.get(read_tx.tx().await?, tenant).await?;
+        let mut expansions = glossary.expand(text);
+        for expansion in &mut expansions {
+            expansion.synonyms.retain(|synonym| weights.of(synonym) > 0.0);
+        }
+        expansions.retain(|expansion| !expansion.synonyms.is_empty());
+        Ok(ExpandedQuery { text, expansions })
     }
 
     /// Reranks the best candidates, if a reranker is set and may see them. Ends the transaction before the call: none
@@ -228,7 +262,7 @@ impl HybridSearch {
         query: &str,
         mut fused: Vec<FusedHit<Candidate>>,
     ) -> Result<Ranking, StoreError> {
-        let max_classification = self.limits.any_model;
+        let max_classification = self.max_classifications.all_models;
         let mut texts = PassagesById::new();
         let mut scores = None;
         if let Some(reranking) = &self.reranking {
@@ -241,7 +275,7 @@ impl HybridSearch {
                     query,
                     max_classification,
                     caller: self.caller(read_tx.scope),
-                    call_recorder: &self.call_recorder,
+                    model_call_recorder: &self.model_call_recorder,
                 };
                 scores = reranking.apply(&mut fused, &to_rerank, &texts, call).await;
             }
@@ -253,12 +287,12 @@ impl HybridSearch {
     async fn select(
         &self,
         read_tx: &mut ReadTransaction<'_>,
-        query: &str,
+        query: &ExpandedQuery<'_>,
         ranked: Ranking,
         top_k: usize,
     ) -> Result<Retrieval, StoreError> {
         let Ranking { fused, texts, scores } = ranked;
-        let terms = QueryTerms::new(query, fused.iter().map(|hit| &hit.passage));
+        let terms = QueryTerms::new(query.text, &query.expansions, fused.iter().map(|hit| &hit.passage));
         // Texts that were read for the reranker have no neighbors, which must then be loaded separately.
         let reads_neighbors_with_texts = self.surroundings && texts.is_empty();
         let mut neighbors = Vec::new();
@@ -292,6 +326,20 @@ impl HybridSearch {
     }
 }
 
+/// A query with the synonyms of its words.
+struct ExpandedQuery<'q> {
+    text: &'q str,
+    expansions: Vec<Expansion>,
+}
+
+impl ExpandedQuery<'_> {
+    fn lexical(&self, weights: GlossaryWeights) -> LexicalQuery {
+        let synonyms = self.expansions.iter().flat_map(|expansion| &expansion.synonyms);
+        let weighted = |synonym: &Synonym| WeightedSynonym { text: synonym.text.clone(), weight: weights.of(synonym) };
+        LexicalQuery { text: self.text.to_owned(), synonyms: synonyms.map(weighted).collect() }
+    }
+}
+
 /// The candidates in the order in which they are considered.
 struct Ranking {
     fused: Vec<FusedHit<Candidate>>,
@@ -316,5 +364,6 @@ fn to_hit(fused: FusedHit<Passage>, confidence: f32) -> Hit {
         bm25: fused.bm25,
         rerank_score: None,
         surrounding_text: SurroundingText::default(),
+        explanation: None,
     }
 }

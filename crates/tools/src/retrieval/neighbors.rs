@@ -116,7 +116,15 @@ mod tests {
 
     fn hit(passage: Passage) -> Hit {
         let surroundings = SurroundingText::default();
-        Hit { passage, score: 1.0, similarity: None, bm25: None, rerank_score: None, surrounding_text: surroundings }
+        Hit {
+            passage,
+            score: 1.0,
+            similarity: None,
+            bm25: None,
+            rerank_score: None,
+            surrounding_text: surroundings,
+            explanation: None,
+        }
     }
 
     fn surroundings(hits: &[Hit]) -> Vec<(Option<&str>, Option<&str>)> {

@@ -49,12 +49,12 @@ pub(super) struct RerankCall<'a> {
     /// No passage above this classification is sent.
     pub(super) max_classification: Classification,
     pub(super) caller: ModelCaller,
-    pub(super) call_recorder: &'a CallRecorder,
+    pub(super) model_call_recorder: &'a CallRecorder,
 }
 
 impl Reranking {
     /// The candidates to rerank, whose texts the caller reads: the best of `fused`, which must be sorted best first.
-    /// None if there are fewer than two, because a single passage needs no reranking, or if one is classified above
+    /// Empty if there are fewer than two, because a single passage needs no reranking, or if one is classified above
     /// `max_classification`.
     pub(super) fn candidates_to_rerank(
         &self,
@@ -97,16 +97,16 @@ impl Reranking {
         if request.classification > call.max_classification {
             return None;
         }
-        let scores = self.scores(request, call.call_recorder).await?;
+        let scores = self.scores(request, call.model_call_recorder).await?;
         blend(fused, &scores);
         let ids = passages.into_iter().map(|passage| passage.chunk_id);
         Some(PassageScores { model: self.model.name(), scores: ids.zip(scores).collect() })
     }
 
     /// Returns one score per passage, or `None` if the reranker failed, which is logged.
-    async fn scores(&self, request: RerankRequest, call_recorder: &CallRecorder) -> Option<Vec<f32>> {
+    async fn scores(&self, request: RerankRequest, model_call_recorder: &CallRecorder) -> Option<Vec<f32>> {
         let count = request.passages.len();
-        match call_recorder.rerank(&*self.model, request).await {
+        match model_call_recorder.rerank(&*self.model, request).await {
             Ok(RerankScores { scores, .. })
                 if scores.len() == count && scores.iter().all(|score| score.is_finite()) =>
             {

@@ -34,6 +34,7 @@ pub(super) fn candidate_of(passage: &Passage) -> Candidate {
         chunk_index: passage.chunk_index,
         page: passage.page,
         section: None,
+        doc_type: None,
         classification: passage.classification,
         term_source: TermSource::Terms(terms_of(&whole_text(passage))),
     }

@@ -40,8 +40,20 @@ fn gateway_with_tool(context: &TestContext, tool: Probe) -> AuditedToolGateway {
     gateway(context, Arc::new(context.store.clone()), registry)
 }
 
+/// The tools that are listed for this permit.
+async fn manifest(context: &TestContext, tools: &AuditedToolGateway, permit: &Permit) -> Vec<ToolSpec> {
+    let mut tx = context.store.begin(permit.scope()).await.expect("a transaction");
+    tools.manifest(&mut *tx, permit.rights()).await.expect("a manifest")
+}
+
 fn call(name: &str, arguments: Value) -> ToolCall {
-    ToolCall { call_id: "call-1".into(), name: name.into(), arguments, origin: CallOrigin::default() }
+    ToolCall {
+        call_id: "call-1".into(),
+        name: name.into(),
+        arguments,
+        arguments_classification: Classification::Public,
+        origin: CallOrigin::default(),
+    }
 }
 
 /// Returns intent and outcome of the only call.
@@ -100,8 +112,8 @@ impl Tool for Probe {
 
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: ToolName::MemoryRead,
-            description: "A probe.",
+            name: ToolName::MemoryRead.into(),
+            description: "A probe.".into(),
             required_permission: self.required_permission,
             writes_to_plant: false,
             parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
@@ -239,7 +251,7 @@ async fn a_role_without_the_required_right_is_not_offered_the_tool_and_cannot_ca
     let probe = Probe { required_permission: LIST_USERS, ..Probe::new(Behavior::Answer) };
     let has_run = Arc::clone(&probe.has_run);
     let tools = gateway_with_tool(&context, probe);
-    assert_eq!(tools.manifest(viewer.rights()), vec![]);
+    assert_eq!(manifest(&context, &tools, &viewer).await, vec![]);
     let refused = tools.invoke(&viewer, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::InsufficientRights })));
     assert!(!has_run.load(Ordering::Relaxed));
@@ -266,6 +278,7 @@ async fn tenant_and_user_and_unknown_arguments_are_refused() {
             ("document_read", json!({"document_id": uuid::Uuid::nil()})),
             ("document_list", json!({})),
             ("memory_read", json!({})),
+            ("calculator", json!({ "expression": "1 + 1" })),
         ] {
             let context = TestContext::new().await;
             let permit = context.sign_in(Role::Admin).await;
@@ -293,6 +306,8 @@ async fn arguments_out_of_bounds_are_refused() {
         ("document_list", json!({"limit": 201})),
         ("document_read", json!({})),
         ("memory_read", json!([])),
+        ("calculator", json!({ "expression": "1".repeat(301) })),
+        ("calculator", json!({ "expression": r"(\x. x x)(\x. x x)" })),
         ("memory_read", json!("text")),
     ] {
         let arguments_json = arguments.to_string();
@@ -378,9 +393,10 @@ async fn no_tool_runs_if_the_intent_cannot_be_recorded() {
 #[tokio::test]
 async fn the_manifest_contains_the_four_read_only_tools_for_every_role() {
     let context = TestContext::new().await;
-    let manifest = builtin_gateway(&context).manifest(context.sign_in(Role::Viewer).await.rights());
+    let viewer = context.sign_in(Role::Viewer).await;
+    let manifest = manifest(&context, &builtin_gateway(&context), &viewer).await;
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
-    assert_eq!(names, ["rag_search", "document_read", "document_list", "memory_read"]);
+    assert_eq!(names, ["rag_search", "document_read", "document_list", "memory_read", "calculator"]);
     assert!(
         manifest.iter().all(|spec| !spec.writes_to_plant && spec.parameters["additionalProperties"] == json!(false))
     );

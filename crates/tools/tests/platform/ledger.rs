@@ -34,7 +34,13 @@ fn call_origin() -> CallOrigin {
 }
 
 fn call(name: &str, arguments: Value) -> ToolCall {
-    ToolCall { call_id: "1".into(), name: name.into(), arguments, origin: call_origin() }
+    ToolCall {
+        call_id: "1".into(),
+        name: name.into(),
+        arguments,
+        arguments_classification: Classification::Public,
+        origin: call_origin(),
+    }
 }
 
 fn gateway(context: &TestContext, registry: Registry) -> AuditedToolGateway {
@@ -173,8 +179,8 @@ impl Tool for ModelTool {
 
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: ToolName::MemoryRead,
-            description: "Calls a model.",
+            name: ToolName::MemoryRead.into(),
+            description: "Calls a model.".into(),
             required_permission: Permission::new(Resource::Search, Operation::Read),
             writes_to_plant: false,
             parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
@@ -186,7 +192,7 @@ impl Tool for ModelTool {
             ModelCaller::without_privacy_rules(context.tenant_scope.tenant(), context.max_cloud_classification);
         let (purpose, texts, classification) = (EmbedPurpose::Query, vec!["a".to_owned()], Classification::Public);
         let request = EmbedRequest { caller, purpose, texts, classification };
-        context.call_recorder.embed(&*self.embedder, request).await.expect("an answer");
+        context.model_call_recorder.embed(&*self.embedder, request).await.expect("an answer");
         match self.ending {
             Ending::Fail => Err(ToolError::NotFound),
             Ending::Panic => panic!("a bug"),

@@ -7,6 +7,8 @@ mod ingest;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
+mod plant;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod reindex;

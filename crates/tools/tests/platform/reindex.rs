@@ -4,12 +4,15 @@ use super::support::{TestContext, WordEmbedder, upload};
 use chrono::TimeDelta;
 use domain::document::Document;
 use domain::ids::DocumentId;
-use domain::ports::{Clock as _, Embedders, JobPayload, JobQueue, LeasedJob, Store};
+use domain::ports::{Clock as _, Embedder, Embedders, JobPayload, JobQueue, LeasedJob, Store, TenantDirectory as _};
 use domain::role::{Classification, Role};
 use domain::scope::Actor;
 use domain::search::{SearchFilters, SearchScope};
+use domain::tenant::TenantSettings;
+use domain::tenant_change::ChangedBy;
 use domain::upload::UploadOutcome;
 use futures::future::FutureExt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tools::ingest::IngestSettings;
 use tools::ingest::interface::{Ingest, JobOutcome};
@@ -20,8 +23,8 @@ const NEXT_MODEL: &str = "next";
 async fn context_with_next_model() -> (TestContext, Arc<WordEmbedder>) {
     let mut context = TestContext::new().await;
     let next = Arc::new(WordEmbedder::named(NEXT_MODEL));
-    context.embedders =
-        Some(Embedders { current: Arc::clone(&context.embedder) as _, next: Some(Arc::clone(&next) as _) });
+    let current = Arc::clone(&context.embedder) as _;
+    context.embedders = Some(Embedders { next: Some(Arc::clone(&next) as _), ..Embedders::single(current) });
     (context, next)
 }
 
@@ -170,4 +173,46 @@ async fn an_outage_of_the_next_model_does_not_count_as_an_attempt() {
     assert!(!ingest.process(&job).await.expect_err("a retry").counts_as_attempt);
     assert_eq!(model_and_unstaged(&context).await, (Some("words".to_owned()), vec![document.id]));
     assert_each_intent_has_an_outcome(&context).await;
+}
+
+/// A tenant whose model is [`NEXT_MODEL`] if its documents are in German, otherwise `words`.
+async fn context_with_german_model() -> TestContext {
+    let mut context = TestContext::new().await;
+    let german: Arc<dyn Embedder> = Arc::new(WordEmbedder::named(NEXT_MODEL));
+    let current = Arc::clone(&context.embedder) as _;
+    let by_language = BTreeMap::from([("german".to_owned(), german)]);
+    context.embedders = Some(Embedders { by_language, ..Embedders::single(current) });
+    context
+}
+
+async fn set_language(context: &TestContext, language: &str, version: i64) {
+    let settings = TenantSettings { language: Some(language.to_owned()), ..TenantSettings::default() };
+    let changed = context.store.replace_settings(context.tenant, &settings, version, &ChangedBy::default()).await;
+    changed.expect("configured").expect("at this version");
+}
+
+#[tokio::test]
+async fn the_first_document_of_a_tenant_is_embedded_with_the_model_of_its_language() {
+    let context = context_with_german_model().await;
+    set_language(&context, "German", 1).await;
+    ingest_document(&context, "first.md").await;
+    assert_eq!(model_and_unstaged(&context).await, (Some(NEXT_MODEL.to_owned()), vec![]));
+    assert!(is_found_by_vector(&context, "first.md").await);
+}
+
+#[tokio::test]
+async fn a_tenant_whose_language_changes_keeps_its_model_until_it_is_reindexed() {
+    let context = context_with_german_model().await;
+    let first = ingest_document(&context, "first.md").await;
+    set_language(&context, "german", 1).await;
+    let second = ingest_document(&context, "second.md").await;
+    assert_eq!(model_and_unstaged(&context).await, (Some("words".to_owned()), vec![first.id, second.id]));
+    assert!(is_found_by_vector(&context, "second.md").await, "both documents are of one model");
+    assert_eq!(reindex(&context).await.1, JobOutcome::Done);
+    assert_eq!(model_and_unstaged(&context).await, (Some(NEXT_MODEL.to_owned()), vec![]));
+    assert!(is_found_by_vector(&context, "first.md").await);
+    set_language(&context, "french", 2).await;
+    assert_eq!(reindex(&context).await.1, JobOutcome::Done);
+    assert_eq!(model_and_unstaged(&context).await.0, Some("words".to_owned()), "the model of all other languages");
+    assert!(is_found_by_vector(&context, "first.md").await);
 }

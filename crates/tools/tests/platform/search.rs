@@ -2,6 +2,7 @@
 
 use super::support::TestContext;
 use async_trait::async_trait;
+use domain::glossary::{Concept, Concepts, GlossaryLanguage, GlossaryVersion};
 use domain::ids::DocumentId;
 use domain::ledger::CallOrigin;
 use domain::model::{CallUsage, ModelError, RerankRequest, RerankScores};
@@ -12,11 +13,12 @@ use domain::search::{Retrieval, SearchFilters, SearchScope, SurroundingText};
 use domain::tool::{ToolCall, ToolResult};
 use fakes::InMemoryStore;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tools::gateway::{AuditedToolGateway, ToolGateway};
 use tools::registry::Registry;
-use tools::retrieval::{HybridSearch, ModelLimits, Reranking, RetrievalParams};
+use tools::retrieval::{GlossaryWeights, HybridSearch, MaxModelClassifications, Reranking, RetrievalParams};
 
 fn unrestricted_scope() -> SearchScope {
     SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted }
@@ -24,6 +26,7 @@ fn unrestricted_scope() -> SearchScope {
 
 const BOLTS: &str = "The casing tie bolts of P-101A/B are tightened to 480 Nm in three passes.";
 const STRAINER: &str = "Clean the suction strainer when its differential pressure exceeds 0.25 bar.";
+const BLIND: &str = "Eine Steckscheibe wird gesetzt.";
 const VISITORS: &str = "Visitors report to the gate house and wear a helmet.";
 
 #[tokio::test]
@@ -347,6 +350,7 @@ async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_t
         call_id: "1".into(),
         name: "rag_search".into(),
         arguments,
+        arguments_classification: Classification::Public,
         origin: CallOrigin::default(),
     };
     let mut surroundings = Vec::new();
@@ -372,20 +376,43 @@ async fn a_reranker_sees_nothing_above_the_tenants_limit_for_models() {
     let permit = context.sign_in(Role::User).await;
     context.create_document(&permit, "manual.pdf", Classification::Confidential, &[VISITORS, STRAINER, BOLTS]).await;
     let reranker = WordReranker::preferring("helmet");
-    let with_model_limit = |any_model| {
+    let with_max_classification = |all_models| {
         search_with_reranker(&context, &reranker, 30)
-            .with_model_limits(ModelLimits { any_model, ..ModelLimits::default() })
+            .with_max_classifications(MaxModelClassifications { all_models, ..MaxModelClassifications::default() })
     };
     let without_reranker =
         context.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
-    let found = with_model_limit(Classification::Internal)
+    let found = with_max_classification(Classification::Internal)
         .search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3)
         .await
         .expect("hits");
     assert_eq!((found, reranker.requests().len()), (without_reranker, 0));
-    let found = with_model_limit(Classification::Confidential)
+    let found = with_max_classification(Classification::Confidential)
         .search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3)
         .await;
     let found = found.expect("hits");
     assert_eq!((found.reranked_by.as_deref(), reranker.requests().len()), (Some("judge-1"), 1), "within the limit");
+}
+
+#[tokio::test]
+async fn synonyms_of_the_tenants_glossary_are_searched_by_their_weights() {
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context.create_document(&permit, "blinds.pdf", Classification::Internal, &[BLIND, VISITORS]).await;
+    let terms = BTreeMap::from([(GlossaryLanguage::German, vec!["Steckscheibe".to_owned()])]);
+    let concepts = Concepts::from_stored(vec![Concept { name: "isolation".to_owned(), terms }]);
+    let own = GlossaryVersion { version: 1, concepts, ..GlossaryVersion::default() };
+    let mut tx = context.store.begin(permit.scope()).await.expect("in memory");
+    assert!(tx.glossary().insert(&own).await.expect("in memory"));
+    tx.commit().await.expect("in memory");
+    for (across_languages, within_language, is_found) in [(0.0, 0.0, false), (0.4, 0.0, true), (0.0, 0.4, false)] {
+        let glossary = GlossaryWeights { across_languages, within_language };
+        let params = RetrievalParams { glossary, ..RetrievalParams::default() };
+        let embedders = Embedders::single(Arc::clone(&context.embedder) as _);
+        let search = HybridSearch::new(Arc::new(context.store.clone()), embedders, params);
+        let found = search.search(permit.scope(), "How do I isolate the pump?", &unrestricted_scope(), 2).await;
+        let hits = found.expect("hits").hits;
+        let blind = hits.iter().find(|hit| hit.passage.content == BLIND).expect("found by its vector");
+        assert_eq!(blind.bm25.is_some(), is_found, "{glossary:?}");
+    }
 }

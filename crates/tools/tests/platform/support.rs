@@ -105,7 +105,8 @@ impl TestContext {
     pub fn grant(&self, actor: Actor, membership: &Membership) -> Permit {
         let receipt = AuditReceipt::mint(AuditId::from_uuid(self.ids.uuid()), self.clock.now());
         let query = QueryText::parse("any").expect("a query");
-        let command = SearchDocuments { query, top_k: 1, filters: SearchFilters::default() };
+        let command =
+            SearchDocuments { query, top_k: 1, filters: SearchFilters::default(), explain: false, team: None };
         let role = membership.user.role;
         let granted = access::access_grant(access::rights(role, membership.settings.clearance(role)));
         access::authorized(self.scope(actor), granted, receipt, command).into_parts().0
@@ -204,7 +205,7 @@ impl TestContext {
         }
     }
 
-    fn chunk(&self, index: i32, text: &str, embedding: Vec<f32>, terms: Option<PassageTerms>) -> NewChunk {
+    fn chunk(&self, index: i32, text: &str, embedding: Vec<f32>, term_hashes: Option<PassageTerms>) -> NewChunk {
         NewChunk {
             id: self.ids.uuid().into(),
             chunk_index: index,
@@ -214,7 +215,7 @@ impl TestContext {
             page: Some(index + 1),
             section: None,
             embedding,
-            terms,
+            term_hashes,
         }
     }
 
@@ -303,7 +304,7 @@ impl Embedder for WordEmbedder {
         EmbeddingModel { name: self.name.unwrap_or("words").into(), dimension: Self::DIMENSION, max_tokens: 256 }
     }
 
-    fn highest_classification(&self, _: &ModelCaller) -> Classification {
+    fn max_input_classification(&self, _: &ModelCaller) -> Classification {
         if self.internal_only.load(Ordering::Relaxed) { Classification::Internal } else { Classification::Restricted }
     }
 

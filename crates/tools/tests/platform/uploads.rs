@@ -10,9 +10,11 @@ use domain::error::Classify as _;
 use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, BlobStore, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
-    JobRepo, MemoryRepo, MessageRepo, MockBlobStore, SessionRepo, Store, StoreError, TenantDirectory, TenantPatch,
-    TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AgentRepo, ApprovalRepo, AuditRepo, BlobStore, ChannelRepo, ChunkRepo, ConnectorRepo,
+    ConversationRepo, DocumentRepo, FeedbackRepo, GlossaryRepo, GoalRepo, IdempotencyRepo, JobRepo,
+    MaintenanceSystemRepo, McpServerRepo, MemoryRepo, MessageRepo, MockBlobStore, PlantModeRepo, PlantRequestRepo,
+    SessionRepo, Store, StoreError, TeamRepo, TenantDirectory, TenantPatch, TenantTx, UsageRepo, UserRepo,
+    WorkOrderRepo,
 };
 use domain::role::{Classification, Role};
 use domain::scope::TenantScope;
@@ -308,6 +310,11 @@ impl TenantTx for UnconfirmedTx {
         chunks: ChunkRepo
         memories: MemoryRepo audit: AuditRepo users: UserRepo idempotency: IdempotencyRepo
         access_tokens: AccessTokenRepo sessions: SessionRepo jobs: JobRepo usage: UsageRepo
+        teams: TeamRepo
+        approvals: ApprovalRepo work_orders: WorkOrderRepo plant_mode: PlantModeRepo
+        maintenance_system: MaintenanceSystemRepo channels: ChannelRepo mcp_servers: McpServerRepo
+        connectors: ConnectorRepo glossary: GlossaryRepo plant_requests: PlantRequestRepo
+        agents: AgentRepo goals: GoalRepo
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

@@ -150,7 +150,7 @@ fn the_main_part_is_found_under_any_name() {
             (0..60_000_u32).map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
         part("other/noise.txt", &noise.repeat(3));
         let file = archive.finish().unwrap().into_inner();
-        let format = is_docx.then_some(Format::Docx);
+        let format = Some(if is_docx { Format::Docx } else { Format::Xlsx });
         assert_eq!(sniff(&file, "x.docx"), format, "{types}");
         assert_eq!(sniff(&file[..file.len().min(8 << 10)], "x.docx"), format, "by its beginning: {types}");
         if is_docx {

@@ -12,6 +12,7 @@ use tools::ingest::isolate::ParseError;
 use tools::ingest::readers::Limits;
 
 use crate::mutate::{Mutation, apply, build_zip, decompressed_pdf, mutations, unzip_fixture};
+use crate::office::{SheetSource, text_row, xlsx_parts};
 use crate::support::{bytes, read_isolated};
 
 /// PDF fixtures; each has a different feature.
@@ -58,6 +59,28 @@ const STYLES: &str = "<?xml version='1.0'?>\
 const TEXT: &str = "1. SCOPE\n\nThis sheet holds for pump P-101A.\n\nTag     Service     Range\n\
     PIT-1   discharge   0-25 bar\nTIT-2   \
     bearing     0-150 \u{b0}C\n\n2.1 Start\n  - open the valve\n  - wait\n\u{c}Page 2\n\n\tIndented text\n";
+
+const HTML: &str = "<!DOCTYPE html><title>Pump</title><h1>Start</h1><p>Open <b>V-1</b><br>slowly<ul><li>one<li>two</ul>\
+    <table><caption>Limits</caption><tr><th>Tag<th colspan=2>Range<tr><td rowspan=2>PIT-1<td>0<td>25</table>\
+    <div style='display:none'>no</div><pre>code</pre><script>no</script>&amp; end";
+const CSV: &str = "Tag;Service;Range\n\nPIT-1;\"discharge; \"\"hot\"\"\";0-25\nTIT-2;bearing;0-150\n";
+const EMAIL: &str = "Received: from a\r\n by b\r\nFrom: Kim <kim@plant.example>\r\nSubject: =?utf-8?Q?Pump?=\r\n\
+    MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
+    Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\nplain text\r\n--c\r\n\
+    Content-Type: text/html\r\n\r\n<p>shown\r\n--c--\r\n--b\r\nContent-Type: text/csv; name=a.csv\r\n\
+    Content-Transfer-Encoding: base64\r\n\r\nVGFnLExpbWl0CkEsMQo=\r\n--b\r\n\
+    Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\ninner text\r\n--b--\r\n";
+
+/// The parts of a workbook with each kind of cell.
+static XLSX_PARTS: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
+    let rows = text_row(1, &["Tag", "Limit", "Set"])
+        + "<row r='2'><c r='A2' t='s'><v>0</v></c><c r='B2' s='2'><f t='shared' si='0' ref='B2:B3'>1</f><v>0.5</v></c>\
+           <c r='C2' s='1'><v>46093</v></c></row>\
+            <row r='3'><c r='B3' t='e'><v>#N/A</v></c><c r='C3' t='b'><v>1</v></c></row>";
+    let tail = "<mergeCells count='1'><mergeCell ref='A1:B1'/></mergeCells>";
+    let sheet = SheetSource { tail, ..SheetSource::new("Alarms", rows) };
+    xlsx_parts(&[sheet], "<sst uniqueCount='1'><si><r><t>PIT-1</t></r></si></sst>")
+});
 
 static DECOMPRESSED_PDFS: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| UNENCRYPTED_PDFS.into_iter().map(decompressed_pdf).collect());
@@ -127,9 +150,27 @@ proptest! {
     }
 
     #[test]
+    fn a_workbook_with_changed_parts_is_read_or_refused(
+        changed in prop::collection::vec((any::<Index>(), mutations()), 1..4),
+    ) {
+        let mut parts = XLSX_PARTS.clone();
+        for (selection, mutations) in &changed {
+            let index = selection.index(parts.len());
+            parts[index].1 = apply(std::mem::take(&mut parts[index].1), mutations);
+        }
+        read(&build_zip(&parts), "changed.xlsx")?;
+    }
+
+    #[test]
     fn changed_text_is_read_or_refused(mutations in prop::collection::vec(mutations(), 1..4), utf16 in any::<bool>()) {
         let mutations: Vec<Mutation> = mutations.concat();
-        for (text, name) in [(MARKDOWN, "changed.md"), (TEXT, "changed.txt")] {
+        for (text, name) in [
+            (MARKDOWN, "changed.md"),
+            (TEXT, "changed.txt"),
+            (HTML, "changed.html"),
+            (CSV, "changed.csv"),
+            (EMAIL, "changed.eml"),
+        ] {
             let bytes = if utf16 { text.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { text.into() };
             read(&apply(bytes, &mutations), name)?;
         }

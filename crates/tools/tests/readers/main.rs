@@ -10,6 +10,8 @@ mod fuzz;
 #[cfg(test)]
 mod generated_pdfs;
 #[cfg(test)]
+mod hostile_files;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod known_attacks;
@@ -18,6 +20,10 @@ mod mutate;
 #[cfg(test)]
 mod ocr;
 #[cfg(test)]
+mod office;
+#[cfg(test)]
 mod pdf;
+#[cfg(test)]
+mod sheets;
 #[cfg(test)]
 mod support;

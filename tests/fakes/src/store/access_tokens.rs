@@ -15,7 +15,7 @@ impl AccessTokenRepo for InMemoryTx {
         let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let state = self.write().await?;
         if !state.users.iter().any(|r| in_tenant(r) && r.value.id == token.user_id) {
-            return Err(StoreError::Conflict { what: "a reference to something that does not exist" });
+            return Err(StoreError::Conflict { reason: "A referenced object does not exist." });
         }
         let value = AccessToken {
             id: token.id,

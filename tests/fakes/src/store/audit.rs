@@ -11,6 +11,7 @@ use domain::ports::{AuditReader, AuditRepo, StoreError};
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 #[async_trait]
 impl AuditRepo for InMemoryTx {
@@ -47,7 +48,7 @@ impl AuditRepo for InMemoryTx {
         };
         let phases: Vec<_> = log.iter().filter(is_same_operation).map(|existing| existing.phase.as_str()).collect();
         if phases != ["intent"] {
-            return Err(StoreError::Conflict { what: "the operation's outcome" });
+            return Err(StoreError::Conflict { reason: "The operation already has an outcome." });
         }
         log.push(row);
         Ok(())
@@ -55,6 +56,19 @@ impl AuditRepo for InMemoryTx {
 
     async fn record_event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
         let row = AuditRecord { phase: "event".to_owned(), ..outcome_row(&self.scope, id, outcome, now) };
+        self.write().await?.audit.push(row);
+        Ok(())
+    }
+
+    async fn record_correlated_event(
+        &mut self,
+        id: AuditId,
+        correlation: Uuid,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let event = outcome_row(&self.scope, id, outcome, now);
+        let row = AuditRecord { phase: "event".to_owned(), correlation_id: correlation, ..event };
         self.write().await?.audit.push(row);
         Ok(())
     }

@@ -6,7 +6,7 @@ use domain::document::{Document, DocumentStatus, NewChunk};
 use domain::ids::{ChunkId, DocumentId, TenantId};
 use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
-use domain::search::{Candidate, Passage, RankedCandidate, SearchScope, SectionKey, TermSource};
+use domain::search::{Candidate, LexicalQuery, Passage, RankedCandidate, SearchScope, SectionKey, TermSource};
 use domain::time::{Date, Timestamp};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -29,6 +29,9 @@ pub(super) struct EmbeddingModels {
     staged: Option<String>,
 }
 
+/// Score of a passage that contains none of the query's own words.
+const SYNONYM_SCORE: f32 = 0.01;
+
 #[async_trait]
 impl ChunkRepo for InMemoryTx {
     async fn replace(
@@ -38,7 +41,7 @@ impl ChunkRepo for InMemoryTx {
         chunks: &[NewChunk],
         _now: Timestamp,
     ) -> Result<(), StoreError> {
-        let tenant = self.tenant();
+        let tenant = self.space();
         let state = state_with_document(self, document).await?;
         state.chunks.retain(|r| r.value.document != document);
         state.add(tenant, document, model, chunks);
@@ -57,7 +60,7 @@ impl ChunkRepo for InMemoryTx {
         chunks: &[NewChunk],
         _now: Timestamp,
     ) -> Result<(), StoreError> {
-        let tenant = self.tenant();
+        let tenant = self.space();
         let state = state_with_document(self, document).await?;
         if state.published_models.get(&document).is_none_or(|published| published != model) {
             state.chunks.retain(|r| !(r.value.document == document && r.value.model == model));
@@ -68,13 +71,13 @@ impl ChunkRepo for InMemoryTx {
     }
 
     async fn list_unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError> {
-        let mut missing = self.read(|s| s.unstaged_documents(self.tenant(), model));
+        let mut missing = self.read(|s| s.unstaged_documents(self.space(), model));
         missing.truncate(limit as usize);
         Ok(missing)
     }
 
     async fn switch_model(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError> {
-        let tenant = self.tenant();
+        let tenant = self.space();
         let missing = self.read(|s| s.unstaged_documents(tenant, model)).len();
         if missing > 0 {
             return Ok(missing);
@@ -93,7 +96,7 @@ impl ChunkRepo for InMemoryTx {
     }
 
     async fn model_in_use(&mut self) -> Result<Option<String>, StoreError> {
-        Ok(self.read(|s| s.models.get(&self.tenant()).and_then(|models| models.in_use.clone())))
+        Ok(self.read(|s| s.models.get(&self.space()).and_then(|models| models.in_use.clone())))
     }
 
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
@@ -113,25 +116,33 @@ impl ChunkRepo for InMemoryTx {
             let pairs = stored.chunk.embedding.iter().zip(embedding);
             (stored.model == model).then(|| pairs.map(|(a, b)| a * b).sum())
         };
-        Ok(self.read(|s| rank_candidates(s, self.tenant(), self.today(), scope, limit, similarity)))
+        Ok(self.read(|s| rank_candidates(s, self.space(), self.today(), scope, limit, similarity)))
     }
 
     async fn search_lexical(
         &mut self,
-        query: &str,
+        query: &LexicalQuery,
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedCandidate>, StoreError> {
-        let query_words: BTreeSet<String> = tokenize(query).collect();
+        let query_words: BTreeSet<String> = tokenize(&query.text).collect();
         let matching_share = |stored: &StoredChunk| {
             let chunk = &stored.chunk;
             let match_count = tokenize(&chunk.context)
                 .chain(tokenize(&chunk.content))
                 .filter(|word| query_words.contains(word))
                 .count();
-            (match_count > 0).then(|| match_count as f32 / query_words.len() as f32)
+            let is_synonym = || {
+                let texts = query.synonyms.iter().filter(|synonym| synonym.weight > 0.0).map(|synonym| &synonym.text);
+                let words: BTreeSet<String> = texts.flat_map(|text| tokenize(text)).collect();
+                tokenize(&chunk.content).any(|word| words.contains(&word))
+            };
+            match match_count {
+                0 => is_synonym().then_some(SYNONYM_SCORE),
+                count => Some(count as f32 / query_words.len() as f32),
+            }
         };
-        Ok(self.read(|s| rank_candidates(s, self.tenant(), self.today(), scope, limit, matching_share)))
+        Ok(self.read(|s| rank_candidates(s, self.space(), self.today(), scope, limit, matching_share)))
     }
 
     async fn list_by_document(
@@ -141,7 +152,7 @@ impl ChunkRepo for InMemoryTx {
         from_index: i32,
         limit: u32,
     ) -> Result<Vec<Passage>, StoreError> {
-        let mut found = self.read(|s| matching_passages(s, self.tenant(), clearance, |d, _| d.id == document));
+        let mut found = self.read(|s| matching_passages(s, self.space(), clearance, |d, _| d.id == document));
         found.retain(|passage| passage.chunk_index >= from_index);
         found.sort_by_key(|passage| passage.chunk_index);
         found.truncate(limit as usize);
@@ -156,21 +167,21 @@ impl ChunkRepo for InMemoryTx {
         let is_match = |document: &Document, chunk: &NewChunk| {
             document.status != DocumentStatus::Failed && positions.contains(&(document.id, chunk.chunk_index))
         };
-        Ok(self.store.record_text_read(self.read(|s| matching_passages(s, self.tenant(), clearance, is_match))))
+        Ok(self.store.record_text_read(self.read(|s| matching_passages(s, self.space(), clearance, is_match))))
     }
 
     async fn get_by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
-        let found = self.read(|s| matching_passages(s, self.tenant(), clearance, |_, chunk| ids.contains(&chunk.id)));
+        let found = self.read(|s| matching_passages(s, self.space(), clearance, |_, chunk| ids.contains(&chunk.id)));
         Ok(self.store.record_text_read(found))
     }
 }
 
 /// Returns the writable state; [`StoreError::Conflict`] if the tenant has no such document.
 async fn state_with_document(tx: &mut InMemoryTx, document: DocumentId) -> Result<&mut State, StoreError> {
-    let in_tenant = tx.tenant_filter();
+    let in_tenant = tx.space_filter();
     let state = tx.write().await?;
     if !state.documents.iter().any(|r| in_tenant(r) && r.value.id == document) {
-        return Err(StoreError::Conflict { what: "the document" });
+        return Err(StoreError::Conflict { reason: "The document has been deleted." });
     }
     Ok(state)
 }
@@ -276,8 +287,9 @@ fn to_candidate(document: &Document, chunk: &NewChunk) -> Candidate {
         chunk_index: chunk.chunk_index,
         page: chunk.page.and_then(|page| u32::try_from(page).ok()),
         section: heading.map(section_key),
+        doc_type: document.doc_type.clone(),
         classification: document.classification,
-        term_source: chunk.terms.clone().map_or(TermSource::Text(text), TermSource::Terms),
+        term_source: chunk.term_hashes.clone().map_or(TermSource::Text(text), TermSource::Terms),
     }
 }
 

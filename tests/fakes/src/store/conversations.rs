@@ -3,10 +3,10 @@
 use super::{InMemoryTx, Row, State, constraint_error, page_of};
 use async_trait::async_trait;
 use domain::conversation::{
-    BranchSummary, Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, MessageRole,
-    MessageStatus, NewMessage, Sources,
+    BranchSummary, Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, MessageAuthor,
+    MessageRole, MessageStatus, NewMessage, Sources,
 };
-use domain::ids::{ConversationId, DocumentId, MessageId};
+use domain::ids::{ConversationId, DocumentId, MessageId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{ConversationRepo, MessageRepo, StoreError};
 use domain::role::Classification;
@@ -17,8 +17,8 @@ use std::iter;
 #[async_trait]
 impl ConversationRepo for InMemoryTx {
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError> {
-        let (tenant, user) = (self.tenant(), self.scope.user());
-        if user != Some(conversation.user_id) {
+        let (tenant, user) = (self.space(), self.owner());
+        if self.scope.user() != Some(conversation.user_id) {
             return Err(constraint_error("storing a conversation", "it does not belong to the acting user"));
         }
         self.write().await?.conversations.push(Row { tenant, user, value: conversation.clone() });
@@ -40,8 +40,9 @@ impl ConversationRepo for InMemoryTx {
         page: &PageRequest,
     ) -> Result<Page<Conversation>, StoreError> {
         let is_owned = self.owner_filter();
+        let reader = Reader { user: self.scope.user(), clearance };
         let rows = self.read(|s| {
-            let matching = s.conversations.iter().filter(|r| is_owned(r) && matches_filter(s, r, filter, clearance));
+            let matching = s.conversations.iter().filter(|r| is_owned(r) && matches_filter(s, r, filter, reader));
             matching.map(|r| with_busy_flag(s, &r.value)).collect()
         });
         Ok(page_of(rows, page, |row: &Conversation| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
@@ -105,8 +106,10 @@ impl MessageRepo for InMemoryTx {
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError> {
-        let (is_owned, tenant, user) = (self.owner_filter(), self.tenant(), self.scope.user());
+        let (is_owned, tenant, user) = (self.owner_filter(), self.space(), self.owner());
+        let author = self.scope.team().and(self.scope.user());
         let state = self.write().await?;
+        let author = author.map(|id| MessageAuthor { id, name: state.display_name(id) });
         let row = state.conversations.iter_mut().find(|r| is_owned(r) && r.value.id == conversation);
         let (Some(row), Some(last)) = (row, messages.last()) else { return Ok(None) };
         let existing = || state.messages.iter().filter(|r| r.value.conversation_id == conversation);
@@ -115,7 +118,7 @@ impl MessageRepo for InMemoryTx {
         }
         let is_streaming = messages.iter().any(|message| message.status == MessageStatus::Streaming);
         if is_streaming && existing().any(|r| r.value.status == MessageStatus::Streaming) {
-            return Err(StoreError::Conflict { what: "an answer that is being written" });
+            return Err(StoreError::Conflict { reason: "An answer is already being written in this conversation." });
         }
         row.value.updated_at = row.value.updated_at.max(now);
         row.value.active_message_id = Some(last.id);
@@ -124,7 +127,10 @@ impl MessageRepo for InMemoryTx {
         let appended: Vec<Message> = (next_seq..)
             .zip(messages)
             .zip(parents)
-            .map(|((seq, new), parent_id)| Message { parent_id, ..to_message(conversation, seq, new, now) })
+            .map(|((seq, new), parent_id)| {
+                let author = author.clone().filter(|_| new.role == MessageRole::User);
+                Message { parent_id, author, ..to_message(conversation, seq, new, now) }
+            })
             .collect();
         state.messages.extend(appended.iter().map(|m| Row { tenant, user, value: m.clone() }));
         Ok(Some(appended))
@@ -143,6 +149,7 @@ impl MessageRepo for InMemoryTx {
             answer.clone();
         let degraded = metadata["degraded"] == true;
         let unsupported_statements = serde_json::from_value(metadata["unsupported"].clone()).unwrap_or_default();
+        let source_teams = serde_json::from_value(metadata["teams"].clone()).unwrap_or_default();
         row.value = Message {
             content,
             status,
@@ -153,6 +160,7 @@ impl MessageRepo for InMemoryTx {
             sources,
             degraded,
             unsupported_statements,
+            source_teams,
             ..row.value.clone()
         };
         let conversation_id = row.value.conversation_id;
@@ -222,7 +230,7 @@ impl MessageRepo for InMemoryTx {
     }
 }
 
-const MISSING_REFERENCE: StoreError = StoreError::Conflict { what: "a reference to something that does not exist" };
+const MISSING_REFERENCE: StoreError = StoreError::Conflict { reason: "A referenced object does not exist." };
 
 /// The conversation with `is_busy`, which the database computes when it reads the row.
 fn with_busy_flag(state: &State, conversation: &Conversation) -> Conversation {
@@ -231,34 +239,42 @@ fn with_busy_flag(state: &State, conversation: &Conversation) -> Conversation {
     Conversation { is_busy, ..conversation.clone() }
 }
 
-fn matches_filter(
-    state: &State,
-    row: &Row<Conversation>,
-    filter: &ConversationFilter,
+/// Who lists conversations.
+#[derive(Clone, Copy)]
+struct Reader {
+    user: Option<UserId>,
     clearance: Classification,
-) -> bool {
+}
+
+fn matches_filter(state: &State, row: &Row<Conversation>, filter: &ConversationFilter, reader: Reader) -> bool {
     let ConversationFilter { archived, text } = filter;
     if archived.is_some_and(|archived| row.value.archived != archived) {
         return false;
     }
     let Some(text) = text.as_ref().map(|text| text.to_lowercase()) else { return true };
     let contains = |content: &str| content.to_lowercase().contains(&text);
-    row.value.title.as_deref().is_some_and(contains)
+    let title_classification = row.value.classification.max(Classification::Internal);
+    let shows_title = row.value.team_id.is_none()
+        || reader.user == Some(row.value.user_id)
+        || title_classification <= reader.clearance;
+    shows_title && row.value.title.as_deref().is_some_and(contains)
         || state.messages.iter().map(|r| &r.value).any(|message| {
             message.conversation_id == row.value.id
                 && contains(&message.content)
-                && is_visible(state, row, message, clearance)
+                && is_visible(state, row, message, reader)
         })
 }
 
-/// Whether a message is the user's own, or an answer within `clearance`.
-fn is_visible(state: &State, row: &Row<Conversation>, message: &Message, clearance: Classification) -> bool {
+/// Whether a message is the reader's own, or within the reader's clearance.
+fn is_visible(state: &State, row: &Row<Conversation>, message: &Message, reader: Reader) -> bool {
     let documents = state.documents.iter().filter(|d| d.tenant == row.tenant);
     let mut classifications: BTreeMap<DocumentId, Classification> =
         documents.map(|d| (d.value.id, d.value.classification)).collect();
     classifications.extend(state.deleted_documents.iter().filter(|d| d.0 == row.tenant).map(|d| (d.1, d.2)));
-    message.role == MessageRole::User
-        || message.classification.max(message.sources.current_classification(&classifications)) <= clearance
+    let is_own = row.value.team_id.is_none() || message.author.as_ref().map(|author| author.id) == reader.user;
+    message.role == MessageRole::User && is_own
+        || message.source_teams.is_empty()
+            && message.classification.max(message.sources.current_classification(&classifications)) <= reader.clearance
 }
 
 fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {
@@ -278,6 +294,8 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         withheld: false,
         degraded: false,
         summary: None,
+        author: None,
+        source_teams: Vec::new(),
         unsupported_statements: Vec::new(),
         created_at: now,
     }

@@ -19,7 +19,7 @@ impl DocumentRepo for InMemoryTx {
         clearance: Classification,
         now: Timestamp,
     ) -> Result<InsertDocumentOutcome, StoreError> {
-        let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
+        let (in_tenant, tenant, team) = (self.space_filter(), self.space(), self.scope.team());
         let state = self.write().await?;
         let is_duplicate = |r: &&Row<Document>| {
             in_tenant(r) && r.value.sha256 == document.sha256 && r.value.classification <= clearance
@@ -29,13 +29,13 @@ impl DocumentRepo for InMemoryTx {
         }
         let documents: Vec<&Document> = state.documents.iter().filter(|r| in_tenant(r)).map(|r| &r.value).collect();
         ensure_single_successor(&documents, document.id, document.revision.supersedes)?;
-        let value = new_document_row(document, now);
+        let value = Document { team_id: team, ..new_document_row(document, now) };
         state.documents.push(Row { tenant, user: None, value: value.clone() });
         Ok(InsertDocumentOutcome::New(value))
     }
 
     async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
-        let in_tenant = self.tenant_filter();
+        let in_tenant = self.space_filter();
         let found = self.read(|s| {
             let mut rows = s.documents.iter().filter(|r| in_tenant(r) && r.value.classification <= clearance);
             rows.find(|r| r.value.id == id).map(|r| r.value.clone())
@@ -49,7 +49,7 @@ impl DocumentRepo for InMemoryTx {
         clearance: Classification,
         page: &PageRequest,
     ) -> Result<Page<Document>, StoreError> {
-        let in_tenant = self.tenant_filter();
+        let in_tenant = self.space_filter();
         let matches_filter = |d: &Document| {
             d.classification <= clearance
                 && filter.status.is_none_or(|status| d.status == status)
@@ -73,7 +73,7 @@ impl DocumentRepo for InMemoryTx {
         patch: &DocumentPatch,
         now: Timestamp,
     ) -> Result<Option<Document>, StoreError> {
-        let in_tenant = self.tenant_filter();
+        let in_tenant = self.space_filter();
         let state = self.write().await?;
         let Some(row) = state.documents.iter_mut().find(|r| in_tenant(r) && r.value.id == id) else { return Ok(None) };
         let document = &mut row.value;
@@ -91,9 +91,9 @@ impl DocumentRepo for InMemoryTx {
     }
 
     async fn classifications(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
-        let in_tenant = self.tenant_filter();
+        let in_tenant = self.space_filter();
         let is_requested = |r: &&Row<Document>| in_tenant(r) && ids.contains(&r.value.id);
-        let tenant = self.tenant();
+        let tenant = self.space();
         Ok(self.read(|s| {
             let existing = s.documents.iter().filter(is_requested).map(|r| (r.value.id, r.value.classification));
             let deleted = s.deleted_documents.iter().filter(|(owner, id, _)| *owner == tenant && ids.contains(id));
@@ -102,7 +102,7 @@ impl DocumentRepo for InMemoryTx {
     }
 
     async fn set_status(&mut self, id: DocumentId, change: &StatusChange, now: Timestamp) -> Result<bool, StoreError> {
-        let in_tenant = self.tenant_filter();
+        let in_tenant = self.space_filter();
         let state = self.write().await?;
         let documents: Vec<&Document> = state.documents.iter().filter(|r| in_tenant(r)).map(|r| &r.value).collect();
         let target = documents.iter().find(|document| document.id == id);
@@ -140,7 +140,7 @@ impl DocumentRepo for InMemoryTx {
     }
 
     async fn update_progress(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError> {
-        let in_tenant = self.tenant_filter();
+        let in_tenant = self.space_filter();
         let state = self.write().await?;
         let is_processing = |d: &Document| d.id == id && d.status == DocumentStatus::Processing;
         let Some(row) = state.documents.iter_mut().find(|r| in_tenant(r) && is_processing(&r.value)) else {
@@ -151,7 +151,7 @@ impl DocumentRepo for InMemoryTx {
     }
 
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError> {
-        let in_tenant = self.tenant_filter();
+        let in_tenant = self.space_filter();
         let state = self.write().await?;
         let Some(index) = state.documents.iter().position(|r| in_tenant(r) && r.value.id == id) else {
             return Ok(None);
@@ -181,9 +181,9 @@ fn ensure_single_successor(
             && document.revision.supersedes == Some(superseded)
             && document.status != DocumentStatus::Failed
     };
-    let what = "another revision that supersedes the same document";
+    let reason = "Another revision already supersedes this document.";
     if documents.iter().copied().any(|document| is_other_successor(&document)) {
-        Err(StoreError::Conflict { what })
+        Err(StoreError::Conflict { reason })
     } else {
         Ok(())
     }
@@ -211,6 +211,7 @@ fn new_document_row(new: &NewDocument, now: Timestamp) -> Document {
         chunk_count: 0,
         metadata: new.metadata.clone(),
         uploaded_by: new.uploaded_by,
+        team_id: None,
         created_at: now,
         updated_at: now,
     }

@@ -3,15 +3,21 @@
 use super::{InMemoryStore, InMemoryTx, State};
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use domain::channel::{DeliveryBacklog, DeliveryStatus};
 use domain::document::DocumentStatus;
-use domain::ids::{DocumentId, JobId, RequestId, TenantId};
+use domain::ids::{DocumentId, JobId, RequestId, TeamId, TenantId};
+use domain::plant::PlantMode;
 use domain::ports::{
-    JobCounts, JobFilter, JobKind, JobPayload, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, RequeueOptions,
-    StoreError,
+    JobCounts, JobFilter, JobKind, JobPayload, JobQueue, JobRepo, Lease, LeasedJob, PlantModeCount, QueueDepth,
+    RequeueOptions, StoreError,
 };
 use domain::scope::{Actor, TenantScope};
+use domain::team::TeamSpace;
+use domain::tenant::TeamSettings;
 use domain::time::Timestamp;
+use std::collections::BTreeSet;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Number of attempts after which a job is dead-lettered.
 const MAX_ATTEMPTS: u32 = 5;
@@ -25,6 +31,7 @@ const MAX_PRIORITY_DELAY_S: u64 = 600;
 pub(super) struct Job {
     pub(super) payload: JobPayload,
     tenant: TenantId,
+    team: Option<TeamId>,
     lease: Lease,
     size: u64,
     attempts: u32,
@@ -42,6 +49,7 @@ impl Job {
         Self {
             payload,
             tenant,
+            team: None,
             lease,
             size,
             attempts: 0,
@@ -70,19 +78,42 @@ impl Job {
 #[async_trait]
 impl JobRepo for InMemoryTx {
     async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, _now: Timestamp) -> Result<(), StoreError> {
-        let (in_tenant, tenant, now) = (self.tenant_filter(), self.tenant(), self.store.clock.now());
+        let (in_space, tenant, now) = (self.space_filter(), self.tenant(), self.store.clock.now());
+        let team = self.scope.team();
         let state = self.write().await?;
-        let Some(row) = state.documents.iter().find(|r| in_tenant(r) && r.value.id == document) else {
-            return Err(StoreError::Conflict { what: "a reference to something that does not exist" });
+        let Some(row) = state.documents.iter().find(|r| in_space(r) && r.value.id == document) else {
+            return Err(StoreError::Conflict { reason: "A referenced object does not exist." });
         };
         let size = u64::try_from(row.value.file_size_bytes).unwrap_or(0);
-        state.enqueue(Job::new(id, tenant, JobPayload::Ingest(document), size, now));
+        state.enqueue(Job { team, ..Job::new(id, tenant, JobPayload::Ingest(document), size, now) });
         Ok(())
     }
 
     async fn enqueue_vector_index(&mut self, id: JobId, _now: Timestamp) -> Result<(), StoreError> {
         let (tenant, now) = (self.tenant(), self.store.clock.now());
         self.write().await?.enqueue(Job::new(id, tenant, JobPayload::UpdateVectorIndexes, 0, now));
+        Ok(())
+    }
+
+    async fn enqueue_approvals(&mut self, id: JobId, _now: Timestamp) -> Result<(), StoreError> {
+        let (tenant, now) = (self.tenant(), self.store.clock.now());
+        let state = self.write().await?;
+        let is_waiting = |job: &&mut Job| {
+            job.tenant == tenant
+                && job.payload == JobPayload::ProcessApprovals
+                && !(job.is_dead || job.is_leased || job.due_at <= now)
+        };
+        if let Some(waiting) = state.jobs.iter_mut().find(is_waiting) {
+            waiting.due_at = now;
+            waiting.lease.token += 1;
+        }
+        state.enqueue(Job::new(id, tenant, JobPayload::ProcessApprovals, 0, now));
+        Ok(())
+    }
+
+    async fn enqueue_deliveries(&mut self, id: JobId, _now: Timestamp) -> Result<(), StoreError> {
+        let (tenant, now) = (self.tenant(), self.store.clock.now());
+        self.write().await?.enqueue(Job::new(id, tenant, JobPayload::DeliverMessages, 0, now));
         Ok(())
     }
 
@@ -179,6 +210,15 @@ impl JobQueue for InMemoryStore {
         Ok(self.committed().sweep_sessions(now))
     }
 
+    async fn expired_teams(&self) -> Result<Vec<TenantScope>, StoreError> {
+        let state = self.committed();
+        let days = |tenant: TenantId| {
+            let settings = state.tenants.iter().find(|row| row.id == tenant).map(|row| row.settings.teams);
+            settings.unwrap_or_default().delete_after_days.unwrap_or(TeamSettings::DELETE_AFTER_DAYS)
+        };
+        Ok(state.teams.expired(self.clock.now(), days).into_iter().map(worker_scope).collect())
+    }
+
     async fn heartbeat(&self, lease: Lease, lease_duration: Duration) -> Result<bool, StoreError> {
         let tenant_if_leased = self.with_lease(lease, |job, now| {
             job.due_at = add_duration(now, lease_duration);
@@ -228,11 +268,38 @@ impl JobQueue for InMemoryStore {
         })
     }
 
+    async fn plant_modes(&self) -> Result<Vec<PlantModeCount>, StoreError> {
+        let state = self.committed();
+        let mode_of = |tenant: TenantId| state.plant_modes.get(&tenant).map_or(PlantMode::Normal, |stored| stored.mode);
+        let active: Vec<_> = state.tenants.iter().filter(|tenant| state.is_active(tenant.id)).collect();
+        let count = |mode| active.iter().filter(|tenant| mode_of(tenant.id) == mode).count() as u64;
+        let counts = PlantMode::ALL.iter().map(|mode| PlantModeCount { mode: *mode, tenants: count(*mode) });
+        Ok(counts.filter(|count| count.tenants > 0).collect())
+    }
+
     async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
         let state = self.committed();
         let count =
             |dead| state.jobs.iter().filter(|job| job.payload.kind() == kind && job.is_dead == dead).count() as u64;
         Ok(JobCounts { pending: count(false), dead: count(true) })
+    }
+
+    async fn enqueue_due_approvals(&self) -> Result<u64, StoreError> {
+        self.enqueue_for_tenants(JobPayload::ProcessApprovals, State::has_due_approvals).await
+    }
+
+    async fn enqueue_due_deliveries(&self) -> Result<u64, StoreError> {
+        self.enqueue_for_tenants(JobPayload::DeliverMessages, State::has_due_deliveries).await
+    }
+
+    async fn delivery_backlog(&self) -> Result<DeliveryBacklog, StoreError> {
+        let (now, state) = (self.clock.now(), self.committed());
+        let pending = || state.deliveries.iter().map(|row| &row.value).filter(|d| d.status == DeliveryStatus::Pending);
+        let oldest = pending().filter_map(|delivery| delivery.next_attempt_at).min();
+        Ok(DeliveryBacklog {
+            pending: pending().count() as u64,
+            oldest_due_age_s: oldest.map_or(0, |due| u64::try_from((now - due).num_seconds()).unwrap_or(0)),
+        })
     }
 
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
@@ -272,6 +339,28 @@ impl JobQueue for InMemoryStore {
 }
 
 impl InMemoryStore {
+    /// Queues a job for each active tenant that has such work.
+    async fn enqueue_for_tenants(
+        &self,
+        payload: JobPayload,
+        has_work: impl Fn(&State, TenantId, Timestamp) -> bool + Send,
+    ) -> Result<u64, StoreError> {
+        let _writer = self.lock_for_writing().await?;
+        let now = self.clock.now();
+        let mut state = self.committed();
+        let tenants: BTreeSet<_> = state.tenants.iter().map(|tenant| tenant.id).collect();
+        let is_due = |tenant: &TenantId| state.is_active(*tenant) && has_work(&state, *tenant, now);
+        let due = tenants.into_iter().filter(is_due);
+        // The database generates the ids of these jobs, so the fake does, too; differently from those of other jobs.
+        let kind = u128::from(payload == JobPayload::DeliverMessages);
+        let id = |tenant: TenantId| JobId::from_uuid(Uuid::from_u128(!tenant.as_uuid().as_u128() ^ (kind << 64)));
+        let jobs: Vec<_> = due.map(|tenant| Job::new(id(tenant), tenant, payload, 0, now)).collect();
+        let queued_count = jobs.into_iter().map(|job| state.enqueue(job)).sum();
+        drop(state);
+        self.notify_workers();
+        Ok(queued_count)
+    }
+
     /// Changes the job that is held under `lease`; `None` if the lease was lost.
     async fn with_lease<R>(
         &self,
@@ -292,9 +381,18 @@ impl InMemoryStore {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the fake's queue creates the scope of work on a deleted team")]
+fn worker_scope(space: TeamSpace) -> TenantScope {
+    let home = TenantScope::mint(space.host, Actor::Worker, RequestId::from_uuid(space.team.as_uuid()));
+    home.in_team(space.host, space.team)
+}
+
 fn leased_job(job: &Job) -> LeasedJob {
     #[expect(clippy::disallowed_methods, reason = "the fake's queue creates the scope of a claimed job")]
-    let scope = TenantScope::mint(job.tenant, Actor::Worker, RequestId::from_uuid(job.lease.job.as_uuid()));
+    let scope = {
+        let home = TenantScope::mint(job.tenant, Actor::Worker, RequestId::from_uuid(job.lease.job.as_uuid()));
+        job.team.map_or_else(|| home.clone(), |team| home.in_team(job.tenant, team))
+    };
     LeasedJob {
         lease: job.lease,
         scope,
@@ -302,6 +400,7 @@ fn leased_job(job: &Job) -> LeasedJob {
         attempt: job.attempts,
         max_attempts: MAX_ATTEMPTS,
         failures: job.failures,
+        traceparent: None,
     }
 }
 

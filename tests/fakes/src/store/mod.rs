@@ -5,15 +5,22 @@
 //! locks only rows: a task must not write in two transactions at the same time.
 
 mod access_tokens;
+mod approvals;
 mod audit;
+mod channels;
 mod chunks;
+mod connectors;
 mod conversations;
 mod documents;
 mod feedback;
+mod glossary;
+mod goals;
 mod idempotency;
 mod jobs;
+mod mcp_servers;
 mod memories;
 mod sessions;
+mod teams;
 mod tenants;
 mod usage;
 mod users;
@@ -21,24 +28,34 @@ mod users;
 use async_trait::async_trait;
 use chunks::{EmbeddingModels, StoredChunk};
 use domain::access_token::AccessToken;
+use domain::agent::TenantAgent;
+use domain::approval::{Approval, ApprovalPolicy, WriteAttempts};
 use domain::audit::AuditRecord;
+use domain::channel::{Channel, Delivery};
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
 use domain::feedback::Feedback;
-use domain::ids::{DocumentId, MessageId, TenantId, UserId};
+use domain::glossary::GlossaryVersion;
+use domain::ids::{ApprovalId, DocumentId, MessageId, TenantId, UserId};
 use domain::ledger::LedgerEntry;
 use domain::login::LoginClaims;
+use domain::maintenance::MaintenanceSettings;
 use domain::mapping::TenantMapping;
+use domain::mcp::McpServer;
 use domain::page::{Page, PageKey, PageRequest};
+use domain::plant::{Connector, PlantModeState, PlantRequest};
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
-    JobRepo, MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AgentRepo, ApprovalRepo, AuditRepo, ChannelRepo, ChunkRepo, Clock, ConnectorRepo,
+    ConversationRepo, DocumentRepo, FeedbackRepo, GlossaryRepo, GoalRepo, IdempotencyRepo, JobRepo,
+    MaintenanceSystemRepo, McpServerRepo, MemoryRepo, MessageRepo, PlantModeRepo, PlantRequestRepo, SessionRepo, Store,
+    StoreError, TeamRepo, TenantTx, UsageRepo, UserRepo, WorkOrderRepo,
 };
 use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::search::Passage;
 use domain::tenant::{SettingsVersion, Tenant};
 use domain::user::User;
+use domain::work_order::WorkOrder;
 use jobs::Job;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,6 +79,7 @@ struct Row<T> {
 struct State {
     tenants: Vec<Tenant>,
     users: Vec<Row<User>>,
+    teams: teams::TeamState,
     token_users: BTreeMap<(TenantId, String), UserId>,
     /// Each user's last login.
     logins: BTreeMap<UserId, LoginClaims>,
@@ -85,6 +103,23 @@ struct State {
     published_models: BTreeMap<DocumentId, String>,
     models: BTreeMap<TenantId, EmbeddingModels>,
     audit: Vec<AuditRecord>,
+    approvals: Vec<Row<Approval>>,
+    /// Attempts at the writes of approvals.
+    write_attempts: BTreeMap<ApprovalId, WriteAttempts>,
+    approval_policies: Vec<Row<ApprovalPolicy>>,
+    work_orders: Vec<Row<WorkOrder>>,
+    maintenance_systems: BTreeMap<TenantId, MaintenanceSettings>,
+    plant_modes: BTreeMap<TenantId, PlantModeState>,
+    channels: Vec<Row<Channel>>,
+    deliveries: Vec<Row<Delivery>>,
+    mcp_servers: Vec<Row<McpServer>>,
+    glossary_versions: Vec<Row<GlossaryVersion>>,
+    connectors: Vec<Row<Connector>>,
+    tags: Vec<Row<connectors::StoredTag>>,
+    /// Nobody answers them.
+    plant_requests: Vec<Row<PlantRequest>>,
+    agents: Vec<Row<TenantAgent>>,
+    goals: Vec<Row<goals::StoredGoal>>,
     jobs: Vec<Job>,
     idempotency: BTreeMap<idempotency::Key, idempotency::Entry>,
     /// All versions of tenants' settings, including the current ones.
@@ -219,9 +254,26 @@ impl InMemoryTx {
         self.scope.tenant()
     }
 
+    /// The key of the space in which the content of this transaction is: a team's rows are kept under the team's id, as
+    /// if it were a tenant.
+    fn space(&self) -> TenantId {
+        self.scope.team().map_or(self.scope.tenant(), |team| TenantId::from_uuid(team.as_uuid()))
+    }
+
+    /// The owner of conversations and messages: the user, or the team as a whole.
+    fn owner(&self) -> Option<UserId> {
+        self.scope.team().map_or(self.scope.user(), |team| Some(UserId::from_uuid(team.as_uuid())))
+    }
+
+    /// The predicate of the row-level security policies for content of a space.
+    fn space_filter<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
+        let space = self.space();
+        move |row| row.tenant == space
+    }
+
     /// The predicate of the database's row-level security policies for user-owned rows.
     fn owner_filter<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
-        let (tenant, user) = (self.scope.tenant(), self.scope.user());
+        let (tenant, user) = (self.space(), self.owner());
         move |row| row.tenant == tenant && user.is_some() && row.user == user
     }
 
@@ -268,6 +320,42 @@ impl TenantTx for InMemoryTx {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {
+        self
+    }
+    fn approvals(&mut self) -> &mut dyn ApprovalRepo {
+        self
+    }
+    fn work_orders(&mut self) -> &mut dyn WorkOrderRepo {
+        self
+    }
+    fn maintenance_system(&mut self) -> &mut dyn MaintenanceSystemRepo {
+        self
+    }
+    fn plant_mode(&mut self) -> &mut dyn PlantModeRepo {
+        self
+    }
+    fn channels(&mut self) -> &mut dyn ChannelRepo {
+        self
+    }
+    fn mcp_servers(&mut self) -> &mut dyn McpServerRepo {
+        self
+    }
+    fn connectors(&mut self) -> &mut dyn ConnectorRepo {
+        self
+    }
+    fn glossary(&mut self) -> &mut dyn GlossaryRepo {
+        self
+    }
+    fn plant_requests(&mut self) -> &mut dyn PlantRequestRepo {
+        self
+    }
+    fn teams(&mut self) -> &mut dyn TeamRepo {
+        self
+    }
+    fn agents(&mut self) -> &mut dyn AgentRepo {
+        self
+    }
+    fn goals(&mut self) -> &mut dyn GoalRepo {
         self
     }
     fn usage(&mut self) -> &mut dyn UsageRepo {

@@ -7,7 +7,7 @@ use domain::ids::{SessionId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{SessionRepo, StoreError};
 use domain::scope::TenantScope;
-use domain::session::{NewSessionToken, Session};
+use domain::session::{FirstSeenToken, Session};
 use domain::time::Timestamp;
 
 /// A session, and when it was revoked.
@@ -58,27 +58,31 @@ impl InMemoryTx {
 
 #[async_trait]
 impl SessionRepo for InMemoryTx {
-    async fn record(&mut self, token: &NewSessionToken, now: Timestamp) -> Result<(), StoreError> {
-        if let Some(stored) = self.stored_session(token.id).await? {
+    async fn record(&mut self, token: &FirstSeenToken, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(stored) = self.stored_session(token.session_id).await? {
             let session = &mut stored.session;
             session.client = session.client.take().or_else(|| token.client.clone());
             session.last_seen_at = session.last_seen_at.max(now);
             session.expires_at = session.expires_at.max(token.expires_at);
             return Ok(());
         }
-        let NewSessionToken { id, user_id, client, expires_at } = token.clone();
+        let FirstSeenToken { session_id: id, user_id, client, expires_at } = token.clone();
         let session = Session { id, user_id, client, created_at: now, last_seen_at: now, expires_at };
         let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let state = self.write().await?;
         if !state.users.iter().any(|row| in_tenant(row) && row.value.id == user_id) {
-            return Err(StoreError::Conflict { what: "a reference to something that does not exist" });
+            return Err(StoreError::Conflict { reason: "A referenced object does not exist." });
         }
         let value = StoredSession { session, revoked_at: None };
         state.sessions.push(Row { tenant, user: Some(user_id), value });
         Ok(())
     }
 
-    async fn revoked_user(&mut self, id: SessionId, token_expires_at: Timestamp) -> Result<Option<UserId>, StoreError> {
+    async fn user_of_revoked_session(
+        &mut self,
+        id: SessionId,
+        token_expires_at: Timestamp,
+    ) -> Result<Option<UserId>, StoreError> {
         let Some(stored) = self.stored_session(id).await?.filter(|stored| stored.revoked_at.is_some()) else {
             return Ok(None);
         };

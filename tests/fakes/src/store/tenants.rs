@@ -51,8 +51,8 @@ impl TenantDirectory for InMemoryStore {
         let now = self.clock.now();
         let NewTenant { id, name, slug } = tenant;
         let mut state = self.committed();
-        ensure_unique(&state.tenants, |t| t.name == name, "the tenant's name")?;
-        ensure_unique(&state.tenants, |t| t.slug == slug, "the tenant's slug")?;
+        ensure_unique(&state.tenants, |t| t.name == name, "A tenant with this name already exists.")?;
+        ensure_unique(&state.tenants, |t| t.slug == slug, "A tenant with this slug already exists.")?;
         let created_tenant = Tenant {
             id,
             name,
@@ -78,7 +78,11 @@ impl TenantDirectory for InMemoryStore {
         let now = self.clock.now();
         let mut state = self.committed();
         ensure_audit_row_is_new(&state, changed_by)?;
-        ensure_unique(&state.tenants, |t| t.id != id && Some(&t.name) == patch.name.as_ref(), "the tenant's name")?;
+        ensure_unique(
+            &state.tenants,
+            |t| t.id != id && Some(&t.name) == patch.name.as_ref(),
+            "A tenant with this name already exists.",
+        )?;
         let Some(tenant) = state.tenants.iter_mut().find(|t| t.id == id) else { return Ok(None) };
         let before = tenant.clone();
         tenant.name = patch.name.unwrap_or_else(|| tenant.name.clone());
@@ -154,7 +158,7 @@ impl TenantDirectory for InMemoryStore {
             return Ok(None);
         }
         if state.mappings.iter().any(|m| m.issuer == issuer && m.claim == claim) {
-            return Err(StoreError::Conflict { what: "a mapping of this issuer and claim" });
+            return Err(StoreError::Conflict { reason: "A mapping of this issuer and claim already exists." });
         }
         let created_mapping = TenantMapping { id, tenant, issuer, claim, created_at };
         state.mappings.push(created_mapping.clone());
@@ -203,9 +207,9 @@ fn settings_version(tenant: &Tenant, changed_by: Option<UserId>, changed_at: Tim
 fn ensure_unique(
     tenants: &[Tenant],
     is_conflict: impl Fn(&Tenant) -> bool,
-    what: &'static str,
+    reason: &'static str,
 ) -> Result<(), StoreError> {
-    if tenants.iter().any(is_conflict) { Err(StoreError::Conflict { what }) } else { Ok(()) }
+    if tenants.iter().any(is_conflict) { Err(StoreError::Conflict { reason }) } else { Ok(()) }
 }
 
 /// Checks, before anything changes, that no audit row has the id of the new one. Only changes by a platform
@@ -213,7 +217,7 @@ fn ensure_unique(
 fn ensure_audit_row_is_new(state: &State, changed_by: &ChangedBy) -> Result<(), StoreError> {
     let is_taken = |row: &ChangeAuditRow| state.audit.iter().any(|existing| existing.id == row.id);
     if changed_by.audit_row.as_ref().is_some_and(is_taken) {
-        Err(StoreError::Conflict { what: "the audit row" })
+        Err(StoreError::Conflict { reason: "An audit row with this id already exists." })
     } else {
         Ok(())
     }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::budget::{
     BudgetAmount, Budgets, PeriodSpending, ReservationOutcome, ReservationRequest, Spending, first_of_month,
 };
-use domain::ids::{ReservationId, TenantId, UserId};
+use domain::ids::{ReservationId, TeamId, TenantId, UserId};
 use domain::ledger::{GroupUsage, LedgerAggregates, LedgerEntry, UsageAggregates, UsageDimension, UsageQuery};
 use domain::model_call::{CallStatus, MicroCost};
 use domain::ports::{StoreError, UsageRepo};
@@ -34,9 +34,11 @@ impl InMemoryStore {
 #[async_trait]
 impl UsageRepo for InMemoryTx {
     async fn storage_usage(&mut self) -> Result<StorageUsage, StoreError> {
-        let in_tenant = self.tenant_filter();
+        let tenant = self.tenant();
         Ok(self.read(|s| {
-            let sizes = s.documents.iter().filter(|r| in_tenant(r)).map(|r| r.value.file_size_bytes);
+            // Documents of teams are kept under the team's id.
+            let host = |space: TenantId| s.teams.host(TeamId::from_uuid(space.as_uuid())).unwrap_or(space);
+            let sizes = s.documents.iter().filter(|r| host(r.tenant) == tenant).map(|r| r.value.file_size_bytes);
             sizes.fold(StorageUsage::default(), |total, size| StorageUsage {
                 documents: total.documents + 1,
                 bytes: total.bytes + u64::try_from(size).unwrap_or_default(),

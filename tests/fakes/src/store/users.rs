@@ -7,7 +7,7 @@ use domain::ids::UserId;
 use domain::login::LoginClaims;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{StoreError, UserRepo};
-use domain::role::Role;
+use domain::role::{Grant, Role};
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use domain::user::{Identity, Membership, NewUser, User, UserPatch};
@@ -85,23 +85,31 @@ impl UserRepo for InMemoryTx {
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError> {
         let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let found = self.read(|s| {
-            let user = s.users.iter().find(|r| in_tenant(r) && r.value.id == id)?.value.clone();
+            let is_visible = |r: &&Row<User>| in_tenant(r) && r.value.id == id && s.teams.shows_user(&self.scope, id);
+            let user = s.users.iter().find(is_visible)?.value.clone();
             let tenant = s.tenants.iter().find(|t| t.id == tenant)?;
             let (tenant_name, settings) = (tenant.name.clone(), tenant.settings.clone());
             let session_revoked = s.is_session_revoked(&self.scope);
-            Some(Membership { user, tenant_active: tenant.is_active, tenant_name, settings, session_revoked })
+            let team = self.scope.team().map(|team| s.teams.standing(team, id, self.scope.tenant()));
+            Some(Membership { user, tenant_active: tenant.is_active, tenant_name, settings, session_revoked, team })
         });
         Ok(found)
     }
 
     async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
         let in_tenant = self.tenant_filter();
-        Ok(self.read(|s| s.users.iter().find(|r| in_tenant(r) && r.value.id == id).map(|r| r.value.clone())))
+        Ok(self.read(|s| {
+            let is_visible = |r: &&Row<User>| in_tenant(r) && r.value.id == id && s.teams.shows_user(&self.scope, id);
+            s.users.iter().find(is_visible).map(|r| r.value.clone())
+        }))
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError> {
         let in_tenant = self.tenant_filter();
-        let rows = self.read(|s| s.users.iter().filter(|r| in_tenant(r)).map(|r| r.value.clone()).collect());
+        let rows = self.read(|s| {
+            let is_visible = |r: &&Row<User>| in_tenant(r) && s.teams.shows_user(&self.scope, r.value.id);
+            s.users.iter().filter(is_visible).map(|r| r.value.clone()).collect()
+        });
         Ok(page_of(rows, page, |row: &User| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
@@ -110,7 +118,7 @@ impl UserRepo for InMemoryTx {
         let state = self.write().await?;
         let is_same_identity = |u: &User| u.issuer == user.issuer && u.external_id == user.external_id;
         if state.users.iter().any(|r| in_tenant(r) && is_same_identity(&r.value)) {
-            return Err(StoreError::Conflict { what: "a user of this issuer and external id" });
+            return Err(StoreError::Conflict { reason: "A user with this issuer and external id already exists." });
         }
         let value = new_user_row(user, now);
         state.users.push(Row { tenant, user: None, value: value.clone() });
@@ -128,6 +136,18 @@ impl UserRepo for InMemoryTx {
         Ok(Some(row.value.clone()))
     }
 
+    async fn active_approvers(&mut self, named: &[UserId], with_grant: bool) -> Result<Vec<User>, StoreError> {
+        let in_tenant = self.tenant_filter();
+        let is_wanted = |row: &&Row<User>| {
+            let user = &row.value;
+            let is_approver = named.contains(&user.id) || (with_grant && user.grants.contains(&Grant::Approver));
+            in_tenant(row) && user.is_active && is_approver
+        };
+        let mut found: Vec<User> = self.read(|s| s.users.iter().filter(is_wanted).map(|r| r.value.clone()).collect());
+        found.sort_by_key(|user| user.id);
+        Ok(found)
+    }
+
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError> {
         let in_tenant = self.tenant_filter();
         let admins = self.write().await?.users.iter().filter(|r| in_tenant(r) && r.value.role == Role::Admin);
@@ -140,7 +160,7 @@ fn set_role(user: &mut User, assigned: AssignedRole) {
     (user.role, user.role_from_token, user.role_pinned, user.role_set_at) = (role, from_token, pinned, set_at);
 }
 
-fn new_user_row(new: &NewUser, now: Timestamp) -> User {
+pub(super) fn new_user_row(new: &NewUser, now: Timestamp) -> User {
     let NewUser { id, issuer, external_id, email, display_name, role } = new.clone();
     User {
         id,

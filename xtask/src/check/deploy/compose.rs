@@ -4,6 +4,9 @@
 use anyhow::{Context, Result};
 use serde_norway::Value;
 
+/// The plant process, and the network that only it is in: it leads to the plant systems.
+const PLANT: &str = "plant";
+
 /// Maximum nesting depth of YAML merge keys (`<<`).
 const MERGE_LEVELS: usize = 4;
 
@@ -24,6 +27,9 @@ pub fn violations(text: &str) -> Result<Vec<String>> {
         let mut report = |text: String| violations.push(format!("compose.yaml: {name} {text}"));
         if service.get("ports").is_some() && name != "nginx" {
             report("publishes ports; only nginx may".to_owned());
+        }
+        if name != PLANT && strings(service.get("networks")).iter().any(|network| network == PLANT) {
+            report("is in the network of the plant systems; only the plant process may be".to_owned());
         }
         for (section, used) in [
             ("networks", strings(service.get("networks"))),
@@ -52,7 +58,8 @@ pub fn violations(text: &str) -> Result<Vec<String>> {
         }
     }
     for (name, network) in file.get("networks").and_then(Value::as_mapping).into_iter().flatten() {
-        if name.as_str() != Some("edge") && network["internal"].as_bool() != Some(true) {
+        let leads_out = name.as_str().is_some_and(|name| ["edge", PLANT].contains(&name));
+        if !leads_out && network["internal"].as_bool() != Some(true) {
             violations.push(format!("compose.yaml: the network {} is not internal", name.as_str().unwrap_or_default()));
         }
     }
@@ -127,6 +134,7 @@ volumes: { data: {} }
             ("memory: 1g", "cpus: 1", "no memory limit"),
             ("nginx:1.28", "${NGINX_IMAGE:-nginx:latest}", "without a version"),
             ("app: { internal: true }", "app: {}", "the network app is not internal"),
+            ("networks: [edge]", "networks: [edge, plant]", "in the network of the plant systems"),
         ];
         for (from, to, expected) in cases {
             let text = SERVICE.replace(from, to);

@@ -1,7 +1,8 @@
-//! Checks the files in `deploy/`: our rules for the Compose file, dashboards and alerts, and the tools that read these
-//! files, such as nginx, if they are installed.
+//! Checks the files in `deploy/`: our rules for the Compose file, the Helm chart, dashboards and alerts, and the tools
+//! that read these files, such as nginx, if they are installed.
 
 mod compose;
+mod helm;
 mod metrics;
 mod monitoring;
 mod own_tools;
@@ -36,6 +37,7 @@ pub fn violations(sources: &[TextFile], interrupt: &Interrupt) -> Result<Vec<Str
         violations.extend(monitoring::dashboard_violations(dashboard, &known)?);
     }
     violations.extend(own_tools::violations(&root, interrupt)?);
+    violations.extend(helm::violations(&root, &known, interrupt)?);
     Ok(violations)
 }
 
@@ -44,8 +46,11 @@ fn content_of<'a>(files: &'a [TextFile], path: &str) -> Result<&'a str> {
     file.map(|file| file.content.as_str()).with_context(|| format!("{path} is missing"))
 }
 
-/// A violation if a YAML, JSON or TOML file cannot be parsed.
+/// A violation if a YAML, JSON or TOML file cannot be parsed. Helm's templates become YAML when they are rendered.
 fn unparsable(file: &TextFile) -> Option<String> {
+    if file.path.starts_with("deploy/helm/") && file.path.contains("/templates/") {
+        return None;
+    }
     let result = match Path::new(&file.path).extension()?.to_str()? {
         "yml" | "yaml" => serde_norway::from_str::<Value>(&file.content).map(|_| ()).map_err(|error| error.to_string()),
         "json" => serde_json::from_str::<Value>(&file.content).map(|_| ()).map_err(|error| error.to_string()),

@@ -1,14 +1,14 @@
-//! Checks each file with the tool that reads it: nginx, promtool, systemd-analyze, the shell and Compose. A tool that
-//! is not installed is reported and skipped.
+//! Checks each file with the tool that reads it: nginx, promtool, systemd-analyze, the shell and Compose; the
+//! Dockerfile with hadolint. A tool that is not installed is reported and skipped.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use crate::debian;
 use crate::proc::Interrupt;
-use crate::stack::{Certificate, Listen, write_nginx_configuration};
+use crate::stack::{Certificate, ListenAddresses, write_nginx_configuration};
+use crate::{debian, hadolint};
 
 /// The errors that the tools report.
 ///
@@ -25,7 +25,7 @@ pub fn violations(root: &Path, interrupt: &Interrupt) -> Result<Vec<String>> {
         };
         violations.extend(failure(Command::new(program).args(arguments).current_dir(dir)));
     };
-    for script in ["setup", "certificate", "postgres/roles.sh"] {
+    for script in ["setup", "certificate", "install", "postgres/archive-wal", "postgres/roles.sh"] {
         run("sh", &["-n", script], &deploy);
     }
     run("promtool", &["check", "config", "prometheus.yml"], &deploy.join("prometheus"));
@@ -46,11 +46,15 @@ pub fn violations(root: &Path, interrupt: &Interrupt) -> Result<Vec<String>> {
     } else {
         println!("deploy: docker compose is not installed; compose.yaml was checked only by our own rules");
     }
+    match hadolint::provision(interrupt)? {
+        Some(program) => violations.extend(failure(Command::new(program).arg(deploy.join("Dockerfile")))),
+        None => println!("deploy: hadolint is not installed; its check was skipped"),
+    }
     Ok(violations)
 }
 
 /// The output of a command if it fails.
-fn failure(command: &mut Command) -> Option<String> {
+pub(super) fn failure(command: &mut Command) -> Option<String> {
     let name = format!("{command:?}");
     match command.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() && !has_warning(&output.stderr) => None,
@@ -75,7 +79,7 @@ fn prepare_nginx(deploy: &Path, scratch: &Path) -> Result<String> {
         println!("deploy: {error}");
     }
     let certificate = Certificate::in_dir(&tls);
-    let listen = Listen { tls: "127.0.0.1:8443".to_owned(), plain: "127.0.0.1:8080".to_owned() };
+    let listen = ListenAddresses { tls: "127.0.0.1:8443".to_owned(), plain: "127.0.0.1:8080".to_owned() };
     write_nginx_configuration(&dir, &listen, &[8001, 8002], &certificate)?;
     Ok(dir.display().to_string())
 }

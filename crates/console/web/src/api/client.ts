@@ -1,5 +1,6 @@
 import createClient, { type Middleware } from "openapi-fetch";
-import { currentToken, interrupt } from "@/auth/session";
+import { parseChallenge } from "@/auth/challenge";
+import { currentToken, interrupt, refreshIfExpiring } from "@/auth/session";
 import type { components, paths } from "./schema";
 
 export type Problem = components["schemas"]["Problem"];
@@ -11,6 +12,8 @@ export class ApiError extends Error {
     readonly code: string,
     detail: string,
     readonly retryAfter?: number,
+    /** What is wrong with each field, or each line of a file. */
+    readonly details: readonly string[] = [],
   ) {
     super(detail);
   }
@@ -21,7 +24,8 @@ export async function errorOf(response: Response): Promise<ApiError> {
   const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
   const retryAfter = Number(response.headers.get("retry-after")) || undefined;
   const detail = problem.errors?.[0] ? `${problem.detail} ${problem.errors[0].detail}` : problem.detail;
-  return new ApiError(response.status, problem.code ?? "unknown", detail ?? response.statusText, retryAfter);
+  const details = problem.errors?.map((error) => error.detail);
+  return new ApiError(response.status, problem.code ?? "unknown", detail ?? response.statusText, retryAfter, details);
 }
 
 /** Headers of every request. */
@@ -32,11 +36,14 @@ export function authorization(): Record<string, string> {
 
 /** Notices that the token is not valid any more. A request of an earlier token says nothing about the current one. */
 export function noticeRefusedToken(response: Response, usedToken: string | undefined) {
-  if (response.status === 401 && usedToken === currentToken()) interrupt("expired");
+  if (response.status !== 401 || usedToken !== currentToken()) return;
+  const { reason, claims } = parseChallenge(response.headers.get("www-authenticate") ?? "");
+  interrupt(reason, claims);
 }
 
 const authenticate: Middleware = {
-  onRequest({ request }) {
+  async onRequest({ request }) {
+    await refreshIfExpiring();
     for (const [name, value] of Object.entries(authorization())) request.headers.set(name, value);
   },
   async onResponse({ request, response }) {
@@ -57,6 +64,7 @@ export async function body<T>(request: Promise<{ data?: T }>): Promise<T> {
 
 /** A request whose body or response is not JSON. */
 export async function send(path: string, init: RequestInit = {}): Promise<Response> {
+  await refreshIfExpiring();
   const token = currentToken();
   const headers = { ...authorization(), ...(init.headers as Record<string, string> | undefined) };
   const response = await fetch(path, { ...init, headers });

@@ -6,8 +6,16 @@ const RESOURCES = {
   goals: "goals",
   teams: "teams",
   sessions: "sessions",
+  tokens: "tokens",
+  tenants: "admin/tenants",
   models: "admin/models",
   feedback: "admin/feedback",
+  channels: "admin/channels",
+  connectors: "admin/connectors",
+  mcpServers: "admin/mcp-servers",
+  maintenance: "admin/maintenance-system",
+  plantMode: "admin/plant-mode",
+  workOrders: "work-orders",
 } as const;
 
 export type Feature = keyof typeof RESOURCES;

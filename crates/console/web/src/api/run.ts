@@ -14,6 +14,7 @@ export type RunEvent =
   | { name: "tool.started"; data: Schemas["ToolStarted"] }
   | { name: "tool.finished"; data: Schemas["ToolFinished"] }
   | { name: "citation"; data: Citation }
+  | { name: "approval.required"; data: Schemas["ApprovalRequired"] }
   | { name: "run.finished"; data: Schemas["RunFinished"] & { unsupported?: TextRange[] } }
   | { name: "error"; data: { problem: Schemas["Problem"] } };
 

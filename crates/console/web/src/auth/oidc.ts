@@ -36,10 +36,23 @@ function credential(client: ConsoleClient, user: User): Credential {
   return { token: user.access_token, expiresAt, renew: user.refresh_token ? renew : undefined };
 }
 
-/** Leaves for the issuer; the user comes back to `returnTo`. With `fresh`, the issuer asks for the password again. */
-export async function beginSignIn(client: ConsoleClient, returnTo: string, fresh = false) {
+/** Whether the issuer is Microsoft Entra ID, whose parameter `claims` has a form of its own. */
+function isEntra({ issuer }: ConsoleClient) {
+  return /(^|\.)microsoftonline\.(com|us|cn)$/.test(new URL(issuer).hostname);
+}
+
+export interface SignInWish {
+  /** The issuer asks for the password again. */
+  fresh?: boolean;
+  /** Claims to ask Entra ID for, as JSON. */
+  claims?: string;
+}
+
+/** Leaves for the issuer; the user comes back to `returnTo`. */
+export async function beginSignIn(client: ConsoleClient, returnTo: string, { fresh, claims }: SignInWish = {}) {
   const extra = fresh ? { prompt: "login", max_age: 0 } : {};
-  await userManager(client).signinRedirect({ state: { returnTo }, ...extra });
+  const extraQueryParams = claims && isEntra(client) ? { claims } : undefined;
+  await userManager(client).signinRedirect({ state: { returnTo }, extraQueryParams, ...extra });
 }
 
 /** Redeems the code in the address; returns the credential and where the user wanted to go. */

@@ -4,7 +4,7 @@ import { tabState } from "@/lib/storage";
 import { settings } from "@/settings";
 import { developmentCredential } from "./development";
 import { REMEMBERED } from "./sign-in";
-import { signIn } from "./session";
+import { isLocked, signIn } from "./session";
 
 const CALLBACK_PATH = "/ui/callback";
 
@@ -18,6 +18,9 @@ export async function restoreSession(): Promise<{ failed: boolean }> {
       history.replaceState(null, "", returnTo);
       tabState.set(REMEMBERED, "issuer");
       signIn(credential);
+    } else if (isLocked()) {
+      // Reloading the page must not unlock it.
+      return { failed: false };
     } else if (remembered?.startsWith("development:") && settings.development) {
       signIn(await developmentCredential(remembered.slice("development:".length)));
     } else if (remembered === "issuer" && settings.sign_in) {

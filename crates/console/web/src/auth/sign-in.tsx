@@ -2,7 +2,7 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { LogIn, UserRound } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { LoadError, Notice, Spinner } from "@/components/ui/feedback";
@@ -11,7 +11,7 @@ import { useI18n } from "@/i18n";
 import { tabState } from "@/lib/storage";
 import { settings } from "@/settings";
 import { type DevelopmentUser, developmentCredential, developmentUsers } from "./development";
-import { type SignInReason, signIn } from "./session";
+import { type SignInReason, getSession, isLocked, signIn } from "./session";
 
 /** How this tab was signed in, so that a reload does the same again. */
 export const REMEMBERED = "sign-in";
@@ -21,7 +21,9 @@ async function leaveForIssuer(fresh: boolean) {
   tabState.set(REMEMBERED, "issuer");
   const { beginSignIn } = await import("./oidc");
   const { pathname, search, hash } = window.location;
-  await beginSignIn(settings.sign_in, pathname + search + hash, fresh);
+  const session = getSession();
+  const claims = session.status === "interrupted" ? session.claims : undefined;
+  await beginSignIn(settings.sign_in, pathname + search + hash, { fresh, claims });
 }
 
 function IssuerButton({ fresh }: { fresh: boolean }) {
@@ -103,7 +105,8 @@ export function SignInPage({ failed }: { failed: boolean }) {
           <p className="text-quiet">{t("productSubtitle")}</p>
         </div>
         {failed && <Notice>{t("signInFailed")}</Notice>}
-        <Choices />
+        {isLocked() && <Notice tone="plain">{t("signInLocked")}</Notice>}
+        <Choices fresh={isLocked()} />
       </div>
     </main>
   );
@@ -114,8 +117,17 @@ const REASONS = { expired: "signInExpired", locked: "signInLocked", "step-up": "
 /** Asks for a new login over the page, which keeps what it shows and what was typed. */
 export function SignInAgainDialog({ reason }: { reason: SignInReason | undefined }) {
   const { t } = useI18n();
+  useEffect(() => {
+    if (reason !== "locked") return;
+    // The tab's name may be that of a conversation.
+    const title = document.title;
+    document.title = t("product");
+    return () => {
+      document.title = title;
+    };
+  }, [reason, t]);
   return (
-    <Dialog open={reason !== undefined} title={t("signInAgain")} description={reason && t(REASONS[reason])}>
+    <Dialog staysWhenLocked open={reason !== undefined} title={t("signInAgain")} description={reason && t(REASONS[reason])}>
       <Choices fresh={reason === "locked" || reason === "step-up"} />
     </Dialog>
   );

@@ -1,12 +1,14 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Page } from "@/components/page";
+import { KeyRound } from "lucide-react";
+import { Link } from "react-router";
+import { api, body } from "@/api/client";
 import { hasFeature } from "@/api/features";
-import { send } from "@/api/client";
-import { Button } from "@/components/ui/button";
-import { Badge, LoadError, Spinner } from "@/components/ui/feedback";
+import { Page } from "@/components/page";
+import { buttonVariants } from "@/components/ui/button";
 import { Checkbox, Field, Select } from "@/components/ui/field";
 import { THEMES, type Theme, changeDisplay, useDisplay } from "@/display";
 import { LANGUAGES, type Language, useI18n } from "@/i18n";
+import { cn } from "@/lib/utils";
+import { SessionList, type SessionSource } from "@/pages/sessions/session-list";
 
 const LOCK_MINUTES = [0, 5, 15, 30, 60];
 
@@ -18,45 +20,11 @@ const SHORTCUTS = [
   { keys: "Esc", text: "shortcut.stop" },
 ] as const;
 
-interface Login {
-  id: string;
-  client: string | null;
-  created_at: string;
-  last_seen_at: string;
-  current: boolean;
-}
-
-/** Where the user is signed in. */
-function Logins() {
-  const { t, moment } = useI18n();
-  const queries = useQueryClient();
-  const list = useQuery({
-    queryKey: ["sessions"],
-    queryFn: async () => (await (await send("/v1/sessions")).json()) as { data: Login[] },
-  });
-  const end = useMutation({
-    mutationFn: (id: string) => send(`/v1/sessions/${id}`, { method: "DELETE" }),
-    onSettled: () => void queries.invalidateQueries({ queryKey: ["sessions"] }),
-  });
-  return (
-    <section className="flex flex-col gap-2" aria-labelledby="logins">
-      <h2 id="logins">{t("logins")}</h2>
-      {list.isPending && <Spinner label={t("loading")} />}
-      {list.isError && <LoadError error={list.error} retry={() => void list.refetch()} />}
-      <ul className="flex flex-col gap-2">
-        {list.data?.data.map(({ id, client, last_seen_at, current }) => (
-          <li key={id} className="flex flex-wrap items-center gap-2 rounded-lg border border-line bg-raised p-3">
-            <span className="min-w-0 flex-1 basis-48">
-              {client ?? t("unknownClient")}
-              <span className="block text-sm text-quiet">{moment(last_seen_at)}</span>
-            </span>
-            {current ? <Badge>{t("thisLogin")}</Badge> : <Button onClick={() => end.mutate(id)}>{t("endLogin")}</Button>}
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
+const OWN_SESSIONS: SessionSource = {
+  key: ["sessions"],
+  load: (cursor) => body(api.GET("/v1/sessions", { params: { query: { cursor, limit: 50 } } })),
+  end: (id) => api.DELETE("/v1/sessions/{id}", { params: { path: { id } } }),
+};
 
 export function DisplayPage() {
   const { t, language, setLanguage } = useI18n();
@@ -107,7 +75,21 @@ export function DisplayPage() {
           onChange={(event) => changeDisplay({ gloves: event.target.checked })}
         />
       </section>
-      {hasFeature("sessions") && <Logins />}
+      {hasFeature("sessions") && (
+        <section className="flex flex-col gap-2" aria-labelledby="logins">
+          <h2 id="logins">{t("logins")}</h2>
+          <SessionList source={OWN_SESSIONS} />
+        </section>
+      )}
+      {hasFeature("tokens") && (
+        <section className="flex flex-col gap-2" aria-labelledby="access-tokens">
+          <h2 id="access-tokens">{t("accessTokens")}</h2>
+          <p className="text-quiet">{t("accessTokensHint")}</p>
+          <Link to="/tokens" className={cn(buttonVariants(), "self-start")}>
+            <KeyRound aria-hidden /> {t("accessTokens")}
+          </Link>
+        </section>
+      )}
       <section aria-labelledby="shortcuts">
         <h2 id="shortcuts">{t("shortcuts")}</h2>
         <dl className="mt-2 grid max-w-xl grid-cols-[auto_1fr] gap-x-6 gap-y-1">

@@ -1,38 +1,27 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Check, Trash2 } from "lucide-react";
-import { type FormEvent, useState } from "react";
-import { api, body, send } from "@/api/client";
+import type { FormEvent } from "react";
+import { api, body } from "@/api/client";
 import type { Memory } from "@/api/types";
 import { Page } from "@/components/page";
 import { Button, IconButton } from "@/components/ui/button";
 import { Badge, Empty, LoadError, Notice, Spinner } from "@/components/ui/feedback";
 import { Field, Input } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
-
-/** Servers that suggest memories tell their status. */
-type MemoryWithStatus = Memory & { status?: "active" | "suggested" };
+import { useFormDraft } from "@/lib/use-form-draft";
+import { MEMORIES_KEY, acceptMemory, removeMemory, useMemoryChange } from "./memory-changes";
 
 function useMemories() {
   return useQuery({
-    queryKey: ["memories"],
+    queryKey: [...MEMORIES_KEY, "all"],
     queryFn: () => body(api.GET("/v1/memories", { params: { query: { limit: 200 } } })),
   });
 }
 
-function useMemoryChange(change: () => Promise<unknown>) {
-  const queries = useQueryClient();
-  return useMutation({ mutationFn: change, onSettled: () => void queries.invalidateQueries({ queryKey: ["memories"] }) });
-}
-
-function accept(id: string) {
-  const headers = { "content-type": "application/json" };
-  return send(`/v1/memories/${id}`, { method: "PATCH", headers, body: JSON.stringify({ status: "active" }) });
-}
-
-function MemoryRow({ memory }: { memory: MemoryWithStatus }) {
+function MemoryRow({ memory }: { memory: Memory }) {
   const { t, moment } = useI18n();
-  const remove = useMemoryChange(() => api.DELETE("/v1/memories/{id}", { params: { path: { id: memory.id } } }));
-  const keep = useMemoryChange(() => accept(memory.id));
+  const remove = useMemoryChange(() => removeMemory(memory.id));
+  const keep = useMemoryChange(() => acceptMemory(memory.id));
   const isSuggested = memory.status === "suggested";
   return (
     <li className="flex flex-wrap items-center gap-2 rounded-lg border border-line bg-raised p-3">
@@ -64,11 +53,16 @@ function MemoryRow({ memory }: { memory: MemoryWithStatus }) {
 
 function NewMemory() {
   const { t } = useI18n();
-  const [content, setContent] = useState("");
+  const { fields: content, set: setContent, discard } = useFormDraft("memory", "");
   const create = useMemoryChange(() => api.POST("/v1/memories", { body: { content: content.trim() } }));
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    create.mutate(undefined, { onSuccess: () => setContent("") });
+    create.mutate(undefined, {
+      onSuccess: () => {
+        discard();
+        setContent("");
+      },
+    });
   };
   return (
     <form onSubmit={submit} className="flex flex-wrap items-end gap-3">
@@ -86,7 +80,7 @@ function NewMemory() {
 export function MemoriesPage() {
   const { t } = useI18n();
   const list = useMemories();
-  const memories = (list.data?.data ?? []) as MemoryWithStatus[];
+  const memories = list.data?.data ?? [];
   const suggested = memories.filter(({ status }) => status === "suggested");
   const active = memories.filter(({ status }) => status !== "suggested");
   return (

@@ -1,56 +1,6 @@
-// The text of a DOCX file: its paragraphs in order. A DOCX file is a ZIP archive (APPNOTE.TXT) with the text in
-// `word/document.xml`.
+// The text of a DOCX file: its paragraphs in order, from `word/document.xml`.
 
-const END_OF_DIRECTORY = 0x06054b50;
-const DIRECTORY_ENTRY = 0x02014b50;
-const DEFLATED = 8;
-/** More than a document needs; a larger one is a bomb. */
-const MAX_XML_BYTES = 64 * 1024 * 1024;
-
-export class UnreadableDocument extends Error {}
-
-function endOfDirectory(view: DataView): number {
-  for (let at = view.byteLength - 22; at >= 0 && at > view.byteLength - 66_000; at -= 1) {
-    if (view.getUint32(at, true) === END_OF_DIRECTORY) return at;
-  }
-  throw new UnreadableDocument();
-}
-
-async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  const reader = stream.getReader();
-  const decoder = new TextDecoder();
-  let [text, read] = ["", 0];
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return text + decoder.decode();
-    read += value.length;
-    if (read > MAX_XML_BYTES) throw new UnreadableDocument();
-    text += decoder.decode(value, { stream: true });
-  }
-}
-
-/** Reads one file of a ZIP archive as text. */
-async function archived(buffer: ArrayBuffer, wanted: string): Promise<string> {
-  const view = new DataView(buffer);
-  const end = endOfDirectory(view);
-  const count = view.getUint16(end + 10, true);
-  let at = view.getUint32(end + 16, true);
-  for (let entry = 0; entry < count && view.getUint32(at, true) === DIRECTORY_ENTRY; entry += 1) {
-    const [method, size] = [view.getUint16(at + 10, true), view.getUint32(at + 20, true)];
-    const [nameLength, extraLength] = [view.getUint16(at + 28, true), view.getUint16(at + 30, true)];
-    const commentLength = view.getUint16(at + 32, true);
-    const local = view.getUint32(at + 42, true);
-    const name = new TextDecoder().decode(new Uint8Array(buffer, at + 46, nameLength));
-    if (name === wanted) {
-      const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
-      const content = new Uint8Array(buffer, start, size);
-      return method === DEFLATED ? inflate(content) : new TextDecoder().decode(content);
-    }
-    at += 46 + nameLength + extraLength + commentLength;
-  }
-  throw new UnreadableDocument();
-}
+import { UnreadableDocument, archived } from "./archive";
 
 function textOf(paragraph: Element): string {
   let text = "";
@@ -66,6 +16,8 @@ function textOf(paragraph: Element): string {
 export interface Line {
   text: string;
   heading: boolean;
+  /** An item of a numbered list, whose number is not part of the text. */
+  listed?: boolean;
 }
 
 function children(parent: Element, name: string): Element[] {
@@ -79,10 +31,22 @@ function isInside(element: Element, name: string): boolean {
   return false;
 }
 
-function isHeading(paragraph: Element): boolean {
+function styleOf(paragraph: Element): string {
   const style = children(paragraph, "pStyle")[0];
-  const attribute = style && [...style.attributes].find(({ localName }) => localName === "val");
-  return /^(heading|title|berschrift|überschrift)/i.test(attribute?.value ?? "");
+  return [...(style?.attributes ?? [])].find(({ localName }) => localName === "val")?.value ?? "";
+}
+
+/** Whether the word processor numbers it. A list without a named style counts: most of those in procedures are steps. */
+function isNumbered(paragraph: Element, style: string): boolean {
+  if (/bullet|aufz/i.test(style)) return false;
+  return /^list(number|ennummer)/i.test(style) || children(paragraph, "numPr").length > 0;
+}
+
+function paragraphLine(paragraph: Element): Line {
+  const style = styleOf(paragraph);
+  const heading = /^(heading|title|berschrift|überschrift)/i.test(style);
+  const line = { text: textOf(paragraph), heading };
+  return !heading && isNumbered(paragraph, style) ? { ...line, listed: true } : line;
 }
 
 /** The paragraphs of a DOCX file, and the rows of its tables. */
@@ -96,7 +60,7 @@ export async function docxLines(buffer: ArrayBuffer): Promise<Line[]> {
   const lines = parts.map((part) =>
     part.localName === "tr"
       ? { text: children(part, "tc").map((cell) => textOf(cell).trim()).join(" | "), heading: false }
-      : { text: textOf(part), heading: isHeading(part) },
+      : paragraphLine(part),
   );
   return lines.filter(({ text }) => text.trim() !== "");
 }

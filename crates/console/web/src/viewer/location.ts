@@ -1,6 +1,6 @@
 // Where in a document: its deep link. The passage is in the fragment, which browsers send to no server.
 
-import type { Citation, SearchResult } from "@/api/types";
+import type { DocumentCitation, SearchResult } from "@/api/types";
 
 /** As much of a passage as a link needs. */
 const MAX_PASSAGE = 700;
@@ -23,7 +23,7 @@ export function parseLocation(id: string, search: string, hash: string): Documen
   return { id, page: Number.isInteger(page) && page > 0 ? page : null, passage };
 }
 
-export function citationLocation({ document_id, page, quote }: Citation): DocumentLocation {
+export function citationLocation({ document_id, page, quote }: DocumentCitation): DocumentLocation {
   return { id: document_id, page: page ?? null, passage: quote };
 }
 

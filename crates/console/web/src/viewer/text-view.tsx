@@ -5,13 +5,24 @@ import type { Document } from "@/api/types";
 import { LoadError, Notice, Spinner } from "@/components/ui/feedback";
 import { useI18n } from "@/i18n";
 import { type Line, docxLines } from "./docx";
+import { openDocumentLines, pageLines, slideLines, workbookLines } from "./office";
 import { findPassage, segments } from "./passage";
 
-const DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+const OPEN_XML = "application/vnd.openxmlformats-officedocument";
+/** How the text of a file is read that is no text itself, by media type. */
+const READERS: Record<string, (buffer: ArrayBuffer) => Promise<Line[]>> = {
+  [`${OPEN_XML}.wordprocessingml.document`]: docxLines,
+  [`${OPEN_XML}.spreadsheetml.sheet`]: workbookLines,
+  [`${OPEN_XML}.presentationml.presentation`]: slideLines,
+  "application/vnd.oasis.opendocument.spreadsheet": openDocumentLines,
+};
 
-async function lines(document: Document): Promise<Line[]> {
+/** The lines of a document that has no pages. */
+export async function documentLines(document: Document): Promise<Line[]> {
   const response = await send(`/v1/documents/${document.id}/content`);
-  if (document.mime_type === DOCX) return docxLines(await response.arrayBuffer());
+  const read = READERS[document.mime_type];
+  if (read) return read(await response.arrayBuffer());
+  if (document.mime_type === "text/html") return pageLines(await response.text());
   const isMarkdown = document.mime_type === "text/markdown";
   const text = (await response.text()).split("\n");
   return text.map((line) => ({ text: line, heading: isMarkdown && /^#{1,6} /.test(line) }));
@@ -22,7 +33,7 @@ export function TextView({ document, passage }: { document: Document; passage: s
   const { t } = useI18n();
   const content = useQuery({
     queryKey: ["document-text", document.id, document.sha256],
-    queryFn: () => lines(document),
+    queryFn: () => documentLines(document),
     staleTime: Infinity,
   });
   const shown = useMemo(() => {

@@ -1,7 +1,9 @@
 //! Background jobs: queued in the transaction of the state change that requires them, claimed with a lease, completed
 //! exactly once.
 
+use crate::channel::DeliveryBacklog;
 use crate::ids::{DocumentId, JobId};
+use crate::plant::PlantMode;
 use crate::role::string_enum;
 use crate::scope::TenantScope;
 use crate::store_error::StoreError;
@@ -18,6 +20,10 @@ string_enum! {
         VectorIndex = "vector_index",
         /// Reindexing: embedding a tenant's documents again with the next model.
         Reindex = "reindex",
+        /// Expiry, escalation and execution of a tenant's approvals.
+        Approvals = "approvals",
+        /// Delivery of a tenant's messages to its channels.
+        Deliveries = "deliveries",
     }
 }
 
@@ -31,6 +37,10 @@ pub enum JobPayload {
     UpdateVectorIndexes,
     /// Embeds the tenant's documents again with the next model.
     Reindex,
+    /// Expires and escalates the tenant's approvals, executes approved writes, and tells requesters the outcome.
+    ProcessApprovals,
+    /// Delivers the tenant's messages to its channels.
+    DeliverMessages,
 }
 
 impl JobPayload {
@@ -41,6 +51,8 @@ impl JobPayload {
             Self::Ingest(_) => JobKind::Ingestion,
             Self::UpdateVectorIndexes => JobKind::VectorIndex,
             Self::Reindex => JobKind::Reindex,
+            Self::ProcessApprovals => JobKind::Approvals,
+            Self::DeliverMessages => JobKind::Deliveries,
         }
     }
 
@@ -49,7 +61,7 @@ impl JobPayload {
     pub const fn document(self) -> Option<DocumentId> {
         match self {
             Self::Ingest(document) => Some(document),
-            Self::UpdateVectorIndexes | Self::Reindex => None,
+            Self::UpdateVectorIndexes | Self::Reindex | Self::ProcessApprovals | Self::DeliverMessages => None,
         }
     }
 }
@@ -79,6 +91,8 @@ pub struct LeasedJob {
     pub max_attempts: u32,
     /// How often it was requeued with a reason since it was queued, including attempts that did not count.
     pub failures: u32,
+    /// The span that queued it, as a W3C `traceparent`; `None` if that was not traced.
+    pub traceparent: Option<String>,
 }
 
 /// Filter for the jobs that a worker claims.
@@ -122,6 +136,15 @@ pub struct QueueDepth {
     pub oldest_due_age_s: u64,
 }
 
+/// Number of active tenants in one plant mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PlantModeCount {
+    /// The mode in force.
+    pub mode: PlantMode,
+    /// Number of active tenants in this mode; those for which none was set are in the mode `normal`.
+    pub tenants: u64,
+}
+
 /// Numbers of jobs of one kind, over all tenants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct JobCounts {
@@ -147,6 +170,21 @@ pub trait JobRepo: Send {
     /// # Errors
     /// If the database is not available.
     async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Queues the processing of the tenant's approvals, with the same rules as [`Self::enqueue_vector_index`]. If such
+    /// a job is being completed at the moment, waits until that is committed, and queues a new one. One that waits for
+    /// another attempt is due at once, with the attempts that it has left.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    async fn enqueue_approvals(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Queues the delivery of the tenant's messages, with the same rules as [`Self::enqueue_vector_index`]. If such a
+    /// job is being completed at the moment, waits until that is committed, and queues a new one.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    async fn enqueue_deliveries(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Whether no other worker has claimed the job since this lease was granted; also `true` for an expired lease. If
     /// `true`, no other worker can claim the job until the transaction ends.
@@ -215,6 +253,12 @@ pub trait JobQueue: Send + Sync {
     /// If the database is not available.
     async fn depth(&self) -> Result<QueueDepth, StoreError>;
 
+    /// How many active tenants are in each plant mode; modes without a tenant are left out.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    async fn plant_modes(&self) -> Result<Vec<PlantModeCount>, StoreError>;
+
     /// Numbers of pending and dead-lettered jobs of a kind.
     ///
     /// # Errors
@@ -233,6 +277,32 @@ pub trait JobQueue: Send + Sync {
     /// # Errors
     /// If the database is not available.
     async fn sweep_ended_sessions(&self) -> Result<u64, StoreError>;
+
+    /// The spaces of up to 20 deleted teams whose content is to go, for work as the worker. They are found again until
+    /// the teams are gone.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    async fn expired_teams(&self) -> Result<Vec<TenantScope>, StoreError>;
+
+    /// Queues the processing of approvals for each active tenant that has approvals to expire, to escalate, to execute
+    /// or to report; returns the number of queued jobs.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    async fn enqueue_due_approvals(&self) -> Result<u64, StoreError>;
+
+    /// Queues the delivery of messages for each active tenant that has due ones; returns the number of queued jobs.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    async fn enqueue_due_deliveries(&self) -> Result<u64, StoreError>;
+
+    /// Size of the outbox of messages to channels, over all tenants.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    async fn delivery_backlog(&self) -> Result<DeliveryBacklog, StoreError>;
 
     /// Queues a reindex job for each active tenant that has none; returns the number of queued jobs.
     ///

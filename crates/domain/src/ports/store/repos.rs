@@ -18,12 +18,13 @@ use crate::ledger::{LedgerAggregates, LedgerEntry, UsageQuery};
 use crate::login::LoginClaims;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
-use crate::search::{Passage, RankedCandidate, SearchScope};
+use crate::search::{LexicalQuery, Passage, RankedCandidate, SearchScope};
 use crate::store_error::StoreError;
 use crate::tenant::{StorageUsage, TenantSettings};
 use crate::time::Timestamp;
 use crate::user::{Identity, Membership, NewUser, User, UserPatch};
 use async_trait::async_trait;
+use uuid::Uuid;
 
 /// Conversations of the scope's user.
 #[async_trait]
@@ -234,11 +235,11 @@ pub trait ChunkRepo: Send {
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedCandidate>, StoreError>;
-    /// The passages that contain words of the query, ranked by BM25, best first. Considers the same documents as
-    /// [`Self::search_vector`], regardless of their model.
+    /// The passages that contain words of the query or their synonyms, ranked by BM25, best first. Considers the same
+    /// documents as [`Self::search_vector`], regardless of their model.
     async fn search_lexical(
         &mut self,
-        query: &str,
+        query: &LexicalQuery,
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedCandidate>, StoreError>;
@@ -316,6 +317,15 @@ pub trait AuditRepo: Send {
     ) -> Result<(), StoreError>;
     /// Records an event without an intent: a login or a refusal, for instance.
     async fn record_event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError>;
+    /// Records one of several events of an operation that takes longer than a request, such as an approval. All have
+    /// the same `correlation`, which is not the id of an intent.
+    async fn record_correlated_event(
+        &mut self,
+        id: AuditId,
+        correlation: Uuid,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 }
 
 /// Users of the tenant.
@@ -351,6 +361,8 @@ pub trait UserRepo: Send {
     async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError>;
     /// Changes one row; `None` if it does not exist.
     async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError>;
+    /// The active users among `named`, and with `with_grant` those who have the grant `approver`, at most 500.
+    async fn active_approvers(&mut self, named: &[UserId], with_grant: bool) -> Result<Vec<User>, StoreError>;
     /// Locks the rows of the active admins until this transaction ends, and returns their ids.
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError>;
 }

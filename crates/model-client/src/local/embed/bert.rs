@@ -15,8 +15,9 @@ use candle_core::{Device, IndexOp, Result, Tensor};
 use super::{
     EmbedError,
     kernels::LayerNorm,
+    minilm::WEIGHTS,
     ops::{AddBias, AddBiasGelu, AddNorm, Softmax},
-    weights::{WEIGHTS, Weights},
+    weights::Weights,
 };
 
 /// Dimension of the vectors.

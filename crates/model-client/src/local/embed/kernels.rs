@@ -9,7 +9,7 @@ use pulp::Arch;
 /// Number of partial results of a reduction: two AVX2 registers of `f32`.
 const LANES: usize = 16;
 
-/// The epsilon of BERT's layer normalization (`layer_norm_eps` of the model's configuration).
+/// The epsilon of the layer normalization, which happens to be the same in both models (BERT's `layer_norm_eps`).
 const NORM_EPSILON: f32 = 1e-12;
 
 /// Parameters of a layer normalization, and the bias added before it; each has one value per feature.
@@ -59,22 +59,58 @@ pub(super) fn softmax(rows: &mut [f32], width: usize) {
     });
 }
 
+/// Adds `bias[i]` to row `i` of `matrix`, applies ReLU, then adds `residual`.
+pub(super) fn add_bias_relu_add(matrix: &mut [f32], residual: &[f32], bias: &[f32]) {
+    let tokens = (matrix.len() / bias.len()).max(1);
+    Arch::new().dispatch(|| {
+        for ((row, residual_row), b) in matrix.chunks_exact_mut(tokens).zip(residual.chunks_exact(tokens)).zip(bias) {
+            for (x, a) in row.iter_mut().zip(residual_row) {
+                *x = (*x + b).max(0.0) + a;
+            }
+        }
+    });
+}
+
 /// Adds `residual` and the norm's bias to `matrix`, then normalizes each column (the features of one token) to mean 0
 /// and variance 1, and applies scale and shift.
 pub(super) fn add_norm(matrix: &mut [f32], residual: &[f32], norm: &LayerNorm) {
-    let features = norm.bias.len();
-    let tokens = (matrix.len() / features).max(1);
-    let mut means = vec![0.0_f32; tokens];
-    let mut factors = vec![0.0_f32; tokens];
+    let tokens = (matrix.len() / norm.bias.len()).max(1);
+    let mut sums = vec![0.0_f32; tokens];
     Arch::new().dispatch(|| {
         for ((row, residual_row), b) in
             matrix.chunks_exact_mut(tokens).zip(residual.chunks_exact(tokens)).zip(&norm.bias)
         {
-            for ((x, a), sum) in row.iter_mut().zip(residual_row).zip(&mut means) {
+            for ((x, a), sum) in row.iter_mut().zip(residual_row).zip(&mut sums) {
                 *x += a + b;
                 *sum += *x;
             }
         }
+    });
+    normalize(matrix, sums, norm);
+}
+
+/// [`add_norm`] without a residual.
+pub(super) fn norm(matrix: &mut [f32], norm: &LayerNorm) {
+    let tokens = (matrix.len() / norm.bias.len()).max(1);
+    let mut sums = vec![0.0_f32; tokens];
+    Arch::new().dispatch(|| {
+        for (row, b) in matrix.chunks_exact_mut(tokens).zip(&norm.bias) {
+            for (x, sum) in row.iter_mut().zip(&mut sums) {
+                *x += b;
+                *sum += *x;
+            }
+        }
+    });
+    normalize(matrix, sums, norm);
+}
+
+/// Normalizes each column, whose sum is in `sums`, to mean 0 and variance 1, and applies scale and shift.
+fn normalize(matrix: &mut [f32], sums: Vec<f32>, norm: &LayerNorm) {
+    let features = norm.bias.len();
+    let tokens = sums.len();
+    let mut means = sums;
+    let mut factors = vec![0.0_f32; tokens];
+    Arch::new().dispatch(|| {
         for mean in &mut means {
             *mean /= features as f32;
         }
@@ -92,6 +128,29 @@ pub(super) fn add_norm(matrix: &mut [f32], residual: &[f32], norm: &LayerNorm) {
             }
         }
     });
+}
+
+/// The input of a convolution over `width` tokens: `width` copies of `matrix` below one another, of which copy `i` has
+/// in each column the column `i - left` further on. Texts lie behind one another, with `lengths` tokens each; beyond
+/// the ends of a text are zeros.
+pub(super) fn windows(matrix: &[f32], lengths: &[usize], width: usize, left: usize) -> Vec<f32> {
+    let tokens = lengths.iter().sum::<usize>();
+    let mut output = vec![0.0; matrix.len() * width];
+    for (copy, shift) in output.chunks_exact_mut(matrix.len().max(1)).zip(0..) {
+        // Either the source or the destination begins later in its text.
+        let (skipped, delayed) = (usize::saturating_sub(shift, left), left.saturating_sub(shift));
+        for (to, from) in copy.chunks_exact_mut(tokens.max(1)).zip(matrix.chunks_exact(tokens.max(1))) {
+            let mut start = 0;
+            for length in lengths {
+                let count = length.saturating_sub(skipped + delayed);
+                if count > 0 {
+                    to[start + delayed..][..count].copy_from_slice(&from[start + skipped..][..count]);
+                }
+                start += length;
+            }
+        }
+    }
+    output
 }
 
 /// Reduces the values with `combine`, which must be associative and commutative, in [`LANES`] partial results. `start`
@@ -202,6 +261,35 @@ mod tests {
         let mut matrix = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         add_bias(&mut matrix, &[10.0, 20.0]);
         assert_eq!(matrix, [11.0, 12.0, 13.0, 24.0, 25.0, 26.0]);
+    }
+
+    #[test]
+    fn the_residual_is_added_after_relu() {
+        let mut matrix = vec![1.0, -2.0, 3.0, -4.0];
+        add_bias_relu_add(&mut matrix, &[0.5, 0.25, 0.5, 0.25], &[1.0, -10.0]);
+        assert_eq!(matrix, [2.5, 0.25, 0.5, 0.25]);
+    }
+
+    #[test]
+    fn windows_end_where_a_text_ends() {
+        // Two features; the texts have three tokens and one.
+        let matrix = [1.0, 2.0, 3.0, 9.0, 10.0, 20.0, 30.0, 90.0];
+        assert_eq!(
+            windows(&matrix, &[3, 1], 3, 1),
+            [[0.0, 1.0, 2.0, 0.0, 0.0, 10.0, 20.0, 0.0], matrix, [2.0, 3.0, 0.0, 0.0, 20.0, 30.0, 0.0, 0.0]].concat()
+        );
+        assert_eq!(windows(&matrix, &[3, 1], 2, 0)[..8], matrix);
+        assert_eq!(windows(&[7.0], &[1], 5, 2), [0.0, 0.0, 7.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn normalization_without_a_residual_is_that_with_a_residual_of_zero() {
+        let norm_parameters = LayerNorm { bias: vec![0.5, -1.0], scale: vec![2.0, 3.0], shift: vec![0.0, 1.0] };
+        let mut matrix = vec![1.0, 2.0, 3.0, 4.0, 5.0, -6.0];
+        let mut expected = matrix.clone();
+        norm(&mut matrix, &norm_parameters);
+        add_norm(&mut expected, &[0.0; 6], &norm_parameters);
+        assert_eq!(matrix, expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, Layout, Result};
+use candle_core::{CpuStorage, CustomOp1, Error, InplaceOp1, InplaceOp2, Layout, Result, Shape};
 
 use super::kernels::{self, LayerNorm};
 
@@ -19,6 +19,22 @@ pub(super) struct Softmax;
 
 /// Adds the second tensor and a bias, then applies layer normalization to each column.
 pub(super) struct AddNorm(pub(super) LayerNorm);
+
+/// Adds a bias to each row of a matrix, applies ReLU, then adds the second tensor.
+pub(super) struct AddBiasReluAdd(pub(super) Vec<f32>);
+
+/// Adds a bias, then applies layer normalization to each column.
+pub(super) struct Norm(pub(super) LayerNorm);
+
+/// Places the columns that a convolution reads for a token below one another; see [`kernels::windows`].
+pub(super) struct Windows<'a> {
+    /// Number of tokens of each text.
+    pub(super) lengths: &'a [usize],
+    /// Number of tokens that the convolution reads.
+    pub(super) width: usize,
+    /// How many of them are before the token.
+    pub(super) left: usize,
+}
 
 impl InplaceOp1 for AddBias {
     fn name(&self) -> &'static str {
@@ -66,16 +82,59 @@ impl InplaceOp2 for AddNorm {
         residual: &CpuStorage,
         residual_layout: &Layout,
     ) -> Result<()> {
-        let CpuStorage::F32(residual_values) = residual else {
-            return Err(unsupported_tensor_error());
-        };
-        kernels::add_norm(
-            values_mut(rows, rows_layout)?,
-            &residual_values[contiguous_range(residual_layout)?],
-            &self.0,
-        );
+        kernels::add_norm(values_mut(rows, rows_layout)?, values(residual, residual_layout)?, &self.0);
         Ok(())
     }
+}
+
+impl InplaceOp2 for AddBiasReluAdd {
+    fn name(&self) -> &'static str {
+        "add-bias-relu-add"
+    }
+
+    fn cpu_fwd(
+        &self,
+        rows: &mut CpuStorage,
+        rows_layout: &Layout,
+        residual: &CpuStorage,
+        residual_layout: &Layout,
+    ) -> Result<()> {
+        kernels::add_bias_relu_add(values_mut(rows, rows_layout)?, values(residual, residual_layout)?, &self.0);
+        Ok(())
+    }
+}
+
+impl InplaceOp1 for Norm {
+    fn name(&self) -> &'static str {
+        "norm"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        kernels::norm(values_mut(storage, layout)?, &self.0);
+        Ok(())
+    }
+}
+
+impl CustomOp1 for Windows<'_> {
+    fn name(&self) -> &'static str {
+        "windows"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, tokens) = layout.shape().dims2()?;
+        if self.lengths.iter().sum::<usize>() != tokens {
+            return Err(Error::Msg(format!("texts of {:?} tokens in a matrix of {tokens}", self.lengths)));
+        }
+        let output = kernels::windows(values(storage, layout)?, self.lengths, self.width, self.left);
+        Ok((CpuStorage::F32(output), Shape::from((rows * self.width, tokens))))
+    }
+}
+
+fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let CpuStorage::F32(values) = storage else {
+        return Err(unsupported_tensor_error());
+    };
+    Ok(&values[contiguous_range(layout)?])
 }
 
 fn values_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {

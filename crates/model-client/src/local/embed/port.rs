@@ -8,7 +8,9 @@ use domain::{
     run::TokenUsage,
 };
 
-use super::{LocalEmbedder, MODEL_NAME};
+use tracing::{Instrument as _, field};
+
+use super::LocalEmbedder;
 
 /// Backend name in the usage ledger.
 const BACKEND_NAME: &str = "embedded";
@@ -16,7 +18,7 @@ const BACKEND_NAME: &str = "embedded";
 #[async_trait]
 impl Embedder for LocalEmbedder {
     fn model(&self) -> EmbeddingModel {
-        EmbeddingModel { name: MODEL_NAME.to_owned(), dimension: self.dimension(), max_tokens: self.max_tokens() }
+        EmbeddingModel { name: self.name.to_owned(), dimension: self.dimension(), max_tokens: self.max_tokens() }
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
@@ -27,12 +29,27 @@ impl Embedder for LocalEmbedder {
         let token_usage =
             TokenUsage { input_tokens: u32::try_from(input_tokens).unwrap_or(u32::MAX), output_tokens: 0 };
         let usage =
-            CallUsage { served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME), token_usage, ..CallUsage::default() };
+            CallUsage { served_by: ServedBy::embedded(BACKEND_NAME, self.name), token_usage, ..CallUsage::default() };
         // Once the model is loaded, every failure is internal; none is caused by the text.
-        let vectors = Self::embed(self, purpose, texts).await.map_err(|error| ModelError::Unavailable {
-            backend: BACKEND_NAME.to_owned(),
-            reason: error.to_string(),
-            retry_after: None,
+        let span = tracing::debug_span!(
+            "model call",
+            otel.name = format!("embeddings {}", self.name),
+            otel.status_code = field::Empty,
+            gen_ai.operation.name = "embeddings",
+            gen_ai.provider.name = BACKEND_NAME,
+            gen_ai.request.model = self.name,
+            gen_ai.usage.input_tokens = input_tokens,
+            error.type = field::Empty,
+        );
+        let vectors = Self::embed(self, purpose, texts).instrument(span.clone()).await.map_err(|error| {
+            let error = ModelError::Unavailable {
+                backend: BACKEND_NAME.to_owned(),
+                reason: error.to_string(),
+                retry_after: None,
+            };
+            span.record("error.type", error.error_type());
+            span.record("otel.status_code", "error");
+            error
         })?;
         Ok(EmbedResponse { vectors, usage })
     }

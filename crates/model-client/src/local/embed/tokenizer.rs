@@ -1,10 +1,10 @@
-//! Tokenizes text for the in-process model, with the model's input limit instead of the one in `tokenizer.json`.
+//! Tokenizes text for all-MiniLM-L6-v2, with the model's input limit instead of the one in `tokenizer.json`.
 
 use std::path::Path;
 
 use tokenizers::Tokenizer;
 
-use super::{EmbedError, weights::TOKENIZER};
+use super::{EmbedError, minilm::TOKENIZER};
 
 /// Maximum sequence length of the model, including `[CLS]` and `[SEP]` (from its `sentence_bert_config.json`).
 pub(super) const MAX_TOKENS: usize = 256;
@@ -12,7 +12,7 @@ pub(super) const MAX_TOKENS: usize = 256;
 /// Number of special tokens per sequence: `[CLS]` and `[SEP]`.
 const SPECIAL_TOKENS: usize = 2;
 
-/// WordPiece tokenizer of the in-process model.
+/// WordPiece tokenizer of all-MiniLM-L6-v2.
 pub(super) struct ModelTokenizer {
     tokenizer: Tokenizer,
     cls_id: u32,
@@ -33,17 +33,14 @@ impl ModelTokenizer {
         Ok(Self { tokenizer, cls_id, sep_id })
     }
 
-    /// Number of tokens of `text`, without special tokens and without truncation.
-    pub(super) fn count(&self, text: &str) -> usize {
-        // Encoding does not fail, because WordPiece falls back to `[UNK]`. If it did, the number of bytes is an upper
-        // bound.
-        self.tokenizer.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
+    /// The tokens of `text`, without special tokens and without truncation.
+    pub(super) fn token_ids(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
+        Ok(self.tokenizer.encode_fast(text, false).map_err(EmbedError::Tokenizer)?.get_ids().to_vec())
     }
 
     /// The model's input as token ids: `[CLS]`, as many tokens of `text` as fit, `[SEP]`.
     pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(EmbedError::Tokenizer)?;
-        let ids = encoding.get_ids();
+        let ids = self.token_ids(text)?;
         let kept_count = ids.len().min(MAX_TOKENS - SPECIAL_TOKENS);
         let mut sequence = Vec::with_capacity(kept_count + SPECIAL_TOKENS);
         sequence.push(self.cls_id);

@@ -1,6 +1,6 @@
-//! A pool of threads that embed texts one at a time.
+//! A pool of threads that embed texts one at a time, or short ones a few at a time.
 //!
-//! The threads share one queue; an idle thread takes the next text. Texts whose caller has been dropped are skipped.
+//! The threads share one queue; an idle thread takes the next batch. Batches whose caller has been dropped are skipped.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use super::EmbedError;
 
-/// The function that embeds one text; runs on a thread of the pool.
-pub(super) type EmbedText = dyn Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + Sync;
+/// The function that embeds a batch of texts, one vector per text; runs on a thread of the pool.
+pub(super) type EmbedTexts = dyn Fn(&[String]) -> Result<Vec<Vec<f32>>, EmbedError> + Send + Sync;
 
 /// Scheduling priority of a pool's threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub(super) enum Niceness {
 const BACKGROUND_NICE: i32 = 10;
 
 struct Job {
-    text: String,
-    reply: oneshot::Sender<Result<Vec<f32>, EmbedError>>,
+    texts: Vec<String>,
+    reply: oneshot::Sender<Result<Vec<Vec<f32>>, EmbedError>>,
 }
 
 /// The threads and their queue. Dropping the pool ends the threads.
@@ -39,24 +39,28 @@ pub(super) struct WorkerPool {
     /// `None` only while the pool is being dropped.
     jobs: Option<mpsc::Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
+    batch_bytes: usize,
+}
+
+/// What the threads of a pool do.
+pub(super) struct Work {
+    /// Embeds a batch.
+    pub(super) embed_texts: Arc<EmbedTexts>,
+    /// Size of a batch of several texts; 0 for batches of one text.
+    pub(super) batch_bytes: usize,
 }
 
 impl WorkerPool {
     /// Starts `threads` threads named `name`.
-    pub(super) fn start(
-        name: &str,
-        threads: usize,
-        niceness: Niceness,
-        embed_text: Arc<EmbedText>,
-    ) -> Result<Self, EmbedError> {
+    pub(super) fn start(name: &str, threads: usize, niceness: Niceness, work: &Work) -> Result<Self, EmbedError> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
-        let mut pool = Self { jobs: Some(jobs), threads: Vec::with_capacity(threads) };
+        let mut pool = Self { jobs: Some(jobs), threads: Vec::with_capacity(threads), batch_bytes: work.batch_bytes };
         for _ in 0..threads {
-            let (queue, work) = (Arc::clone(&queue), Arc::clone(&embed_text));
+            let (queue, embed_texts) = (Arc::clone(&queue), Arc::clone(&work.embed_texts));
             let thread = thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(move || run_worker(&queue, niceness, &*work))
+                .spawn(move || run_worker(&queue, niceness, &*embed_texts))
                 .map_err(EmbedError::Thread)?;
             pool.threads.push(thread);
         }
@@ -66,18 +70,37 @@ impl WorkerPool {
     /// Embeds all texts and returns the vectors in the order of the texts.
     pub(super) async fn embed_all(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let jobs = self.jobs.as_ref().ok_or(EmbedError::ThreadsEnded)?;
-        let mut replies = Vec::with_capacity(texts.len());
-        for text in texts {
+        let mut vectors = Vec::with_capacity(texts.len());
+        let mut replies = Vec::new();
+        for texts in batches(texts, self.batch_bytes) {
             let (reply, receiver) = oneshot::channel();
-            jobs.send(Job { text, reply }).map_err(|_| EmbedError::ThreadsEnded)?;
+            jobs.send(Job { texts, reply }).map_err(|_| EmbedError::ThreadsEnded)?;
             replies.push(receiver);
         }
-        let mut vectors = Vec::with_capacity(replies.len());
         for reply in replies {
-            vectors.push(reply.await.map_err(|_| EmbedError::ThreadsEnded)??);
+            vectors.extend(reply.await.map_err(|_| EmbedError::ThreadsEnded)??);
         }
         Ok(vectors)
     }
+}
+
+/// Consecutive texts in batches of at most `batch_bytes`; a longer text is a batch of its own.
+fn batches(texts: Vec<String>, batch_bytes: usize) -> Vec<Vec<String>> {
+    let mut batches: Vec<Vec<String>> = Vec::new();
+    let mut free_bytes = 0;
+    for text in texts {
+        match batches.last_mut().filter(|_| text.len() <= free_bytes) {
+            Some(batch) => {
+                free_bytes -= text.len();
+                batch.push(text);
+            }
+            None => {
+                free_bytes = batch_bytes.saturating_sub(text.len());
+                batches.push(vec![text]);
+            }
+        }
+    }
+    batches
 }
 
 impl Drop for WorkerPool {
@@ -91,19 +114,19 @@ impl Drop for WorkerPool {
 }
 
 /// The main loop of a thread; returns when the pool is dropped.
-fn run_worker(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, embed_text: &EmbedText) {
+fn run_worker(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, embed_texts: &EmbedTexts) {
     if niceness == Niceness::Background {
         lower_priority();
     }
     // candle distributes a matrix product over the current rayon pool. A pool of only this thread keeps it from
     // competing with the other threads. If rayon cannot create the pool, embedding is slower but still correct.
     let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
-    while let Some(Job { text, reply }) = next_job(queue) {
+    while let Some(Job { texts, reply }) = next_job(queue) {
         if reply.is_closed() {
             continue;
         }
-        let result = catch_unwind(AssertUnwindSafe(|| embed_text(&text))).unwrap_or(Err(EmbedError::Panicked));
-        // Fails if the caller has been dropped and no longer needs the vector.
+        let result = catch_unwind(AssertUnwindSafe(|| embed_texts(&texts))).unwrap_or(Err(EmbedError::Panicked));
+        // Fails if the caller has been dropped and no longer needs the vectors.
         let _ = reply.send(result);
     }
 }
@@ -137,8 +160,30 @@ mod tests {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    fn pool(threads: usize, embed_text: Arc<EmbedText>) -> WorkerPool {
-        WorkerPool::start("test", threads, Niceness::Background, embed_text).unwrap()
+    /// A function for batches of one text.
+    fn single(embed_text: impl Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + Sync + 'static) -> Arc<EmbedTexts> {
+        Arc::new(move |texts: &[String]| texts.iter().map(|text| embed_text(text)).collect())
+    }
+
+    fn pool(threads: usize, embed_texts: Arc<EmbedTexts>) -> WorkerPool {
+        WorkerPool::start("test", threads, Niceness::Background, &Work { embed_texts, batch_bytes: 0 }).unwrap()
+    }
+
+    #[test]
+    fn short_texts_share_a_batch_and_long_ones_do_not() {
+        let all = || texts(&["aa", "bb", "cc", "a long text", "", "dd"]);
+        assert_eq!(batches(all(), 4), [vec!["aa", "bb"], vec!["cc"], vec!["a long text", ""], vec!["dd"]]);
+        assert_eq!(batches(texts(&["aa", "bb"]), 0), [["aa"], ["bb"]]);
+        assert!(batches(Vec::new(), 4).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_embedded_in_one_call() {
+        let embed_texts: Arc<EmbedTexts> =
+            Arc::new(|texts: &[String]| Ok(texts.iter().map(|_| vec![texts.len() as f32]).collect()));
+        let work = Work { embed_texts, batch_bytes: 4 };
+        let pool = WorkerPool::start("test", 1, Niceness::Normal, &work).unwrap();
+        assert_eq!(pool.embed_all(texts(&["aa", "bb", "cccc"])).await.unwrap(), [[2.0], [2.0], [1.0]]);
     }
 
     #[tokio::test]
@@ -148,7 +193,7 @@ mod tests {
         // The first text cannot finish before the second has started.
         let pool = pool(
             2,
-            Arc::new(move |text: &str| {
+            single(move |text: &str| {
                 if text.len() < 3 {
                     worker_barrier.wait();
                 }
@@ -167,7 +212,7 @@ mod tests {
         let (release_receiver, counter) = (Mutex::new(release_receiver), Arc::clone(&embedded_count));
         let pool = pool(
             1,
-            Arc::new(move |text: &str| {
+            single(move |text: &str| {
                 if text == "first" {
                     started_sender.send(()).unwrap();
                     release_receiver.lock().unwrap().recv().unwrap();
@@ -189,26 +234,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_only_its_own_text_and_the_thread_continues() {
-        let pool = pool(1, Arc::new(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
+        let pool = pool(1, single(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
         assert!(matches!(pool.embed_all(texts(&["bad"])).await, Err(EmbedError::Panicked)));
         assert_eq!(pool.embed_all(texts(&["good"])).await.unwrap(), [[1.0]]);
     }
 
     #[test]
     fn threads_have_ended_when_the_pool_is_dropped() {
-        let embed_text: Arc<EmbedText> = Arc::new(|_: &str| Ok(vec![]));
-        let pool = pool(3, Arc::clone(&embed_text));
+        let embed_texts = single(|_: &str| Ok(vec![]));
+        let pool = pool(3, Arc::clone(&embed_texts));
         drop(pool);
-        assert_eq!(Arc::strong_count(&embed_text), 1, "no thread still holds the function");
+        assert_eq!(Arc::strong_count(&embed_texts), 1, "no thread still holds the function");
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn only_background_threads_have_a_lower_priority() {
         let nice_value_pool = |niceness| {
-            let embed_text: Arc<EmbedText> =
-                Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
-            WorkerPool::start("test", 1, niceness, embed_text).unwrap()
+            let embed_texts = single(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
+            WorkerPool::start("test", 1, niceness, &Work { embed_texts, batch_bytes: 0 }).unwrap()
         };
         let test_thread_nice = rustix::process::getpriority_process(None).unwrap() as f32;
         let normal = nice_value_pool(Niceness::Normal).embed_all(texts(&["x"])).await.unwrap();

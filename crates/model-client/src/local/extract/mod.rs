@@ -5,6 +5,7 @@
 //! compared by stem and weighted by inverse document frequency; plant tags such as `P-101A` are compared as a whole;
 //! see [`score`].
 
+mod readings;
 mod score;
 mod terms;
 mod units;
@@ -18,6 +19,7 @@ use domain::{
     run::{FinishReason, TokenUsage},
 };
 use futures::{StreamExt, stream};
+use readings::Language;
 use score::{Candidate, candidates};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -40,12 +42,15 @@ const WORDS_PER_CHUNK: usize = 3;
 
 const NOTHING_FOUND: &str = "The documents hold no answer to this question.\n\nNo language model is configured, so \
                              the platform can only quote passages that contain the answer.";
+const ONLY_READINGS: &str = "No language model is configured, so the platform can only state what was read.";
+const ONLY_READINGS_GERMAN: &str =
+    "Es ist kein Sprachmodell konfiguriert, daher kann die Plattform nur nennen, was gelesen wurde.";
 const BEFORE_ANSWERS: &str = "From the documents:\n\n";
 const BEFORE_NEAREST: &str = "The documents may not answer this question. The nearest passages:\n\n";
 const AFTER_QUOTES: &str =
     "No language model is configured; these are the passages that match best, quoted word for word.";
 
-/// Answers a question with quotes from the passages in [`ChatRequest::extractive`]; ignores the prompt.
+/// Answers a question with quotes from the passages in [`ChatRequest::extractive_input`]; ignores the prompt.
 ///
 /// It needs no server and never fails.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,8 +59,8 @@ pub struct ExtractiveAnswerer;
 #[async_trait]
 impl ChatModel for ExtractiveAnswerer {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
-        let answer = answer(&request.extractive);
-        let usage = usage(&request.extractive, &answer);
+        let answer = answer(&request.extractive_input);
+        let usage = usage(&request.extractive_input, &answer);
         let deltas = stream_chunks(&answer).into_iter().map(ChatDelta::Text);
         let finished = ChatDelta::Finished {
             reason: FinishReason::Stop,
@@ -74,9 +79,21 @@ impl ChatModel for ExtractiveAnswerer {
     }
 }
 
-/// The complete answer: quotes with citation markers `[n]`, or a message that the documents contain no answer. If no
-/// sentence covers the question, or the search calls its match weak, the nearest passages are shown as such.
+/// The complete answer: the readings of plant systems, and what the documents say.
 fn answer(input: &ExtractiveInput) -> String {
+    let language = Language::of(&input.question);
+    let readings = readings::state(language, &input.readings, input.readings_failure.as_deref());
+    match (readings, quoted_answer(input)) {
+        (Some(readings), Some(quoted)) => readings + &quoted,
+        (Some(readings), None) if language == Language::German => readings + ONLY_READINGS_GERMAN,
+        (Some(readings), None) => readings + ONLY_READINGS,
+        (None, quoted) => quoted.unwrap_or_else(|| NOTHING_FOUND.to_owned()),
+    }
+}
+
+/// Quotes with citation markers `[n]`; `None` if the documents contain no answer. If no sentence covers the question,
+/// or the search calls its match weak, the nearest passages are shown as such.
+fn quoted_answer(input: &ExtractiveInput) -> Option<String> {
     let candidates = candidates(&input.question, &input.passages);
     let answers = if input.is_weak_match { Vec::new() } else { best_answers(&candidates) };
     let (mut text, selected) = match answers.is_empty() {
@@ -85,7 +102,7 @@ fn answer(input: &ExtractiveInput) -> String {
     };
     let quotes = quotes(&selected, &input.passages);
     if quotes.is_empty() {
-        return NOTHING_FOUND.to_owned();
+        return None;
     }
     for quote in quotes {
         let numbered_passage = &input.passages[quote.passage_index];
@@ -93,7 +110,7 @@ fn answer(input: &ExtractiveInput) -> String {
             quote.spans.iter().map(|span| to_single_line(&numbered_passage.passage.content[span.clone()])).collect();
         text.push_str(&format!("> \"{}\" [{}]\n\n", lines.join("\n> "), numbered_passage.n));
     }
-    text + AFTER_QUOTES
+    Some(text + AFTER_QUOTES)
 }
 
 /// The quotes from one passage, as byte ranges of its text in ascending order.
@@ -102,22 +119,29 @@ struct Quote {
     spans: Vec<Range<usize>>,
 }
 
-/// The units that answer, best first, without those that are much worse than the best.
+/// The units that answer, best first, without those that are much worse than the best, and one of the search's best
+/// passage if it has none among them: the search compares meaning, the scores only words.
 fn best_answers(candidates: &[Candidate]) -> Vec<&Candidate> {
     let answers = || candidates.iter().filter(|candidate| candidate.is_answer);
     let min_score = answers().next().map_or(0.0, |best| MIN_RELATIVE_SCORE * best.score);
-    answers().filter(|candidate| candidate.score >= min_score).take(MAX_QUOTES).collect()
+    let mut selected: Vec<&Candidate> =
+        answers().filter(|candidate| candidate.score >= min_score).take(MAX_QUOTES).collect();
+    if !selected.is_empty() && selected.iter().all(|candidate| candidate.passage_index > 0) {
+        selected.extend(best_unit(candidates, 0).filter(|candidate| candidate.is_answer));
+    }
+    selected
 }
 
-/// The best unit of each of the first passages, in the order of the search. A heading is selected only if its passage
-/// has nothing else.
+/// The best unit of each of the first passages, in the order of the search.
 fn nearest(candidates: &[Candidate]) -> Vec<&Candidate> {
     let passage_indexes: BTreeSet<usize> = candidates.iter().map(|candidate| candidate.passage_index).collect();
-    let best_unit = |index| {
-        let mut units = candidates.iter().filter(move |candidate| candidate.passage_index == index);
-        units.clone().find(|candidate| !candidate.unit.is_heading()).or_else(|| units.next())
-    };
-    passage_indexes.into_iter().take(MAX_NEAREST).filter_map(best_unit).collect()
+    passage_indexes.into_iter().take(MAX_NEAREST).filter_map(|index| best_unit(candidates, index)).collect()
+}
+
+/// The best unit of a passage; a heading only if the passage has nothing else.
+fn best_unit(candidates: &[Candidate], passage_index: usize) -> Option<&Candidate> {
+    let mut units = candidates.iter().filter(move |candidate| candidate.passage_index == passage_index);
+    units.clone().find(|candidate| !candidate.unit.is_heading()).or_else(|| units.next())
 }
 
 /// Groups the units, with their lead-ins, by passage.
@@ -198,6 +222,7 @@ fn usage(input: &ExtractiveInput, answer: &str) -> TokenUsage {
 mod tests {
     use super::*;
     use domain::ids::{ChunkId, DocumentId};
+    use domain::plant::{NumberedReading, ReadingContent};
     use domain::role::Classification;
     use domain::search::{Passage, SurroundingText};
 
@@ -218,7 +243,8 @@ mod tests {
 
     /// Asks a question about one passage.
     fn input(question: &str, content: &str, is_weak_match: bool) -> ExtractiveInput {
-        ExtractiveInput { question: question.to_owned(), passages: vec![numbered_passage(content)], is_weak_match }
+        let passages = vec![numbered_passage(content)];
+        ExtractiveInput { question: question.to_owned(), passages, is_weak_match, ..ExtractiveInput::default() }
     }
 
     #[test]
@@ -226,6 +252,26 @@ mod tests {
         let content = "The seal fitted is BX-50 [7], see [2, 3] and [Annex].";
         let text = answer(&input("Which seal is fitted?", content, false));
         assert!(text.contains("> \"The seal fitted is BX-50 (7), see (2, 3) and [Annex].\" [1]"), "{text}");
+    }
+
+    #[test]
+    fn readings_come_before_the_passages_and_need_none() {
+        let reading = NumberedReading {
+            n: 2,
+            content: ReadingContent::Present(fakes::plant::reading("PIT-101", Classification::Internal)),
+            equipment: None,
+            read_at: domain::time::Timestamp::UNIX_EPOCH,
+        };
+        let question = "What is the discharge pressure of P-101 now?";
+        let with_passage = ExtractiveInput {
+            readings: vec![reading],
+            ..input(question, "The discharge pressure of P-101 is 5 to 7 bar in normal operation.", false)
+        };
+        let text = answer(&with_passage);
+        let (reading, quote) = (text.find("PIT-101: 4.6 bar"), text.find("> \"The discharge pressure"));
+        assert!(reading.is_some() && reading < quote, "{text}");
+        let alone = answer(&ExtractiveInput { passages: Vec::new(), ..with_passage });
+        assert!(alone.contains("[2]") && alone.ends_with(ONLY_READINGS), "{alone}");
     }
 
     #[test]

@@ -94,10 +94,12 @@ impl TermExtractor {
     }
 }
 
-/// Whether `token` looks like a plant tag: it starts with a letter and contains a digit (`P-101A`, `SOP-MNT-014`).
+/// Whether `token` looks like a plant tag: it starts with a letter and contains two digits (`P101A`, `SOP-MNT-014`), or
+/// one after a hyphen (`F-6`). A single digit alone is part of a formula such as `NH3`, which is a word.
 fn is_tag(token: &str) -> bool {
+    let digits = token.bytes().filter(u8::is_ascii_digit).count();
     token.starts_with(|c: char| c.is_ascii_alphabetic())
-        && token.chars().any(|c| c.is_ascii_digit())
+        && (digits >= 2 || (digits == 1 && token.contains('-')))
         && token.chars().all(|c| c.is_ascii_alphanumeric() || "-/._".contains(c))
 }
 
@@ -153,6 +155,16 @@ mod tests {
         assert!(tag_similarity("P101A", "P101") > 0.0);
         assert!(tag_similarity("P101C", "P101A") == 0.0);
         assert!(tag_similarity("P101", "P1011") == 0.0, "a different number is different equipment");
+    }
+
+    #[test]
+    fn a_chemical_formula_is_a_word() {
+        let extractor = TermExtractor::new();
+        for formula in ["NH3", "CO2", "H2S"] {
+            let terms = extractor.extract(formula);
+            assert!(terms.tags.is_empty() && terms.words.len() == 1, "{formula}: {terms:?}");
+        }
+        assert_eq!(extractor.extract("F-6").tags.len(), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Finds email addresses: for each `@`, or a spelling of it such as `(at)`, it looks for a local part to the left and a
 //! domain to the right.
 
-use super::Hit;
+use super::FoldedMatch;
 use super::context::{text_after, text_before};
 use regex::{Match, Regex};
 use std::ops::Range;
@@ -13,7 +13,7 @@ const MAX_DOMAIN: usize = 300;
 
 /// Finds email addresses.
 #[derive(Debug)]
-pub(in super::super) struct Emails {
+pub(in super::super) struct EmailMatcher {
     separator: Regex,
     domain: Regex,
     dot: Regex,
@@ -22,7 +22,7 @@ pub(in super::super) struct Emails {
     known_tld_suffix: Regex,
 }
 
-impl Emails {
+impl EmailMatcher {
     pub(in super::super) fn new() -> Result<Self, regex::Error> {
         // Only known top-level domains continue after a line break, because a sentence may end after an address.
         let known = r"(?:com|org|net|edu|gov|info|example|local|test|eu|de|at|ch|uk|fr|nl|it|es|pl|be|us)\b";
@@ -44,11 +44,11 @@ impl Emails {
         })
     }
 
-    pub(in super::super) fn find(&self, text: &str) -> Vec<Hit> {
-        self.separator.find_iter(text).filter_map(|separator| self.hit_at_separator(text, separator)).collect()
+    pub(in super::super) fn find(&self, text: &str) -> Vec<FoldedMatch> {
+        self.separator.find_iter(text).filter_map(|separator| self.match_at_separator(text, separator)).collect()
     }
 
-    fn hit_at_separator(&self, text: &str, separator: Match<'_>) -> Option<Hit> {
+    fn match_at_separator(&self, text: &str, separator: Match<'_>) -> Option<FoldedMatch> {
         let sign = separator.as_str().trim();
         let (left, right) = surrounding_spaces(separator.as_str(), sign);
         let has_break = separator.as_str().contains('\n');
@@ -66,7 +66,7 @@ impl Emails {
         let is_kept = |char: &char| !char.is_whitespace() && !matches!(char, '(' | ')' | '[' | ']' | '{' | '}');
         let host: String = host.chars().filter(is_kept).collect();
         let name: String = text[local].chars().filter(|char| !char.is_whitespace()).collect();
-        Some(Hit { range, canonical: format!("{name}@{host}").to_lowercase() })
+        Some(FoldedMatch { range, canonical: format!("{name}@{host}").to_lowercase() })
     }
 
     /// Whether the word `at` replaces the `@` of an address here.

@@ -1,7 +1,7 @@
 //! Finds employee and serial numbers. Their form differs from plant to plant, so they are recognized by the words
 //! before the number. Only some have a prefix that shows their kind, such as `EMP-20417` and `SN-44710`.
 
-use super::Hit;
+use super::FoldedMatch;
 use super::context::{follows_word, precedes_word, text_after};
 use super::words::{EMPLOYEE_WORDS, GERMAN_EMPLOYEE_WORDS, GERMAN_SERIAL_WORDS, PERSON_WORDS, QUANTITY_WORDS, any_of};
 use regex::Regex;
@@ -14,7 +14,7 @@ const MAX_LIST: usize = 64;
 
 /// Finds one kind of identifier.
 #[derive(Debug)]
-pub(in super::super) struct Identifiers {
+pub(in super::super) struct IdentifierMatcher {
     /// Words before an identifier of this kind.
     words: Regex,
     /// Text that is allowed between the words and the value.
@@ -33,7 +33,7 @@ pub(in super::super) struct Identifiers {
     min_digits: usize,
 }
 
-impl Identifiers {
+impl IdentifierMatcher {
     pub(in super::super) fn employee_ids() -> Result<Self, regex::Error> {
         let number = r"(?:(?:identification[ _-]?)?(?:numbers?|nummern?|nos?\b\.?|nrn?\b\.?|ids?\b|#|code))";
         let word = [
@@ -102,20 +102,22 @@ impl Identifiers {
         })
     }
 
-    pub(in super::super) fn find(&self, text: &str) -> Vec<Hit> {
-        let mut hits = Vec::new();
+    pub(in super::super) fn find(&self, text: &str) -> Vec<FoldedMatch> {
+        let mut matches = Vec::new();
         let prefixed_ranges = self.prefixed_values.find_iter(text).map(|found| found.range());
-        hits.extend(prefixed_ranges.filter(|range| !precedes_word(text, range.end)).map(|range| hit(text, range)));
+        matches.extend(
+            prefixed_ranges.filter(|range| !precedes_word(text, range.end)).map(|range| folded_match(text, range)),
+        );
         for word in self.words.find_iter(text) {
-            self.list_after(text, word.end(), &mut hits);
+            self.list_after(text, word.end(), &mut matches);
         }
         for word in self.person_words.iter().flat_map(|words| words.find_iter(text)) {
-            hits.extend(self.hit_after_person_word(text, word.end()));
+            matches.extend(self.match_after_person_word(text, word.end()));
         }
-        hits
+        matches
     }
 
-    fn list_after(&self, text: &str, end: usize, hits: &mut Vec<Hit>) {
+    fn list_after(&self, text: &str, end: usize, matches: &mut Vec<FoldedMatch>) {
         let Some(filler) = self.filler.find(text_after(text, end, MAX_GAP_BYTES)) else { return };
         let mut at = end + filler.end();
         let mut first: Option<Range<usize>> = None;
@@ -125,7 +127,7 @@ impl Identifiers {
                 return;
             }
             let end = value.end;
-            hits.push(hit(text, value.clone()));
+            matches.push(folded_match(text, value.clone()));
             first.get_or_insert(value);
             let Some(separator) = self.list_separator.find(text_after(text, end, 16)) else { return };
             at = end + separator.end();
@@ -165,7 +167,7 @@ impl Identifiers {
     }
 
     /// Returns the number directly after a word for a person, unless it is a quantity or a year.
-    fn hit_after_person_word(&self, text: &str, at: usize) -> Option<Hit> {
+    fn match_after_person_word(&self, text: &str, at: usize) -> Option<FoldedMatch> {
         let range = self.identifier_at(text, at)?;
         let value = &text[range.clone()];
         let (letters, digits) =
@@ -173,7 +175,7 @@ impl Identifiers {
         let is_year = letters.is_empty() && digits.len() == 4 && (digits.starts_with("19") || digits.starts_with("20"));
         let has_short_prefix = letters.trim_end_matches('-').len() <= 3
             && letters.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-        (digits.len() >= 4 && has_short_prefix && !is_year).then(|| hit(text, range))
+        (digits.len() >= 4 && has_short_prefix && !is_year).then(|| folded_match(text, range))
     }
 }
 
@@ -186,9 +188,9 @@ struct IdentifierPatterns<'a> {
     min_digits: usize,
 }
 
-fn hit(text: &str, range: Range<usize>) -> Hit {
+fn folded_match(text: &str, range: Range<usize>) -> FoldedMatch {
     let value = text[range.clone()].chars().filter(|char| !char.is_whitespace());
-    Hit { canonical: value.flat_map(char::to_uppercase).collect(), range }
+    FoldedMatch { canonical: value.flat_map(char::to_uppercase).collect(), range }
 }
 
 /// Length of the token at the start of `text`: letters and digits, with signs between them.

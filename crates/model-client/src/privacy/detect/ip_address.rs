@@ -1,7 +1,7 @@
 //! Finds IPv4 and IPv6 addresses. A version or section number with four parts looks like an IPv4 address; the words
 //! before it, a port after it and its address range decide.
 
-use super::Hit;
+use super::FoldedMatch;
 use super::context::{follows_word, last_match_end, precedes_word, text_after, text_before};
 use super::words::{NETWORK_WORDS, STATE_WORDS, VERSION_WORDS, any_of};
 use regex::Regex;
@@ -13,7 +13,7 @@ const LOOKBEHIND_BYTES: usize = 48;
 
 /// Finds IP addresses.
 #[derive(Debug)]
-pub(in super::super) struct IpAddresses {
+pub(in super::super) struct IpAddressMatcher {
     ipv4_candidate: Regex,
     ipv6_candidate: Regex,
     network_words: Regex,
@@ -23,7 +23,7 @@ pub(in super::super) struct IpAddresses {
     state_words_after: Regex,
 }
 
-impl IpAddresses {
+impl IpAddressMatcher {
     pub(in super::super) fn new() -> Result<Self, regex::Error> {
         let number = format!(r"(?i)(?:\b{}\b|(?:version|software|firmware|release)\p{{L}}*|§)", any_of(VERSION_WORDS));
         Ok(Self {
@@ -45,13 +45,13 @@ impl IpAddresses {
         })
     }
 
-    pub(in super::super) fn find(&self, text: &str) -> Vec<Hit> {
-        let ipv4_hits = self.ipv4_candidate.find_iter(text).filter_map(|run| self.ipv4_hit(text, run.range()));
-        let ipv6_hits = self.ipv6_candidate.find_iter(text).filter_map(|run| ipv6_hit(text, run.range()));
-        ipv6_hits.chain(ipv4_hits).collect()
+    pub(in super::super) fn find(&self, text: &str) -> Vec<FoldedMatch> {
+        let ipv4_matches = self.ipv4_candidate.find_iter(text).filter_map(|run| self.ipv4_match(text, run.range()));
+        let ipv6_matches = self.ipv6_candidate.find_iter(text).filter_map(|run| ipv6_match(text, run.range()));
+        ipv6_matches.chain(ipv4_matches).collect()
     }
 
-    fn ipv4_hit(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+    fn ipv4_match(&self, text: &str, range: Range<usize>) -> Option<FoldedMatch> {
         let run = &text[range.clone()];
         let has_line_break = run.contains('\n');
         let compact: String =
@@ -60,7 +60,7 @@ impl IpAddresses {
             // The line break may have joined a complete address with the number of the next line.
             let (first, _) = run.split_once(['\n', '\r'])?;
             let first = first.trim_end().trim_end_matches('.');
-            return self.ipv4_hit(text, range.start..range.start + first.len());
+            return self.ipv4_match(text, range.start..range.start + first.len());
         };
         let tail = text_after(text, range.end, 40);
         let continues_with_digit =
@@ -74,7 +74,7 @@ impl IpAddresses {
             return None;
         }
         let is_address = self.is_address(text_before(text, range.start, LOOKBEHIND_BYTES), tail, address);
-        is_address.then(|| Hit { range, canonical: address.to_string() })
+        is_address.then(|| FoldedMatch { range, canonical: address.to_string() })
     }
 
     fn is_address(&self, head: &str, tail: &str, address: Ipv4Addr) -> bool {
@@ -120,7 +120,7 @@ fn parse_ipv4(text: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(octets))
 }
 
-fn ipv6_hit(text: &str, range: Range<usize>) -> Option<Hit> {
+fn ipv6_match(text: &str, range: Range<usize>) -> Option<FoldedMatch> {
     let run = &text[range.clone()];
     let run = if run.ends_with("::") { run } else { run.trim_end_matches([':', '.']) };
     let range = range.start..range.start + run.len();
@@ -134,5 +134,5 @@ fn ipv6_hit(text: &str, range: Range<usize>) -> Option<Hit> {
         || address.is_unicast_link_local()
         || address.to_ipv4_mapped().is_some()
         || address.segments()[0] & 0xE000 == 0x2000;
-    (groups >= 4 || (has_known_prefix && run.len() >= 3)).then(|| Hit { range, canonical: address.to_string() })
+    (groups >= 4 || (has_known_prefix && run.len() >= 3)).then(|| FoldedMatch { range, canonical: address.to_string() })
 }

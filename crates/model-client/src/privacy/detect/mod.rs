@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// A value in a folded text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Hit {
+pub(super) struct FoldedMatch {
     /// Byte range of the value in the folded text.
     pub(super) range: Range<usize>,
     /// The value in a normalized spelling: equal values have equal canonical forms.

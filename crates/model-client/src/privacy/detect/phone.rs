@@ -2,7 +2,7 @@
 //! digits needs one such as `Tel.`. Phone numbers have no checksum, so only country codes, lengths and grouping are
 //! checked.
 
-use super::Hit;
+use super::FoldedMatch;
 use super::context::{follows_word, last_match_end, precedes_word, text_after, text_before};
 use super::words::{NON_PHONE_WORDS, PHONE_WORDS, UNITS, any_of};
 use regex::Regex;
@@ -20,7 +20,7 @@ const COUNTRY_CODES: &[&str] = &[
 
 /// Finds phone numbers.
 #[derive(Debug)]
-pub(in super::super) struct Phones {
+pub(in super::super) struct PhoneMatcher {
     international: Regex,
     national: Vec<Regex>,
     after_word: Regex,
@@ -30,7 +30,7 @@ pub(in super::super) struct Phones {
     unit: Regex,
 }
 
-impl Phones {
+impl PhoneMatcher {
     pub(in super::super) fn new() -> Result<Self, regex::Error> {
         let phone = any_of(PHONE_WORDS);
         let other = format!(r"(?i)\b{}\b", any_of(NON_PHONE_WORDS));
@@ -55,18 +55,19 @@ impl Phones {
         })
     }
 
-    pub(in super::super) fn find(&self, text: &str) -> Vec<Hit> {
-        let mut hits: Vec<Hit> = Vec::new();
-        hits.extend(self.international.find_iter(text).filter_map(|run| self.international_hit(text, run.range())));
+    pub(in super::super) fn find(&self, text: &str) -> Vec<FoldedMatch> {
+        let mut matches: Vec<FoldedMatch> = Vec::new();
+        matches
+            .extend(self.international.find_iter(text).filter_map(|run| self.international_match(text, run.range())));
         for form in &self.national {
-            hits.extend(form.find_iter(text).filter_map(|run| self.national_hit(text, run.range())));
+            matches.extend(form.find_iter(text).filter_map(|run| self.national_match(text, run.range())));
         }
         let numbers_after_word = self.after_word.captures_iter(text).filter_map(|run| run.get(1));
-        hits.extend(numbers_after_word.filter_map(|run| self.hit_after_word(text, run.range())));
-        hits
+        matches.extend(numbers_after_word.filter_map(|run| self.match_after_word(text, run.range())));
+        matches
     }
 
-    fn international_hit(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+    fn international_match(&self, text: &str, range: Range<usize>) -> Option<FoldedMatch> {
         let mut range = trim_unmatched_brackets(text, range);
         let has_plus = text[range.clone()].contains('+');
         let max_digits = if has_plus { 15 } else { 17 };
@@ -93,10 +94,10 @@ impl Phones {
         }
         let number = self::digits(&text[range.clone()].replace("(0)", ""));
         let number = if has_plus { number.as_str() } else { number.trim_start_matches("00") };
-        Some(Hit { range, canonical: format!("+{number}") })
+        Some(FoldedMatch { range, canonical: format!("+{number}") })
     }
 
-    fn national_hit(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+    fn national_match(&self, text: &str, range: Range<usize>) -> Option<FoldedMatch> {
         let follows_separator = text[..range.start].ends_with(['-', '.', '/', ',', '+', '_']);
         if follows_separator || follows_word(text, range.start) || !self.may_end_at(text, range.end) {
             return None;
@@ -109,11 +110,11 @@ impl Phones {
         if self.follows_non_phone_word(head) || !has_plausible_length(&number) {
             return None;
         }
-        Some(Hit { range, canonical: number })
+        Some(FoldedMatch { range, canonical: number })
     }
 
     /// Checks a number of any form directly after a word such as `Tel.`.
-    fn hit_after_word(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+    fn match_after_word(&self, text: &str, range: Range<usize>) -> Option<FoldedMatch> {
         let range = trim_unmatched_brackets(text, range);
         let number = digits(&text[range.clone()]);
         let is_time = text_after(text, range.end, 4).starts_with(':');
@@ -122,7 +123,7 @@ impl Phones {
         }
         let is_date = text[range.clone()].matches('.').count() == 2 && number.len() == 8;
         let is_pair = number.len() <= 4 && number.len() < range.len();
-        (!is_date && !is_pair && number.len() >= 3).then_some(Hit { range, canonical: number })
+        (!is_date && !is_pair && number.len() >= 3).then_some(FoldedMatch { range, canonical: number })
     }
 
     fn follows_non_phone_word(&self, head: &str) -> bool {

@@ -53,6 +53,7 @@ impl IssuerKeys {
             http,
             disk_cache,
             policy,
+            created_at: Instant::now(),
             state: Mutex::new(state),
             fetch_lock: tokio::sync::Mutex::default(),
         });
@@ -91,6 +92,11 @@ impl IssuerKeys {
         lock(&self.key_cache.state).version
     }
 
+    /// Time since the last successful fetch; before the first one, since the start.
+    pub fn age(&self) -> Duration {
+        lock(&self.key_cache.state).history.last_success().unwrap_or(self.key_cache.created_at).elapsed()
+    }
+
     /// Fetches the keys before they expire, and again soon after a failure. Never returns.
     pub async fn keep_fresh(&self) {
         loop {
@@ -121,6 +127,7 @@ struct KeyCache {
     http: reqwest::Client,
     disk_cache: Option<DiskCache>,
     policy: RefreshPolicy,
+    created_at: Instant,
     state: Mutex<KeyState>,
     fetch_lock: tokio::sync::Mutex<()>,
 }

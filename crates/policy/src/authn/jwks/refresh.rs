@@ -78,6 +78,11 @@ impl RefreshHistory {
         }
     }
 
+    /// When a fetch last succeeded.
+    pub fn last_success(&self) -> Option<Instant> {
+        self.last_success
+    }
+
     /// Delay until the next background refresh.
     pub fn next_delay(&self, policy: &RefreshPolicy, now: Instant) -> Duration {
         let due_at = match (self.last_failure, self.last_success) {

@@ -15,7 +15,7 @@ use domain::ports::{
 use domain::role::{Classification, Grant, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::user::{User, UserPatch};
-use fakes::suite::{identity, scope};
+use fakes::store_contract::{identity, scope};
 use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use futures::FutureExt as _;
 use policy::authn::settings::{
@@ -228,6 +228,7 @@ pub fn conversation(owner: &Caller, id: ConversationId, now: domain::time::Times
         archived: false,
         active_message_id: None,
         is_busy: false,
+        team_id: None,
         created_at: now,
         updated_at: now,
     }

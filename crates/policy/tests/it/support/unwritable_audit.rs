@@ -5,8 +5,10 @@ use domain::audit::{AuditedOperation, Outcome};
 use domain::authorized::AuditReceipt;
 use domain::ids::AuditId;
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo, JobRepo,
-    MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AgentRepo, ApprovalRepo, AuditRepo, ChannelRepo, ChunkRepo, ConnectorRepo, ConversationRepo,
+    DocumentRepo, FeedbackRepo, GlossaryRepo, GoalRepo, IdempotencyRepo, JobRepo, MaintenanceSystemRepo, McpServerRepo,
+    MemoryRepo, MessageRepo, PlantModeRepo, PlantRequestRepo, SessionRepo, Store, StoreError, TeamRepo, TenantTx,
+    UsageRepo, UserRepo, WorkOrderRepo,
 };
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
@@ -71,8 +73,44 @@ impl TenantTx for UnwritableAuditTx {
     fn jobs(&mut self) -> &mut dyn JobRepo {
         self.tx.jobs()
     }
+    fn approvals(&mut self) -> &mut dyn ApprovalRepo {
+        self.tx.approvals()
+    }
+    fn work_orders(&mut self) -> &mut dyn WorkOrderRepo {
+        self.tx.work_orders()
+    }
+    fn maintenance_system(&mut self) -> &mut dyn MaintenanceSystemRepo {
+        self.tx.maintenance_system()
+    }
+    fn plant_mode(&mut self) -> &mut dyn PlantModeRepo {
+        self.tx.plant_mode()
+    }
+    fn channels(&mut self) -> &mut dyn ChannelRepo {
+        self.tx.channels()
+    }
+    fn mcp_servers(&mut self) -> &mut dyn McpServerRepo {
+        self.tx.mcp_servers()
+    }
+    fn connectors(&mut self) -> &mut dyn ConnectorRepo {
+        self.tx.connectors()
+    }
+    fn agents(&mut self) -> &mut dyn AgentRepo {
+        self.tx.agents()
+    }
+    fn goals(&mut self) -> &mut dyn GoalRepo {
+        self.tx.goals()
+    }
+    fn glossary(&mut self) -> &mut dyn GlossaryRepo {
+        self.tx.glossary()
+    }
+    fn plant_requests(&mut self) -> &mut dyn PlantRequestRepo {
+        self.tx.plant_requests()
+    }
     fn usage(&mut self) -> &mut dyn UsageRepo {
         self.tx.usage()
+    }
+    fn teams(&mut self) -> &mut dyn TeamRepo {
+        self.tx.teams()
     }
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         self.tx.commit().await
@@ -103,6 +141,15 @@ impl AuditRepo for UnwritableAuditTx {
         Err(disk_full())
     }
     async fn record_event(&mut self, _: AuditId, _: &Outcome, _: Timestamp) -> Result<(), StoreError> {
+        Err(disk_full())
+    }
+    async fn record_correlated_event(
+        &mut self,
+        _: AuditId,
+        _: uuid::Uuid,
+        _: &Outcome,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
         Err(disk_full())
     }
 }

@@ -21,6 +21,7 @@ fn base_input<'a>(counter: &'a TokenCounter, nonce: &'a TagNonce) -> PromptInput
         nonce,
         memories: &[],
         search_result: AutoSearchResult::NotSearched,
+        plant: PlantReadings::default(),
         has_omitted_content: false,
         summary: None,
         history: &[],
@@ -50,6 +51,8 @@ fn message(seq: i64, role: MessageRole, content: &str) -> Message {
         withheld: false,
         degraded: false,
         summary: None,
+        author: None,
+        source_teams: Vec::new(),
         unsupported_statements: Vec::new(),
         created_at: Timestamp::UNIX_EPOCH,
     }

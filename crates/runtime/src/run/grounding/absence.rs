@@ -1,4 +1,4 @@
-//! Recognizes sentences that say that the documents do not hold something. They are no claims about the plant.
+//! Recognizes sentences that say that the documents do not contain something. They are not claims about the plant.
 
 use super::content::Content;
 
@@ -9,7 +9,7 @@ const DOCUMENTS: &str = "document documents documentation passage passages sourc
     passagen kontext abschnitt";
 /// Words after `manual` that make it an adjective.
 const AFTER_ADJECTIVE: &str = "mode operation valve override start stop control reset handwheel";
-/// Verbs, and participles of verbs, that say what a document holds.
+/// Verbs, and participles of verbs, that say what a document contains.
 const HOLD: &str = "say says said mention mentions mentioned contain contains contained answer answers answered \
     specify specifies specified state states stated cover covers covered describe describes described include \
     includes included give gives given provide provides provided address addresses addressed list lists listed name \
@@ -19,10 +19,10 @@ const HOLD: &str = "say says said mention mentions mentioned contain contains co
     beantwortet beantworten angegeben gibt geben macht machen beschreibt beschreiben beschrieben steht stehen findet \
     finden gefunden hervor aufgeführt behandelt behandeln entnehmen festgelegt dokumentiert vorhanden geregelt \
     definiert ersichtlich erläutert ausgeführt spezifiziert verfügbar liefert liefern hinterlegt";
-/// Verbs among these that report: `the manual says no one may enter` tells what the manual holds.
+/// Verbs among these that report: `the manual says no one may enter` reports what the manual contains.
 const REPORT: &str = "say says said state states specify specifies tell tells indicate indicates explain explains \
     sagt sagen show shows define defines";
-/// Nouns for what a document can hold.
+/// Nouns for what a document can contain.
 const INFORMATION: &str = "information info details detail data mention figure figures answer answers indication \
     reference guidance instruction instructions statement angabe angaben information informationen aussage aussagen \
     hinweis hinweise antwort daten details auskunft";
@@ -36,19 +36,19 @@ const DIRECTIVES: &str = "must shall may should darf dürfen muss müssen soll s
 const QUESTION_WORDS: &str = "which what who whom whose how when where why whether if that welche welcher welches \
     welchen was wer wen wie wann wo warum ob wozu womit wofür dass";
 const WRITER: &str = "i we ich wir mir uns";
-/// Where another claim can follow.
+/// Words after which another claim can follow.
 const SEPARATORS: &[&str] = &[" but ", " however", ", aber ", " jedoch ", "; ", " sondern ", " – ", " — "];
 
-/// A statement, divided into what it says to be absent and what else it claims.
+/// A statement, divided into what it says to be absent and its other claims.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct AbsenceStatement {
-    /// The parts that say that the documents do not hold something.
+    /// The parts that say that the documents do not contain something.
     pub absent: String,
     /// The other parts.
     pub claim: String,
 }
 
-/// Divides a statement; `None` if it does not say that the documents do not hold something.
+/// Divides a statement; `None` if it does not say that the documents do not contain something.
 pub(super) fn absence(statement: &str) -> Option<AbsenceStatement> {
     if is_about_the_assistant(statement) {
         return Some(AbsenceStatement { absent: statement.to_owned(), claim: String::new() });
@@ -62,10 +62,13 @@ pub(super) fn absence(statement: &str) -> Option<AbsenceStatement> {
     (!found.absent.is_empty()).then_some(found)
 }
 
-/// Whether a statement is about the assistant, as `No language model is configured; …`, which follows quotations.
+/// Whether a statement is about the assistant, as `No language model is configured; …`, which follows quotations, or
+/// about plant systems that were not read.
 fn is_about_the_assistant(statement: &str) -> bool {
     let lower = statement.to_lowercase();
-    lower.contains("language model") || lower.contains("sprachmodell")
+    let is_unread =
+        lower.contains("plant systems could not be read") || lower.contains("anlagensysteme konnten nicht gelesen");
+    is_unread || lower.contains("language model") || lower.contains("sprachmodell")
 }
 
 /// Returns what a sentence says to be absent: its content without the words about documents.

@@ -14,7 +14,7 @@ const WORD_OF_SENTENCE: f64 = 0.5;
 const WORD_OF_PARAGRAPH: f64 = 0.3;
 /// Weight of an identifier that only a sentence before has.
 const IMPLIED_NAME: f64 = 0.8;
-/// How much two texts have in common.
+/// The result of comparing two texts.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct SharedSubject {
     total: f64,

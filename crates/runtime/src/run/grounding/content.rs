@@ -4,7 +4,7 @@ use super::compare::is_same_kind;
 use super::lexicon::{LEXICON, Side};
 use super::quantities::{Quantity, quantities};
 use super::words::{is_position, places, plain, replace_ambiguous_verbs, words};
-use crate::follow_up::tokens::{identifiers_in, tokens};
+use crate::follow_up::tokens::{identifiers, identifiers_in, tokens};
 use crate::language::Language;
 use std::collections::{HashMap, HashSet};
 
@@ -55,19 +55,24 @@ pub(super) struct Content {
 impl Content {
     /// Analyzes a text that stands by itself.
     pub(super) fn of(text: &str) -> Self {
-        Self::in_language(text, language(text))
+        Self::analyze(text, |words| LEXICON.language(words.iter().copied()))
     }
 
     /// Analyzes a part of a text whose language is known.
     pub(super) fn in_language(text: &str, language: Option<Language>) -> Self {
+        Self::analyze(text, |_| language)
+    }
+
+    fn analyze(text: &str, language: impl FnOnce(&[&str]) -> Option<Language>) -> Self {
         let plain = plain(text);
         let tokens = tokens(&plain);
         let mut words = words(&tokens);
+        let language = language(&words);
         replace_ambiguous_verbs(&mut words);
         let mut content = Self {
             stems: HashSet::new(),
             sides: HashSet::new(),
-            identifiers: identifiers_in(text).into_iter().map(|identifier| identifier.normalized).collect(),
+            identifiers: tokens.iter().flat_map(identifiers).map(|identifier| identifier.normalized).collect(),
             inherited: HashSet::new(),
             quantities: quantities(text),
             language,
@@ -79,7 +84,7 @@ impl Content {
             is_condition: words.first().is_some_and(|word| CONDITIONS.contains(word)),
         };
         content.identifiers.extend(places(&tokens));
-        for word in &words {
+        for word in words.iter().collect::<HashSet<_>>() {
             content.add_word(word, is_position(text, word));
         }
         content.set_polarity(&plain, &words);

@@ -31,7 +31,7 @@ const MAX_QUANTITIES: usize = 8;
 /// passages, and only those that share a statement's words are read clause by clause.
 pub(super) struct Evidence<'p> {
     headings: String,
-    /// The text before the passage, which tells only which equipment it is about.
+    /// The text before the passage, used only to determine which equipment it is about.
     before: &'p str,
     content: &'p str,
     whole: OnceCell<Content>,
@@ -43,7 +43,7 @@ impl<'p> Evidence<'p> {
         Self { headings, before, content, whole: OnceCell::new(), parts: OnceCell::new() }
     }
 
-    fn whole(&self) -> &Content {
+    pub(super) fn whole(&self) -> &Content {
         self.whole.get_or_init(|| {
             let mut whole = Content::of(&format!("{}\n{}", self.headings, self.content));
             whole.add_names_of(self.before);
@@ -135,7 +135,7 @@ fn is_contradicted(statement: &Part, parts: &[&Part]) -> bool {
 /// A clause or a sentence of a passage that is compared with a clause of a statement.
 struct Candidate<'c> {
     content: &'c Content,
-    /// What it has in common with the clause.
+    /// Its comparison with the clause.
     shared: SharedSubject,
     /// How close it is to the clause and its sentence to the statement, 0 to 1.
     score: f64,

@@ -1,6 +1,7 @@
 //! Measures the check on the labelled statements in `tests/citations`: how many of those that it does not list are
 //! supported, and how many of the supported ones it lists.
 
+use super::super::citations::CitableSources;
 use super::tests::passage;
 use super::unsupported_statements;
 use domain::conversation::TextRange;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// How the check did on a set of statements.
+/// Results of the check on a set of statements.
 #[derive(Default)]
 struct Score {
     supported: u32,
@@ -69,7 +70,8 @@ fn score(name: &str) -> Score {
         let names = statement["passages"].as_array().expect("a list").iter();
         let texts = names.map(|name| passage_text(&set["passages"][name.as_str().expect("a name")]));
         let passages: Vec<NumberedPassage> = (1..).zip(texts).map(|(n, text)| passage(n, "Manual", &text)).collect();
-        let listed = unsupported_statements(statement["statement"].as_str().expect("a text"), &passages);
+        let sources = CitableSources { passages: &passages, ..CitableSources::default() };
+        let listed = unsupported_statements(statement["statement"].as_str().expect("a text"), sources);
         score.add(statement, &listed);
     }
     score

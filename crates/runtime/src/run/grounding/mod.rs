@@ -1,8 +1,9 @@
-//! Finds the statements of an answer that its passages do not support.
+//! Finds the statements of an answer that its passages and readings do not support.
 //!
-//! A statement with citation markers is compared with the passages that it cites, one without markers with each passage
-//! of the run. The passages must contain its numbers with their units, its identifiers and enough of its words, and
-//! must not say the opposite. This needs no model.
+//! A statement with citation markers is compared with the passages and readings that it cites, one without markers with
+//! each passage and each reading of the run. They must contain its numbers with their units, its identifiers and enough
+//! of its words, and must not say the opposite. A statement about a stale or bad reading must say that it is stale or
+//! bad. This needs no model.
 
 mod absence;
 mod compare;
@@ -13,16 +14,19 @@ mod order;
 mod parts;
 mod periods;
 mod quantities;
+mod readings;
 mod statements;
 mod units;
 mod words;
 
+use super::citations::CitableSources;
 use crate::language::Language;
 use absence::{AbsenceStatement, absence};
 use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
 use evidence::Evidence;
 use parts::Part;
+use readings::ReadingEvidence;
 use statements::{Statement, statements};
 
 /// Minimum length, in bytes, of a word that names a topic by itself.
@@ -52,9 +56,12 @@ const OPEN_QUESTIONS: &[&str] = &[
 /// Returns the statements of `answer` that are not supported, in order. Each range counts Unicode code points and
 /// includes the statement's markers.
 #[must_use]
-pub fn unsupported_statements(answer: &str, passages: &[NumberedPassage]) -> Vec<TextRange> {
-    let evidence: Vec<NumberedEvidence<'_>> = passages.iter().map(numbered_evidence).collect();
-    let language_of_passages = || evidence.iter().find_map(|passage| passage.evidence.language());
+pub fn unsupported_statements(answer: &str, sources: CitableSources<'_>) -> Vec<TextRange> {
+    let evidence = RunEvidence {
+        passages: sources.passages.iter().map(numbered_evidence).collect(),
+        readings: sources.readings.iter().map(ReadingEvidence::new).collect(),
+    };
+    let language_of_passages = || evidence.passages.iter().find_map(|passage| passage.evidence.language());
     let language = content::language(answer).or_else(language_of_passages);
     let mut unsupported: Vec<TextRange> = Vec::new();
     let mut position = Position::default();
@@ -71,13 +78,19 @@ pub fn unsupported_statements(answer: &str, passages: &[NumberedPassage]) -> Vec
     unsupported
 }
 
+/// The sources with which the statements of an answer are compared.
+struct RunEvidence<'p> {
+    passages: Vec<NumberedEvidence<'p>>,
+    readings: Vec<ReadingEvidence>,
+}
+
 /// A passage's number and its text.
 struct NumberedEvidence<'p> {
     n: u32,
     evidence: Evidence<'p>,
 }
 
-/// What stands around a passage tells which equipment it is about. It is not cited, so it supports nothing.
+/// The text around a passage determines which equipment it is about. It is not cited, so it supports nothing.
 fn numbered_evidence(numbered: &NumberedPassage) -> NumberedEvidence<'_> {
     let passage = &numbered.passage;
     let headings = [Some(passage.file_name.as_str()), Some(passage.title.as_str()), passage.section.as_deref()];
@@ -86,18 +99,28 @@ fn numbered_evidence(numbered: &NumberedPassage) -> NumberedEvidence<'_> {
     NumberedEvidence { n: numbered.n, evidence: Evidence::new(headings, before, &passage.content) }
 }
 
-fn is_supported(statement: &Statement<'_>, language: Option<Language>, evidence: &[NumberedEvidence<'_>]) -> bool {
-    let is_cited = |passage: &&NumberedEvidence<'_>| {
-        statement.cited_numbers.is_empty() || statement.cited_numbers.contains(&passage.n)
+fn is_supported(statement: &Statement<'_>, language: Option<Language>, evidence: &RunEvidence<'_>) -> bool {
+    let is_cited = |n: u32| statement.cited_numbers.is_empty() || statement.cited_numbers.contains(&n);
+    let passages = evidence.passages.iter().filter(|passage| is_cited(passage.n));
+    let passages: Vec<&Evidence<'_>> = passages.map(|passage| &passage.evidence).collect();
+    let readings: Vec<&ReadingEvidence> = evidence.readings.iter().filter(|reading| is_cited(reading.n)).collect();
+    let is_supported = |claim: &Part| {
+        if statement.cited_numbers.is_empty() {
+            is_claim_supported(claim, statement, &passages)
+                || readings.iter().any(|reading| readings::supports_uncited(reading, claim, statement.text))
+        } else if readings.is_empty() {
+            is_claim_supported(claim, statement, &passages)
+        } else {
+            readings::jointly_support(&readings, &passages, claim, statement.text)
+        }
     };
-    let passages: Vec<&Evidence<'_>> = evidence.iter().filter(is_cited).map(|passage| &passage.evidence).collect();
     let Some(AbsenceStatement { absent, claim }) = absence(statement.text) else {
         let claim = Part::of_statement(statement.text, language);
-        return is_claim_supported(&claim, statement, &passages);
+        return is_supported(&claim);
     };
     let is_denial_true = !passages.iter().any(|passage| answers(passage, &absent));
     let claim = Part::of_statement(&claim, language);
-    is_denial_true && (claim.content.is_empty() || is_claim_supported(&claim, statement, &passages))
+    is_denial_true && (claim.content.is_empty() || is_supported(&claim))
 }
 
 fn is_claim_supported(claim: &Part, statement: &Statement<'_>, passages: &[&Evidence<'_>]) -> bool {

@@ -12,7 +12,7 @@ const CLAUSE_WORDS: &[&str] = &[
     "sobald", "bevor", "nachdem", "während", "damit", "aber", "sondern", "und", "dann",
 ];
 
-/// Words with which a sentence goes on about what the one before it was about.
+/// Words with which a sentence continues the subject of the previous one.
 const PRONOUNS: &[&str] =
     &["it", "its", "they", "their", "these", "this", "er", "es", "sie", "ihre", "seine", "diese", "dieser"];
 /// Words after which a negation before them does not hold: `do not open it before it is cool`.
@@ -29,14 +29,14 @@ const MIN_WRAPPED_LINE: usize = 60;
 pub(super) struct Part {
     pub content: Content,
     pub clauses: Vec<Content>,
-    /// What it says to be first.
+    /// The orders of steps that it states.
     pub orders: Vec<Order>,
     /// The number of the step that it describes, if it is one of a numbered list.
     pub step: Option<u32>,
 }
 
 impl Part {
-    /// Analyzes one statement. It is in `language_of_answer` if it is too short to tell.
+    /// Analyzes one statement. If it is too short to detect its language, `language_of_answer` is used.
     pub(super) fn of_statement(text: &str, language_of_answer: Option<Language>) -> Self {
         let language = language(text).or(language_of_answer);
         TextParser { language, ..TextParser::default() }.part(text, &clauses(text))
@@ -183,7 +183,7 @@ fn begins_with(text: &str, words: &[&str]) -> bool {
     words.contains(&first.trim_end_matches(','))
 }
 
-/// Returns the cells of a table row; `None` if the line is none.
+/// Returns the cells of a table row; `None` if the line is not one.
 fn cells(line: &str) -> Option<Vec<&str>> {
     let line = line.trim();
     let is_row = line.starts_with('|') || line.contains(" | ");

@@ -2,6 +2,8 @@
 //! `twice per shift`, `jeden Monat`.
 
 use super::units::{Unit, number_named, unit_named};
+use crate::follow_up::tokens::lower_case;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -37,8 +39,9 @@ pub(super) struct Period {
     pub span: Range<usize>,
 }
 
-struct Word {
-    lower: String,
+struct Word<'t> {
+    /// The word in lower case.
+    lower: Cow<'t, str>,
     span: Range<usize>,
 }
 
@@ -59,23 +62,23 @@ pub(super) fn periods(text: &str) -> Vec<Period> {
 }
 
 /// Returns the period with which the words begin, and the number of its words.
-fn period_at(words: &[Word]) -> Option<(Period, usize)> {
+fn period_at(words: &[Word<'_>]) -> Option<(Period, usize)> {
     let (times, times_length) = times(words).map_or((None, 0), |(times, length)| (Some(times), length));
     let rest = &words[times_length..];
     let first = rest.first()?;
     let (value, unit, length) = if let Some((value, unit)) = period_word(&first.lower) {
         (value, unit, 1)
     } else if times.is_some() {
-        let articles = rest.iter().take(2).take_while(|word| ARTICLES.contains(&word.lower.as_str())).count();
+        let articles = rest.iter().take(2).take_while(|word| ARTICLES.contains(&&*word.lower)).count();
         (1.0, unit_of(rest.get(articles).filter(|_| articles > 0)?)?, articles + 1)
-    } else if EACH.contains(&first.lower.as_str()) {
+    } else if EACH.contains(&&*first.lower) {
         let second = rest.get(1)?;
-        let skips_one = ["other", "second", "zweite", "zweiten", "zweiter", "zweites"].contains(&second.lower.as_str());
+        let skips_one = ["other", "second", "zweite", "zweiten", "zweiter", "zweites"].contains(&&*second.lower);
         match skips_one {
             true => (2.0, unit_of(rest.get(2)?)?, 3),
             false => (1.0, unit_of(second)?, 2),
         }
-    } else if PER.contains(&first.lower.as_str()) {
+    } else if PER.contains(&&*first.lower) {
         let unit = unit_of(rest.get(1)?)?;
         // `5 m³ per hour` is a rate.
         (1.0, Some(unit).filter(|unit| unit.to_base(1.0) >= 86_400.0 || is_long(unit))?, 2)
@@ -93,14 +96,14 @@ fn is_long(unit: &Unit) -> bool {
 }
 
 /// Returns how many times, and the number of words that say it: `twice`, `three times`, `2 mal`.
-fn times(words: &[Word]) -> Option<(f64, usize)> {
-    let first = words.first()?.lower.as_str();
+fn times(words: &[Word<'_>]) -> Option<(f64, usize)> {
+    let first = &*words.first()?.lower;
     let by_word = match first {
         "once" | "einmal" => Some(1.0),
         "twice" | "zweimal" => Some(2.0),
         _ => first.strip_suffix("mal").and_then(number_named),
     };
-    let is_times = |word: &Word| ["times", "time", "mal", "x"].contains(&word.lower.as_str());
+    let is_times = |word: &Word<'_>| ["times", "time", "mal", "x"].contains(&&*word.lower);
     let number = || number_named(first).or_else(|| first.parse().ok()).filter(|times: &f64| *times > 0.0);
     by_word.map(|times| (times, 1)).or_else(|| words.get(1).filter(|word| is_times(word)).and(number()).map(|n| (n, 2)))
 }
@@ -126,24 +129,15 @@ fn period_word(word: &str) -> Option<(f64, &'static Unit)> {
 }
 
 /// Returns the unit of time that a word names.
-fn unit_of(word: &Word) -> Option<&'static Unit> {
+fn unit_of(word: &Word<'_>) -> Option<&'static Unit> {
     let is_time = |unit: &&Unit| is_long(unit) || unit.dimension == super::units::Dimension::Duration;
     unit_named(&word.lower).filter(|_| word.lower.len() > 2).filter(is_time)
 }
 
-fn words(text: &str) -> Vec<Word> {
-    let is_inside = |c: char| c.is_alphanumeric() || c == '-';
-    let mut found: Vec<Word> = Vec::new();
-    for (at, c) in text.char_indices().filter(|(_, c)| is_inside(*c)) {
-        match found.last_mut().filter(|word| word.span.end == at) {
-            Some(word) => {
-                word.lower.extend(c.to_lowercase());
-                word.span.end = at + c.len_utf8();
-            }
-            None => found.push(Word { lower: c.to_lowercase().collect(), span: at..at + c.len_utf8() }),
-        }
-    }
-    found
+fn words(text: &str) -> Vec<Word<'_>> {
+    let parts = text.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(|word| !word.is_empty());
+    let start = |word: &str| word.as_ptr().addr() - text.as_ptr().addr();
+    parts.map(|word| Word { lower: lower_case(word), span: start(word)..start(word) + word.len() }).collect()
 }
 
 #[cfg(test)]

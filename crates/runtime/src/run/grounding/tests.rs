@@ -1,5 +1,6 @@
 //! Checks statements in English and German that were labeled by hand as supported or unsupported by the passages.
 
+use super::super::citations::CitableSources;
 use super::unsupported_statements;
 use domain::ids::{ChunkId, DocumentId};
 use domain::model::NumberedPassage;
@@ -47,7 +48,9 @@ fn unsupported(answer: &str) -> Vec<String> {
     let text: Vec<char> = answer.chars().collect();
     let part =
         |range: &domain::conversation::TextRange| text[range.start as usize..range.end as usize].iter().collect();
-    unsupported_statements(answer, &passages()).iter().map(part).collect()
+    let passages = passages();
+    let sources = CitableSources { passages: &passages, ..CitableSources::default() };
+    unsupported_statements(answer, sources).iter().map(part).collect()
 }
 
 const SUPPORTED: &[&str] = &[
@@ -131,6 +134,7 @@ fn only_the_wrong_part_of_an_answer_is_listed_in_code_points() {
 
 #[test]
 fn without_passages_every_claim_is_listed() {
-    let ranges = unsupported_statements("The limit is 5 bar. The documents do not say more.", &[]);
+    let ranges =
+        unsupported_statements("The limit is 5 bar. The documents do not say more.", CitableSources::default());
     assert_eq!(ranges.iter().map(|range| (range.start, range.end)).collect::<Vec<_>>(), [(0, 19)]);
 }

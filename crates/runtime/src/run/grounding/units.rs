@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// What a unit measures. Only units of the same dimension can be converted.
+/// The dimension of a unit. Only units of the same dimension can be converted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Dimension {
     Temperature,

@@ -33,27 +33,29 @@ const REPLACEMENTS: &[(&str, &str)] = &[
     ("raises an alarm", "alarms"),
     ("raises alarm", "alarms"),
 ];
-/// Words before which `on` is no preposition.
+/// Words before which `on` is not a preposition.
 const AFTER_POSITION: &[&str] =
     &["during", "while", "when", "if", "until", "before", "after", "and", "or", "und", "oder", "wenn"];
-/// Nouns that a number after them tells apart.
+/// Nouns that are distinguished by a number after them.
 const PLACES: &[&str] = &[
     "zone", "line", "stage", "phase", "train", "channel", "loop", "area", "unit", "linie", "stufe", "kanal", "straße",
     "bereich", "strang",
 ];
 /// Separates the noun from the number in the name of a place.
 pub(super) const PLACE_MARK: char = '#';
+
+/// Returns a text in lower case, with its [`REPLACEMENTS`].
 pub(super) fn plain(text: &str) -> String {
     let lower = text.to_lowercase().replace('’', "'");
     REPLACEMENTS.iter().fold(lower, |text, (from, to)| if text.contains(from) { text.replace(from, to) } else { text })
 }
 
-pub(super) fn words(tokens: &[Token]) -> Vec<&str> {
+pub(super) fn words<'t>(tokens: &'t [Token<'_>]) -> Vec<&'t str> {
     let words = tokens.iter().filter(|token| token.kind == TokenKind::Word);
     words.flat_map(|token| token.lower.split(|c: char| !c.is_alphanumeric())).filter(|word| !word.is_empty()).collect()
 }
 
-/// Makes `stop unloading` a negation, and tells the verb `lower` from the adjective.
+/// Makes `stop unloading` a negation, and distinguishes the verb `lower` from the adjective.
 pub(super) fn replace_ambiguous_verbs(words: &mut [&str]) {
     if let Some(first) = words.first_mut().filter(|first| **first == "lower") {
         *first = "reduce";
@@ -80,9 +82,9 @@ pub(super) fn is_position(text: &str, word: &str) -> bool {
 }
 
 /// Returns the numbered places in a text, such as `zone 1`, in the form of identifiers.
-pub(super) fn places(tokens: &[Token]) -> impl Iterator<Item = String> + '_ {
+pub(super) fn places(tokens: &[Token<'_>]) -> impl Iterator<Item = String> {
     tokens.windows(2).filter_map(|pair| {
-        let is_place = PLACES.contains(&pair[0].lower.as_str()) && pair[1].lower.bytes().all(|b| b.is_ascii_digit());
+        let is_place = PLACES.contains(&&*pair[0].lower) && pair[1].lower.bytes().all(|b| b.is_ascii_digit());
         is_place.then(|| format!("{}{PLACE_MARK}{}", pair[0].lower, pair[1].lower))
     })
 }

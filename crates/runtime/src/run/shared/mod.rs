@@ -14,13 +14,14 @@ use domain::ids::RunId;
 use domain::ports::{RunEventStore, RunSignal, StoreError, StoredRun};
 use domain::run::EventStream;
 use domain::scope::TenantScope;
-use reader::StoredEvents;
+use reader::StoredEventReader;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
-/// How long to wait until a run is found. A run that has just started in another process is stored within milliseconds.
+/// Maximum time to wait until a run is found. A run that has just started in another process is stored within
+/// milliseconds.
 const FIND_TIMEOUT: Duration = Duration::from_millis(400);
 /// Interval between two attempts to find a run.
 const FIND_INTERVAL: Duration = Duration::from_millis(100);
@@ -37,7 +38,8 @@ const SIGNAL_BUFFER: usize = 1_024;
 #[derive(Clone)]
 pub struct SharedRuns {
     store: Arc<dyn RunEventStore>,
-    stored: broadcast::Sender<RunId>,
+    /// Notifies readers in this process that events of a run were stored.
+    events_stored: broadcast::Sender<RunId>,
     tasks: TaskTracker,
 }
 
@@ -45,7 +47,7 @@ impl SharedRuns {
     /// Shares runs through `store`. `tasks` tracks repeated cancellations, which continue after the request.
     #[must_use]
     pub fn new(store: Arc<dyn RunEventStore>, tasks: TaskTracker) -> Self {
-        Self { store, stored: broadcast::Sender::new(SIGNAL_BUFFER), tasks }
+        Self { store, events_stored: broadcast::Sender::new(SIGNAL_BUFFER), tasks }
     }
 
     /// Finds a run of the scope's user. Waits a moment for a run that has just started.
@@ -65,10 +67,10 @@ impl SharedRuns {
 
     /// Streams the events after number `after`, including future ones, of a run that was found.
     pub fn follow(&self, scope: TenantScope, run: RunId, after: u64) -> EventStream {
-        StoredEvents::new(Arc::clone(&self.store), self.stored.subscribe(), scope, run, after).into_stream()
+        StoredEventReader::new(Arc::clone(&self.store), self.events_stored.subscribe(), scope, run, after).into_stream()
     }
 
-    /// Tells the process that executes the run to cancel it. The caller must have checked that the run belongs to the
+    /// Signals the process that executes the run to cancel it. The caller must have checked that the run belongs to the
     /// user.
     ///
     /// # Errors
@@ -88,15 +90,14 @@ impl SharedRuns {
         Ok(())
     }
 
-    /// Receives the signals of other processes, for the runs in `logs` and for readers of stored events, until it is
-    /// dropped.
+    /// Handles run signals from all processes, this one included, until the future is dropped.
     pub async fn receive_signals(&self, logs: &RunLogs) {
         // Closing the database waits until the listening connection is released.
         let _stop_listening = StopOnDrop(&*self.store);
         loop {
             match self.store.next_signal().await {
-                Ok(Some(RunSignal::Stored(run))) => drop(self.stored.send(run)),
-                Ok(Some(RunSignal::Read(run))) => logs.count_remote_reader(run),
+                Ok(Some(RunSignal::EventsStored(run))) => drop(self.events_stored.send(run)),
+                Ok(Some(RunSignal::ReaderActive(run))) => logs.renew_remote_reader(run),
                 Ok(Some(RunSignal::Cancel(run))) => logs.cancel(run),
                 Ok(None) => {}
                 Err(error) => {

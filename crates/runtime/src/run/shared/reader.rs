@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 /// Polling interval if no signal arrives.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Interval at which the reader is announced to the process that executes the run; see `RunLogs::count_remote_reader`.
+/// Interval at which the reader is announced to the process that executes the run; see `RunLogs::renew_remote_reader`.
 const READER_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A reader's position in the stored events of a run.
-pub(super) struct StoredEvents {
+pub(super) struct StoredEventReader {
     store: Arc<dyn RunEventStore>,
-    stored: broadcast::Receiver<RunId>,
+    events_stored: broadcast::Receiver<RunId>,
     scope: TenantScope,
     run: RunId,
     /// Number of the last event that was read.
@@ -28,17 +28,17 @@ pub(super) struct StoredEvents {
     has_ended: bool,
 }
 
-impl StoredEvents {
+impl StoredEventReader {
     pub(super) fn new(
         store: Arc<dyn RunEventStore>,
-        stored: broadcast::Receiver<RunId>,
+        events_stored: broadcast::Receiver<RunId>,
         scope: TenantScope,
         run: RunId,
         after: u64,
     ) -> Self {
         Self {
             store,
-            stored,
+            events_stored,
             scope,
             run,
             position: after,
@@ -92,7 +92,7 @@ impl StoredEvents {
     async fn announce(&mut self) {
         if self.announced_at.is_none_or(|at| at.elapsed() >= READER_INTERVAL) {
             self.announced_at = Some(Instant::now());
-            if let Err(error) = self.store.send(RunSignal::Read(self.run)).await {
+            if let Err(error) = self.store.send(RunSignal::ReaderActive(self.run)).await {
                 tracing::debug!(%error, "failed to announce a reader; trying again");
             }
         }
@@ -102,7 +102,7 @@ impl StoredEvents {
         let run = self.run;
         let signal = async {
             // An error means that signals were missed, so stop waiting.
-            while self.stored.recv().await.is_ok_and(|stored| stored != run) {}
+            while self.events_stored.recv().await.is_ok_and(|signaled_run| signaled_run != run) {}
         };
         let _signal_or_elapsed = tokio::time::timeout(POLL_INTERVAL, signal).await;
     }

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 /// Interval between two writes. The events of this interval are lost if the process is killed.
 const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval between two writes while the run has a reader in another process.
-const FOLLOWED_INTERVAL: Duration = Duration::from_millis(100);
-/// Delay before a failed write is repeated.
+const REMOTE_READER_WRITE_INTERVAL: Duration = Duration::from_millis(100);
+/// Delay before a failed write is retried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long after the first failure a write of an ended run is still repeated. The answer itself is stored separately.
+/// Time after the first failure during which a write of an ended run is retried. The answer itself is stored
+/// separately.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Stores the events of a run until its last one. The first and the last event are stored at once, so that other
@@ -45,7 +46,7 @@ pub async fn write_events(shared: &SharedRuns, run: &Run, conversation: Conversa
         if has_ended {
             return;
         }
-        let interval = if log.has_remote_reader() { FOLLOWED_INTERVAL } else { WRITE_INTERVAL };
+        let interval = if log.has_remote_reader() { REMOTE_READER_WRITE_INTERVAL } else { WRITE_INTERVAL };
         // The last event is stored at once.
         let _ended_or_elapsed = tokio::time::timeout(interval, log.wait_for_end()).await;
     }
@@ -70,7 +71,7 @@ async fn write(
     };
     shared.store.append(run.permit.scope(), &batch).await?;
     if log.has_remote_reader() {
-        shared.store.send(RunSignal::Stored(run.id)).await?;
+        shared.store.send(RunSignal::EventsStored(run.id)).await?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use domain::ids::{ConversationId, TenantId};
 use domain::ledger::LedgerEntry;
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader as _, Clock as _, IdGen as _, InsertDocumentOutcome, MockPrivacyFilter, NewTenant, Store as _,
+    AuditReader as _, Clock as _, IdGen as _, InsertDocumentOutcome, MockPrivacyScanner, NewTenant, Store as _,
     TenantDirectory as _,
 };
 use domain::rights::{Reach, Rights};
@@ -27,7 +27,7 @@ use domain::search::{Hit, Passage, SearchFilters, SurroundingText};
 use domain::tenant::{Quotas, TenantSettings};
 use domain::text::MessageText;
 use fakes::access::{self, FakeAccessRules};
-use fakes::suite::{identity, scope};
+use fakes::store_contract::{identity, scope};
 use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use futures::StreamExt as _;
 use runtime::chat::{ChatPorts, ChatService, ChatSettings};
@@ -76,6 +76,7 @@ impl Fixture {
             archived: false,
             active_message_id: None,
             is_busy: false,
+            team_id: None,
             created_at: self.clock.now(),
             updated_at: self.clock.now(),
         };
@@ -98,7 +99,7 @@ impl Fixture {
             store: Arc::new(self.store.clone()),
             tools: tools.clone(),
             model: model.clone(),
-            privacy: Arc::new(MockPrivacyFilter::new()),
+            privacy: Arc::new(MockPrivacyScanner::new()),
             rules: Arc::new(FakeAccessRules),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
@@ -150,6 +151,8 @@ impl Fixture {
             model: None,
             retrieval,
             filters: SearchFilters::default(),
+            teams: Vec::new(),
+            agent: None,
         }
     }
 
@@ -280,7 +283,7 @@ impl Fixture {
             page: Some(4),
             section: None,
             embedding: vec![1.0],
-            terms: None,
+            term_hashes: None,
         };
         let ready = StatusChange::Ready { title: None, page_count: Some(9), chunk_count: 1, warnings: Vec::new() };
         let now = self.clock.now();
@@ -299,9 +302,20 @@ impl Fixture {
             content: chunk.content,
             classification,
         };
-        let surrounding_text = SurroundingText::default();
-        let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank_score: None, surrounding_text };
-        (document, hit)
+        (document, hit(passage))
+    }
+}
+
+/// A hit that the vector search found.
+fn hit(passage: Passage) -> Hit {
+    Hit {
+        passage,
+        score: 0.9,
+        similarity: Some(0.8),
+        bm25: None,
+        rerank_score: None,
+        surrounding_text: SurroundingText::default(),
+        explanation: None,
     }
 }
 
@@ -337,6 +351,9 @@ pub fn event_names(events: &[RunEvent]) -> Vec<&'static str> {
         RunEvent::Delta { .. } => "delta",
         RunEvent::ToolStarted { .. } => "tool started",
         RunEvent::ToolFinished { .. } => "tool finished",
+        RunEvent::ApprovalRequired { .. } => "approval required",
+        RunEvent::StepStarted { .. } => "step started",
+        RunEvent::StepFinished { .. } => "step finished",
         RunEvent::ClientToolRequested(_) => "client tool requested",
         RunEvent::Cited(_) => "cited",
         RunEvent::Finished(_) => "finished",

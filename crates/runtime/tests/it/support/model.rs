@@ -47,7 +47,7 @@ pub struct ScriptedModel {
     /// Price of the model, if it is known in advance.
     pub price: Mutex<Option<Price>>,
     /// The highest classification that the model may see. Initially `restricted`.
-    pub highest_classification: Mutex<Classification>,
+    pub max_input_classification: Mutex<Classification>,
 }
 
 impl ScriptedModel {
@@ -72,7 +72,7 @@ impl ScriptedModel {
             is_language_model: generative,
             serves_heavy: heavy,
             price,
-            highest_classification: highest,
+            max_input_classification: highest,
         })
     }
 
@@ -133,8 +133,8 @@ impl ChatModel for ScriptedModel {
         *self.price.lock().expect("no panic under the lock")
     }
 
-    fn highest_classification(&self, _: ModelTier, _: &ModelCaller) -> Classification {
-        *self.highest_classification.lock().expect("no panic under the lock")
+    fn max_input_classification(&self, _: ModelTier, _: &ModelCaller) -> Classification {
+        *self.max_input_classification.lock().expect("no panic under the lock")
     }
 }
 

@@ -19,6 +19,8 @@ type CallHandler = Arc<dyn Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send
 pub struct ScriptedTools {
     handler: CallHandler,
     calls: Arc<Mutex<Vec<ToolCall>>>,
+    /// Whether the tools that read plant systems are offered.
+    reads_plant: bool,
 }
 
 /// An admitted call, which the handler answers when it runs.
@@ -29,7 +31,14 @@ struct ScriptedCall {
 
 impl ScriptedTools {
     pub fn new(handler: impl Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { handler: Arc::new(handler), calls: Arc::default() })
+        Arc::new(Self { handler: Arc::new(handler), calls: Arc::default(), reads_plant: false })
+    }
+
+    /// Also offers the tools that read plant systems.
+    pub fn with_plant(
+        handler: impl Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { handler: Arc::new(handler), calls: Arc::default(), reads_plant: true })
     }
 
     /// Answers every call with these passages.
@@ -54,15 +63,23 @@ pub fn retrieval_result(hits: Vec<Hit>) -> ToolResult {
 
 #[async_trait]
 impl ToolGateway for ScriptedTools {
-    fn manifest(&self, _rights: &Rights) -> Vec<ToolSpec> {
-        let spec = |name| ToolSpec {
-            name,
-            description: "reads",
+    async fn manifest(&self, _: &mut dyn TenantTx, _: &Rights) -> Result<Vec<ToolSpec>, StoreError> {
+        let spec = |name: ToolName| ToolSpec {
+            name: name.into(),
+            description: "reads".into(),
             required_permission: Permission::new(Resource::Search, Operation::Read),
             writes_to_plant: false,
             parameters: json!({"type": "object"}),
         };
-        vec![spec(ToolName::RagSearch), spec(ToolName::DocumentRead)]
+        let mut specs = vec![spec(ToolName::RagSearch), spec(ToolName::DocumentRead)];
+        if self.reads_plant {
+            specs.extend([ToolName::PlantTagSearch, ToolName::PlantSystemRead, ToolName::PlantHistoryRead].map(spec));
+        }
+        Ok(specs)
+    }
+
+    fn has_builtin(&self, _name: ToolName) -> bool {
+        self.reads_plant
     }
 
     async fn invoke(&self, _permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {

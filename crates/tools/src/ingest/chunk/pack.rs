@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::super::readers::CellRange;
 use super::params::ChunkParams;
 use super::units::{Unit, UnitKind};
 
@@ -10,6 +11,8 @@ use super::units::{Unit, UnitKind};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Draft {
     pub section: Option<String>,
+    /// The cells that the content comes from, without those of a repeated header.
+    pub cells: Option<CellRange>,
     pub content: String,
     pub tokens: usize,
 }
@@ -91,6 +94,14 @@ impl Packer<'_> {
         while end > start + 1 && is_too_small(&units[end..], min) {
             end -= 1;
         }
+        // A header without a row of its table says nothing.
+        let is_header = |unit: &Unit| matches!(unit.kind, UnitKind::Row { header: true, .. });
+        while end < units.len()
+            && units[start..end].iter().all(is_header)
+            && self.count_joined_tokens(leading_units, &units[start..=end]) <= max
+        {
+            end += 1;
+        }
         // Keep a heading together with the text below it.
         let mut end_before_heading = end;
         while end < units.len()
@@ -126,7 +137,7 @@ impl Packer<'_> {
     fn draft(&self, leading_units: &[Unit], units: &[Unit]) -> Draft {
         let content = join(leading_units, units);
         let tokens = (self.count_tokens)(&content);
-        Draft { section: section_of(units), content, tokens }
+        Draft { section: section_of(units), cells: cells_of(units), content, tokens }
     }
 
     /// Merges each chunk smaller than [`ChunkParams::min_tokens`] with a neighbor if both fit into one chunk.
@@ -150,7 +161,11 @@ impl Packer<'_> {
         let content = format!("{}\n{}", first.content, second.content);
         let tokens = (self.count_tokens)(&content);
         let section = if first.tokens > second.tokens { &first.section } else { &second.section };
-        (tokens <= self.params.max_tokens).then(|| Draft { section: section.clone(), content, tokens })
+        let cells = match (first.cells, second.cells) {
+            (Some(first), Some(second)) => Some(first.union(second)),
+            (first, second) => first.or(second),
+        };
+        (tokens <= self.params.max_tokens).then(|| Draft { section: section.clone(), cells, content, tokens })
     }
 }
 
@@ -188,6 +203,13 @@ fn section_of(units: &[Unit]) -> Option<String> {
         .take_while(|at| paths[0].get(*at).is_some_and(|part| paths.iter().all(|path| path.get(*at) == Some(part))))
         .count();
     if common_depth > 0 { Some(paths[0][..common_depth].join(" > ")) } else { largest.map(str::to_owned) }
+}
+
+/// The cells of the rows of data, or of the header if there are no others.
+fn cells_of(units: &[Unit]) -> Option<CellRange> {
+    let is_header = |unit: &&Unit| matches!(unit.kind, UnitKind::Row { header: true, .. });
+    let data = units.iter().filter(|unit| !is_header(unit)).filter_map(|unit| unit.cells).reduce(CellRange::union);
+    data.or_else(|| units.iter().filter_map(|unit| unit.cells).reduce(CellRange::union))
 }
 
 fn join(leading_units: &[Unit], units: &[Unit]) -> String {

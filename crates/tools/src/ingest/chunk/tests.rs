@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::readers::{Block, BlockKind, Page};
+use super::super::readers::{Block, BlockKind, Format, Limits, Page, read};
 use super::*;
 
 fn count_words(text: &str) -> usize {
@@ -111,6 +111,37 @@ fn a_sentence_larger_than_a_chunk_is_split() {
     assert!(chunks.iter().all(|chunk| chunk.token_count <= 30));
 }
 
+/// The chunks of a table that is read from CSV.
+fn table_chunks(rows: &[Vec<String>], max: usize) -> Vec<Chunk> {
+    let csv = rows.iter().map(|row| row.join(";")).collect::<Vec<_>>().join("\n");
+    let document = read(Format::Csv, csv.as_bytes(), "table.csv", &Limits::default()).unwrap();
+    chunk(&document, &params(max, 0, 4), &count_words)
+}
+
+#[test]
+fn chunks_of_a_sheet_name_their_cells_and_repeat_caption_and_header() {
+    let mut rows = vec![vec!["Tag".to_owned(), "Description".into(), "Range".into()]];
+    rows.extend((1001..1021).map(|n| vec![format!("PIT-{n}"), "Discharge pressure".into(), "0..16 bar".into()]));
+    let chunks = table_chunks(&rows, 40);
+    assert!(chunks.len() > 2);
+    assert_eq!(chunks[0].section.as_deref(), Some("A2:C6"));
+    assert!(chunks[0].content.starts_with("Tag | Description | Range\nPIT-1001 | Discharge pressure | 0..16 bar\n"));
+    assert!(chunks.iter().all(|chunk| chunk.content.starts_with("Tag | Description | Range\nPIT-")), "{chunks:#?}");
+    assert!(chunks.last().unwrap().section.as_ref().unwrap().ends_with(":C21"));
+}
+
+#[test]
+fn a_row_that_does_not_fit_below_its_header_names_its_columns() {
+    let header = (0..30).map(|n| format!("Column {n} label")).collect::<Vec<_>>();
+    let row = (0..30).map(|n| format!("value {n}")).collect::<Vec<_>>();
+    let chunks = table_chunks(&[header, row.clone(), row], 30);
+    let records: Vec<&Chunk> = chunks.iter().filter(|chunk| chunk.content.contains("value")).collect();
+    assert!(records.len() > 4);
+    assert!(records.iter().all(|chunk| chunk.content.starts_with("Column 0 label: value 0 | ")), "{records:#?}");
+    assert!(records.iter().any(|chunk| chunk.content.contains("Column 29 label: value 29")));
+    assert_eq!(records[0].section.as_deref(), Some("A2:AD2"));
+}
+
 fn block() -> impl Strategy<Value = Block> {
     let text = prop::collection::vec("[a-zA-Z0-9äß-]{1,12}[.!?,]?", 1..60).prop_map(|words| words.join(" "));
     let kind = prop_oneof![
@@ -131,6 +162,24 @@ fn occurrences<'a>(texts: impl Iterator<Item = &'a str>) -> std::collections::BT
 }
 
 proptest! {
+    #[test]
+    fn each_cell_of_a_table_is_in_a_chunk_within_the_limit(
+        header in prop::collection::vec("[A-Z][a-z]{1,6}( [a-z]{1,5}){0,3}", 1..12),
+        rows in prop::collection::vec(prop::collection::vec("([a-z0-9]{1,6}( [a-z0-9]{1,6}){0,12})?", 1..12), 1..20),
+        max in 8_usize..60,
+    ) {
+        let table: Vec<Vec<String>> = [header].into_iter().chain(rows).collect();
+        let chunks = table_chunks(&table, max);
+        for chunk in &chunks {
+            prop_assert!(chunk.token_count <= max, "{} > {max}: {}", chunk.token_count, chunk.content);
+            prop_assert!(chunk.section.is_some());
+        }
+        let found = occurrences(chunks.iter().map(|chunk| chunk.content.as_str()));
+        for word in table.iter().flatten().flat_map(|cell| cell.split_whitespace()) {
+            prop_assert!(found.contains_key(word), "{word} is missing in {chunks:#?}");
+        }
+    }
+
     #[test]
     fn chunks_cover_all_text_within_the_limit_page_by_page(
         pages in prop::collection::vec(prop::collection::vec(block(), 0..12), 0..5),

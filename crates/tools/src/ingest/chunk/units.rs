@@ -2,8 +2,9 @@
 
 use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
 
-use super::super::readers::{Block, BlockKind, Page, is_caption};
+use super::super::readers::{Block, BlockKind, CellRange, Page, SheetRow, is_caption};
 use super::sentences;
+use super::sheet_rows::SheetHeader;
 
 /// Deepest heading level that starts a new section.
 const MAX_SECTION_LEVEL: u8 = 3;
@@ -21,6 +22,8 @@ pub(super) enum UnitKind {
     Row { table: usize, header: bool },
     /// A line of code.
     Line,
+    /// A part of a sheet's row that names its columns itself, because the header does not fit above it.
+    Record,
 }
 
 /// A piece of text that is not split any further.
@@ -33,6 +36,8 @@ pub(super) struct Unit {
     pub separator: &'static str,
     /// The heading path at this unit.
     pub section: Option<String>,
+    /// The cells that the unit comes from.
+    pub cells: Option<CellRange>,
 }
 
 /// The headings above the current position in the document.
@@ -51,7 +56,19 @@ impl HeadingPath {
     }
 }
 
-struct TokenSizer<'a>(&'a dyn Fn(&str) -> usize);
+/// The size that a chunk may have.
+pub(super) struct Measure<'a> {
+    pub max_tokens: usize,
+    pub count_tokens: &'a dyn Fn(&str) -> usize,
+}
+
+impl Measure<'_> {
+    pub fn tokens(&self, text: &str) -> usize {
+        (self.count_tokens)(text)
+    }
+}
+
+pub(super) struct TokenSizer<'a>(pub &'a dyn Fn(&str) -> usize);
 
 impl ChunkSizer for TokenSizer<'_> {
     fn size(&self, chunk: &str) -> usize {
@@ -67,6 +84,8 @@ pub(super) fn sections(
     max_tokens: usize,
     count_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<Vec<Unit>> {
+    let measure = Measure { max_tokens, count_tokens };
+    let mut sheet_header = SheetHeader::default();
     let splitter = TextSplitter::new(ChunkConfig::new(max_tokens.max(1)).with_sizer(TokenSizer(count_tokens)));
     let mut sections: Vec<Vec<Unit>> = vec![Vec::new()];
     let mut table = 0;
@@ -88,18 +107,21 @@ pub(super) fn sections(
         }
         in_header = is_table_caption || block.kind == BlockKind::TableRow { header: true };
         let section = path.to_section();
+        let cells = block.sheet_row.as_ref().map(SheetRow::range);
         let mut separator = "\n";
-        let pieces = if is_table_caption {
-            vec![(UnitKind::Row { table, header: true }, block.text.trim())]
-        } else {
-            pieces(block, table)
+        sheet_header.observe(block, &measure);
+        let records = sheet_header.records(block, &measure);
+        let pieces = match &records {
+            Some(records) => records.iter().map(|record| (UnitKind::Record, record.as_str())).collect(),
+            None if is_table_caption => vec![(UnitKind::Row { table, header: true }, block.text.trim())],
+            None => pieces(block, table),
         };
         for (kind, text) in pieces {
             for (text, tokens) in split_oversized(text, max_tokens, count_tokens, &splitter) {
                 if let Some(units) = sections.last_mut() {
-                    units.push(Unit { kind, text, tokens, separator, section: section.clone() });
+                    units.push(Unit { kind, text, tokens, separator, section: section.clone(), cells });
                 }
-                separator = if kind == UnitKind::Line { "\n" } else { " " };
+                separator = if matches!(kind, UnitKind::Line | UnitKind::Record) { "\n" } else { " " };
             }
         }
     }

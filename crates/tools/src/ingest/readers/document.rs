@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::Scan;
+use super::{Scan, SheetRow};
 
 /// The text of a document, as pages in file order.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -44,9 +44,10 @@ impl ParsedDocument {
 /// One page, with its blocks in reading order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Page {
-    /// Position of the page in the file, from 1; `None` for formats without pages.
+    /// Position of the page, sheet or slide in the file, from 1; `None` for formats without pages. A long sheet is
+    /// returned as several pages with the same number.
     pub number: Option<u32>,
-    /// Page label (`iv`, `A-3`), if the file declares one that differs from the number.
+    /// Page label (`iv`, `A-3`), if the file declares one that differs from the number, or the name of the sheet.
     pub label: Option<String>,
     /// The page's text, in reading order.
     pub blocks: Vec<Block>,
@@ -84,12 +85,15 @@ pub struct Block {
     pub text: String,
     /// Position on the page; `None` for formats without positions.
     pub bounds: Option<Bounds>,
+    /// The cells that the text comes from; `None` if it does not come from a sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet_row: Option<SheetRow>,
 }
 
 impl Block {
     /// Creates a block without a position.
     pub fn new(kind: BlockKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), bounds: None }
+        Self { kind, text: text.into(), bounds: None, sheet_row: None }
     }
 }
 
@@ -138,6 +142,30 @@ pub enum Warning {
     Cleaned,
     /// The file was damaged and repaired; pages may be missing.
     Repaired,
+    /// Text recognition was unsure about the words of these pages.
+    LowConfidence {
+        /// 1-based page numbers.
+        pages: Vec<u32>,
+        /// The lowest mean confidence of the words of a page, in percent.
+        lowest: u8,
+    },
+    /// These sheets or slides are hidden in the file and were left out.
+    HiddenSheets {
+        /// 1-based numbers of sheets or slides.
+        pages: Vec<u32>,
+    },
+    /// Formulas without a stored result; they are not calculated.
+    FormulasWithoutValue {
+        /// Number of cells.
+        cells: u32,
+    },
+    /// The file contains macros, which were neither run nor read.
+    Macros,
+    /// Attachments that were left out, because their type is not supported, they cannot be read, or there are too many.
+    UnreadAttachments {
+        /// Number of attachments.
+        count: u32,
+    },
 }
 
 impl Warning {
@@ -148,8 +176,14 @@ impl Warning {
             | Self::OcrLayer { pages }
             | Self::Recognized { pages }
             | Self::HiddenText { pages }
+            | Self::LowConfidence { pages, .. }
+            | Self::HiddenSheets { pages }
             | Self::DamagedPages { pages } => Some(pages),
-            Self::Cleaned | Self::Repaired => None,
+            Self::Cleaned
+            | Self::Repaired
+            | Self::FormulasWithoutValue { .. }
+            | Self::Macros
+            | Self::UnreadAttachments { .. } => None,
         }
     }
 }
@@ -169,6 +203,20 @@ impl fmt::Display for Warning {
             Self::DamagedPages { pages } => write!(f, "{} could not be read in full", Pages(pages)),
             Self::Cleaned => write!(f, "control characters were left out"),
             Self::Repaired => write!(f, "the file was damaged and was repaired; pages may be missing"),
+            Self::LowConfidence { pages, lowest } => write!(
+                f,
+                "{}: text recognition was unsure (mean confidence of a page's words down to {lowest} %); compare with \
+                 the image, and check that the language is among those set for text recognition",
+                Pages(pages)
+            ),
+            Self::HiddenSheets { pages } => write!(f, "hidden sheets or slides were left out: {}", Pages(pages)),
+            Self::FormulasWithoutValue { cells } => write!(
+                f,
+                "{cells} formulas have no stored result and were left out; open and save the file in a spreadsheet \
+                 program"
+            ),
+            Self::Macros => write!(f, "the file contains macros, which were left out"),
+            Self::UnreadAttachments { count } => write!(f, "{count} attachments could not be read and were left out"),
         }
     }
 }

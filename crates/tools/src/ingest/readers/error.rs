@@ -27,7 +27,9 @@ pub enum ReadError {
     #[error("No text was found in the file. If it is a scan, run text recognition on it first.")]
     NoText,
     /// The file format is not supported.
-    #[error("This kind of file is not supported. Upload PDF, DOCX, Markdown or plain text.")]
+    #[error(
+        "This kind of file is not supported. Upload PDF, DOCX, XLSX, ODS, PPTX, CSV, HTML, EML, Markdown or plain text."
+    )]
     Unsupported,
 }
 

@@ -4,20 +4,28 @@
 //! that implements [`Reader`]. Readers do no I/O, and [`read`] turns their panics into errors. A crafted file can still
 //! exhaust the stack or the memory of the process, so run readers in a separate process with resource limits.
 
+mod archive_format;
 pub mod clean;
 pub mod document;
 mod docx;
+mod eml;
 mod error;
+mod html;
 mod limits;
 mod markdown;
 mod numerals;
+mod package;
 mod pdf;
+mod pptx;
 mod reader;
 mod scan;
+mod sheet_row;
+mod sheets;
 mod sniff;
 mod symbols;
 mod text;
 mod title;
+mod xml;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,6 +36,7 @@ pub use limits::Limits;
 pub(in crate::ingest) use pdf::join_lines;
 pub use reader::{PageCallback, Reader};
 pub use scan::{Scan, ScanFormat, ScanLimits};
+pub use sheet_row::{CELL_SEPARATOR, CellRange, SheetRow};
 pub use sniff::{Format, sniff};
 pub(in crate::ingest) use text::is_caption;
 use title::is_meaningful_title;
@@ -39,6 +48,12 @@ pub fn reader_for(format: Format) -> &'static dyn Reader {
         Format::Docx => &docx::DocxReader,
         Format::Markdown => &markdown::MarkdownReader,
         Format::Text => &text::TextReader,
+        Format::Xlsx => &sheets::XlsxReader,
+        Format::Ods => &sheets::OdsReader,
+        Format::Csv => &sheets::CsvReader,
+        Format::Pptx => &pptx::PptxReader,
+        Format::Html => &html::HtmlReader,
+        Format::Email => &eml::EmlReader,
     }
 }
 

@@ -1,11 +1,6 @@
-//! Detects the format of a file from its content. The file name only distinguishes Markdown from plain text.
+//! Detects the format of a file from its content. The file name only distinguishes formats of text from each other.
 
-use std::io::{Cursor, Read};
-
-use zip::ZipArchive;
-use zip::read::read_zipfile_from_stream;
-
-use super::text;
+use super::{archive_format, text};
 
 /// A supported document format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,6 +9,18 @@ pub enum Format {
     Pdf,
     /// A Word document (Office Open XML, `.docx`).
     Docx,
+    /// A workbook (Office Open XML, `.xlsx`).
+    Xlsx,
+    /// A presentation (Office Open XML, `.pptx`).
+    Pptx,
+    /// A spreadsheet in the OpenDocument format (`.ods`).
+    Ods,
+    /// A table as text, with any usual delimiter.
+    Csv,
+    /// A web page.
+    Html,
+    /// An e-mail message (`.eml`).
+    Email,
     /// Text with Markdown markup.
     Markdown,
     /// Plain text in any supported encoding.
@@ -26,6 +33,12 @@ impl Format {
         match self {
             Self::Pdf => "application/pdf",
             Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Pptx => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+            Self::Ods => "application/vnd.oasis.opendocument.spreadsheet",
+            Self::Csv => "text/csv",
+            Self::Html => "text/html",
+            Self::Email => "message/rfc822",
             Self::Markdown => "text/markdown",
             Self::Text => "text/plain",
         }
@@ -36,7 +49,12 @@ impl Format {
 const MAX_PDF_HEADER_OFFSET: usize = 1024;
 
 /// Lower-case prefixes of text-based formats that are not supported.
-const UNSUPPORTED_TEXT_PREFIXES: [&str; 7] = ["<!doctype", "<html", "<?xml", "<svg", "{\\rtf", "%!ps", "%pdf"];
+const UNSUPPORTED_TEXT_PREFIXES: [&str; 6] = ["<!doctype", "<?xml", "<svg", "{\\rtf", "%!ps", "%pdf"];
+
+/// Number of characters at the beginning in which the root element of a web page stands.
+const HTML_WINDOW: usize = 4_096;
+/// Maximum number of lines of a message's header that are looked at.
+const MAX_HEADER_LINES: usize = 200;
 
 /// Detects the format of a file from its content. `head` is the beginning of the file: at least 8 KiB, or the whole
 /// file if it is shorter. If `head` is a complete ZIP archive, its central directory is checked, otherwise its first
@@ -49,21 +67,75 @@ pub fn sniff(head: &[u8], file_name: &str) -> Option<Format> {
         return Some(Format::Pdf);
     }
     if head.starts_with(b"PK\x03\x04") {
-        return is_docx(head).then_some(Format::Docx);
+        return archive_format::detect(head);
     }
     if is_encrypted_office(head) {
         return Some(Format::Docx);
     }
     let text = text::decode_text(head)?;
-    let start = text.trim_start().get(..9).unwrap_or(text.trim_start()).to_ascii_lowercase();
-    if text.trim().is_empty() || UNSUPPORTED_TEXT_PREFIXES.iter().any(|prefix| start.starts_with(prefix)) {
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{FEFF}');
+    if text.is_empty() {
         return None;
     }
     let extension = file_name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    Some(match extension.as_deref() {
-        Some("md" | "markdown" | "mdown" | "mkd") => Format::Markdown,
+    let extension = extension.as_deref().unwrap_or_default();
+    if is_html(text, matches!(extension, "html" | "htm" | "xhtml")) {
+        return Some(Format::Html);
+    }
+    let start: String = text.chars().take(9).collect::<String>().to_ascii_lowercase();
+    if UNSUPPORTED_TEXT_PREFIXES.iter().any(|prefix| start.starts_with(prefix)) {
+        return None;
+    }
+    if is_email(text, extension == "eml") {
+        return Some(Format::Email);
+    }
+    Some(match extension {
+        "md" | "markdown" | "mdown" | "mkd" => Format::Markdown,
+        "csv" | "tsv" | "tab" => Format::Csv,
         _ => Format::Text,
     })
+}
+
+/// Whether text is a web page: it declares HTML, or its root element is `html`. A file that is named like a page may
+/// also begin with any other element.
+fn is_html(text: &str, is_named_html: bool) -> bool {
+    let window: String = text.chars().take(HTML_WINDOW).collect::<String>().to_ascii_lowercase();
+    let mut rest = window.as_str();
+    // Skip what may stand before the root element: an XML declaration and comments.
+    while rest.starts_with("<?xml") || rest.starts_with("<!--") {
+        let end = if rest.starts_with("<!--") { "-->" } else { "?>" };
+        let Some((_, after)) = rest.split_once(end) else { return is_named_html };
+        rest = after.trim_start();
+    }
+    let declares = rest.strip_prefix("<!doctype").is_some_and(|kind| kind.trim_start().starts_with("html"));
+    let root = rest.strip_prefix("<html").is_some_and(|rest| rest.starts_with([' ', '>', '\n', '\r', '\t']));
+    declares || root || (is_named_html && rest.starts_with('<') && !rest.starts_with("<svg"))
+}
+
+/// Whether text is an e-mail message. Any file may begin with lines such as `From: …`; so a file that is not named like
+/// a message needs a field that only programs write.
+fn is_email(text: &str, is_named_email: bool) -> bool {
+    let mut fields = Vec::new();
+    for (at, line) in text.lines().take(MAX_HEADER_LINES).enumerate() {
+        if line.trim().is_empty() {
+            break;
+        }
+        let is_continuation = line.starts_with([' ', '\t']) || (at == 0 && line.starts_with("From "));
+        if is_continuation {
+            continue;
+        }
+        let Some((name, _)) = line.split_once(':') else { return false };
+        let is_field =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if !is_field {
+            return false;
+        }
+        fields.push(name.to_ascii_lowercase());
+    }
+    let has = |wanted: &[&str]| fields.iter().any(|field| wanted.contains(&field.as_str()));
+    let has_sender = has(&["from", "sender", "return-path"]);
+    let is_by_program = has(&["message-id", "received", "mime-version", "x-mailer", "dkim-signature"]);
+    if is_named_email { has_sender || has(&["subject", "to", "date"]) } else { has_sender && is_by_program }
 }
 
 /// Whether the content is a PDF: the header is at the start, or at the start of a line near the beginning of a file
@@ -80,58 +152,6 @@ fn is_pdf(head: &[u8]) -> bool {
     at_line_start && has_version && (at == 0 || !other_magic_numbers.iter().any(|magic| head.starts_with(magic)))
 }
 
-/// ZIP entry that lists the content types of the parts.
-const CONTENT_TYPES: &str = "[Content_Types].xml";
-/// Suffixes of the content types of a Word document's main part, including templates and macro-enabled files.
-const WORD_TYPES: [&str; 4] = [
-    "wordprocessingml.document.main+xml",
-    "wordprocessingml.template.main+xml",
-    "ms-word.document.macroenabled.main+xml",
-    "ms-word.template.macroenabledtemplate.main+xml",
-];
-/// Maximum number of decompressed bytes of the content type list that are searched.
-const MAX_TYPES_BYTES: u64 = 256 << 10;
-/// Maximum number of ZIP entries searched for the content type list; most programs write it first.
-const MAX_ENTRIES: usize = 32;
-
-/// Whether a ZIP archive is a Word document, judged by the content type of a part or by the part names that Word uses.
-fn is_docx(bytes: &[u8]) -> bool {
-    match ZipArchive::new(Cursor::new(bytes)) {
-        Ok(mut archive) => {
-            let types = archive.by_name(CONTENT_TYPES).ok().map(has_word_type);
-            let has_word_part =
-                || archive.file_names().flatten().any(|name| name.starts_with("word/") && name.ends_with(".xml"));
-            types.is_some_and(|is_word| is_word || has_word_part())
-        }
-        Err(_) => {
-            let entry = b"word/";
-            bytes.windows(entry.len()).any(|window| window == entry) || begins_like_docx(bytes)
-        }
-    }
-}
-
-/// Whether a truncated archive begins with the entries of a Word document.
-fn begins_like_docx(mut bytes: &[u8]) -> bool {
-    for _ in 0..MAX_ENTRIES {
-        match read_zipfile_from_stream(&mut bytes) {
-            Ok(Some(entry)) if entry.name().is_ok_and(|name| name == CONTENT_TYPES) => {
-                return has_word_type(entry);
-            }
-            Ok(Some(_)) => {}
-            _ => return false,
-        }
-    }
-    false
-}
-
-fn has_word_type(types: impl Read) -> bool {
-    let mut text = Vec::new();
-    // Ignore the error of a truncated entry: the part that was read may already contain the content type.
-    let _ = types.take(MAX_TYPES_BYTES).read_to_end(&mut text);
-    let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
-    WORD_TYPES.iter().any(|kind| text.contains(kind))
-}
-
 /// Whether the file is a password-protected Office document: an OLE container with a stream named `EncryptedPackage`.
 fn is_encrypted_office(bytes: &[u8]) -> bool {
     let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -143,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_decides_and_the_name_only_distinguishes_markdown_from_text() {
+    fn content_decides_and_the_name_only_distinguishes_formats_of_text() {
         assert_eq!(sniff(b"%PDF-1.7\n...", "notes.txt"), Some(Format::Pdf));
         assert_eq!(sniff(b"# Pump\n", "pump.MD"), Some(Format::Markdown));
         assert_eq!(sniff(b"# Pump\n", "pump.pdf"), Some(Format::Text));
@@ -159,13 +179,49 @@ mod tests {
             (&executable_with_pdf_header, "manual.pdf"),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "manual.pdf"),
             (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\0\0\0\0", "old.doc"),
-            (b"<!DOCTYPE html><html>", "page.txt"),
+            (b"<?xml version='1.0'?><plant/>", "plant.html.xml"),
+            (b"<!DOCTYPE svg><svg>", "drawing.txt"),
             (b"{\\rtf1\\ansi", "letter.txt"),
-            (b"PK\x03\x04\x14\0\0\0\0\0xl/workbook.xml", "book.docx"),
+            (b"PK\x03\x04\x14\0\0\0\0\0xl/workbook.bin", "book.xlsx"),
             (b"", "empty.pdf"),
             (b" \n\n", "blank.txt"),
         ] {
             assert_eq!(sniff(bytes, name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn pages_messages_and_tables_are_told_from_plain_text() {
+        let message = b"Received: from a\r\n by b\r\nFrom: kim@plant.example\r\nSubject: x\r\n\r\nText";
+        for (bytes, name, format) in [
+            (b"<!DOCTYPE html><html>".as_slice(), "page.txt", Format::Html),
+            (b"\xEF\xBB\xBF<!-- saved -->\n<HTML lang=en>", "page", Format::Html),
+            (b"<?xml version='1.0'?>\n<!DOCTYPE html>", "page.xhtml", Format::Html),
+            (b"<p>fragment", "page.html", Format::Html),
+            (b"<p>fragment", "page.txt", Format::Text),
+            (b"<html-is-not-it", "a.txt", Format::Text),
+            (message, "mail.txt", Format::Email),
+            (b"From: kim\nTo: ana\nDate: today\n\nA memo", "memo.txt", Format::Text),
+            (b"From: kim\nTo: ana\nDate: today\n\nA memo", "memo.eml", Format::Email),
+            (b"no header at all", "memo.eml", Format::Text),
+            (b"Tag;Limit\nPIT-1;16\n", "alarms.CSV", Format::Csv),
+            (b"Tag\tLimit\nPIT-1\t16\n", "alarms.tsv", Format::Csv),
+            (b"Tag;Limit\nPIT-1;16\n", "alarms.txt", Format::Text),
+        ] {
+            assert_eq!(sniff(bytes, name), Some(format), "{name}");
+        }
+    }
+
+    #[test]
+    fn beginnings_of_archives_are_recognized_by_their_entries() {
+        for (entry, format) in [
+            ("word/document.xml", Format::Docx),
+            ("xl/workbook.xml", Format::Xlsx),
+            ("ppt/presentation.xml", Format::Pptx),
+            ("mimetypeapplication/vnd.oasis.opendocument.spreadsheet", Format::Ods),
+        ] {
+            let head = [b"PK\x03\x04\x14\0\0\0\0\0".as_slice(), entry.as_bytes()].concat();
+            assert_eq!(sniff(&head, "wrong.pdf"), Some(format), "{entry}");
         }
     }
 }

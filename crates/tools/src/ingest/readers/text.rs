@@ -126,7 +126,7 @@ fn accept_if_printable(text: String, certainty: EncodingCertainty) -> Option<Str
 }
 
 /// Splits text into blocks at blank lines, and recognizes headings and list items.
-fn blocks(text: &str) -> Vec<Block> {
+pub(super) fn blocks(text: &str) -> Vec<Block> {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     let mut blocks = Vec::new();
     let mut paragraph: Vec<&str> = Vec::new();

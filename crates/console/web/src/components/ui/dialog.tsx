@@ -1,7 +1,9 @@
 import { Dialog as Radix } from "radix-ui";
 import type { ReactNode } from "react";
 import { X } from "lucide-react";
+import { useIsLocked } from "@/auth/session";
 import { useI18n } from "@/i18n";
+import { cn } from "@/lib/utils";
 import { IconButton } from "./button";
 
 interface DialogProps {
@@ -10,21 +12,29 @@ interface DialogProps {
   onClose?: () => void;
   title: string;
   description?: string;
+  /** Every other dialog is hidden while the console is locked: it may show what the next user must not see. */
+  staysWhenLocked?: boolean;
   children: ReactNode;
 }
 
 /** A modal dialog, named by its title. */
-export function Dialog({ open, onClose, title, description, children }: DialogProps) {
+export function Dialog({ open, onClose, title, description, staysWhenLocked = false, children }: DialogProps) {
   const { t } = useI18n();
+  const isLocked = useIsLocked();
+  const isHidden = isLocked && !staysWhenLocked;
   return (
     <Radix.Root open={open} onOpenChange={(next) => !next && onClose?.()}>
       <Radix.Portal>
-        <Radix.Overlay className="fixed inset-0 z-40 bg-black/60" />
+        <Radix.Overlay className={cn("fixed inset-0 z-40 bg-black/60", isHidden && "hidden")} />
         <Radix.Content
           aria-describedby={description ? undefined : ""}
           onInteractOutside={(event) => !onClose && event.preventDefault()}
           onEscapeKeyDown={(event) => !onClose && event.preventDefault()}
-          className="fixed top-1/2 left-1/2 z-50 max-h-[92dvh] w-[min(34rem,calc(100vw-1.5rem))] -translate-x-1/2 -translate-y-1/2 overflow-y-auto rounded-lg border border-line bg-raised p-5 shadow-xl"
+          className={cn(
+            "fixed top-1/2 left-1/2 z-50 max-h-[92dvh] w-[min(34rem,calc(100vw-1.5rem))] -translate-x-1/2 " +
+              "-translate-y-1/2 overflow-y-auto rounded-lg border border-line bg-raised p-5 shadow-xl",
+            isHidden && "hidden",
+          )}
         >
           <div className="flex items-start justify-between gap-3">
             <Radix.Title className="text-xl font-semibold">{title}</Radix.Title>

@@ -1,12 +1,12 @@
 import { type ComponentType, Suspense, lazy } from "react";
-import { NavLink, Navigate, Route, Routes } from "react-router";
-import { isAdmin, isAuditor, useAccount } from "@/account";
+import { Navigate, Route, Routes } from "react-router";
+import { isAdmin, isAuditor, isPlatformAdmin, useAccount } from "@/account";
 import { type Feature, hasFeature } from "@/api/features";
 import type { Account } from "@/api/types";
 import { Page } from "@/components/page";
+import { SubNavigation } from "@/components/sub-navigation";
 import { Notice, Spinner } from "@/components/ui/feedback";
 import { type MessageKey, useI18n } from "@/i18n";
-import { cn } from "@/lib/utils";
 
 interface AdminPage {
   path: string;
@@ -24,21 +24,76 @@ const PAGES: readonly AdminPage[] = [
     isFor: isAdmin,
   },
   {
+    path: "tokens",
+    name: "accessTokens",
+    component: lazy(async () => ({ default: (await import("./tokens-page")).PlantTokensPage })),
+    feature: "tokens",
+    isFor: isAdmin,
+  },
+  {
     path: "settings",
     name: "settings",
-    component: lazy(async () => ({ default: (await import("./settings-page")).SettingsPage })),
+    component: lazy(async () => ({ default: (await import("./settings/settings-page")).SettingsPage })),
+    isFor: isAdmin,
+  },
+  {
+    path: "ingestion",
+    name: "ingestion",
+    component: lazy(async () => ({ default: (await import("./ingestion/ingestion-page")).IngestionPage })),
+    isFor: isAdmin,
+  },
+  {
+    path: "approval-policies",
+    name: "approvalPolicies",
+    component: lazy(async () => ({ default: (await import("./policies/policies-page")).PoliciesPage })),
+    feature: "approvals",
+    isFor: isAdmin,
+  },
+  {
+    path: "channels",
+    name: "channels",
+    component: lazy(async () => ({ default: (await import("./channels/channels-page")).ChannelsPage })),
+    feature: "channels",
+    isFor: isAdmin,
+  },
+  {
+    path: "plant-mode",
+    name: "plantMode",
+    component: lazy(async () => ({ default: (await import("./plant-mode-page")).PlantModePage })),
+    feature: "plantMode",
+    isFor: isAdmin,
+  },
+  {
+    path: "connectors",
+    name: "connectors",
+    component: lazy(async () => ({ default: (await import("./connectors/connectors-page")).ConnectorsPage })),
+    feature: "connectors",
+    isFor: isAdmin,
+  },
+  {
+    path: "mcp-servers",
+    name: "mcpServers",
+    component: lazy(async () => ({ default: (await import("./mcp/mcp-page")).McpPage })),
+    feature: "mcpServers",
+    isFor: isAdmin,
+  },
+  {
+    path: "maintenance",
+    name: "maintenance",
+    component: lazy(async () => ({ default: (await import("./maintenance-page")).MaintenancePage })),
+    feature: "maintenance",
     isFor: isAdmin,
   },
   {
     path: "audit",
     name: "audit",
-    component: lazy(async () => ({ default: (await import("./audit-page")).AuditPage })),
+    component: lazy(async () => ({ default: (await import("./audit/audit-page")).AuditPage })),
     isFor: isAuditor,
   },
   {
     path: "usage",
     name: "usage",
-    component: lazy(async () => ({ default: (await import("./usage-page")).UsagePage })),
+    component: lazy(async () => ({ default: (await import("./usage/usage-page")).UsagePage })),
     isFor: isAuditor,
   },
   {
@@ -54,6 +109,13 @@ const PAGES: readonly AdminPage[] = [
     component: lazy(async () => ({ default: (await import("./feedback-page")).FeedbackPage })),
     feature: "feedback",
     isFor: isAdmin,
+  },
+  {
+    path: "plants",
+    name: "plants",
+    component: lazy(async () => ({ default: (await import("./plants/plants-page")).PlantsPage })),
+    feature: "tenants",
+    isFor: isPlatformAdmin,
   },
 ];
 
@@ -71,27 +133,15 @@ export function AdminPages() {
   }
   return (
     <Page title={t("admin")}>
-      <nav aria-label={t("adminNavigation")} className="no-print -mt-2 flex gap-1 overflow-x-auto border-b border-line">
-        {pages.map(({ path, name }) => (
-          <NavLink
-            key={path}
-            to={`/admin/${path}`}
-            className={({ isActive }) =>
-              cn(
-                "flex min-h-target min-w-target shrink-0 items-center justify-center border-b-3 px-3",
-                isActive ? "border-ink font-semibold" : "border-transparent text-quiet",
-              )
-            }
-          >
-            {t(name)}
-          </NavLink>
-        ))}
-      </nav>
+      <SubNavigation
+        name={t("adminNavigation")}
+        links={pages.map(({ path, name }) => ({ path: `/admin/${path}`, name: t(name) }))}
+      />
       <Suspense fallback={<Spinner label={t("loading")} />}>
         <Routes>
           <Route index element={<Navigate to={first.path} replace />} />
           {pages.map(({ path, component: Component }) => (
-            <Route key={path} path={path} element={<Component />} />
+            <Route key={path} path={`${path}/*`} element={<Component />} />
           ))}
           <Route path="*" element={<Navigate to="/admin" replace />} />
         </Routes>

@@ -1,26 +1,22 @@
-import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { UserPlus } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { useAccount } from "@/account";
 import { api, body } from "@/api/client";
+import { hasFeature } from "@/api/features";
 import type { Role, User } from "@/api/types";
+import { PagedList, usePages } from "@/components/pages";
 import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
-import { Badge, LoadError, Notice, Spinner } from "@/components/ui/feedback";
+import { Badge, Notice } from "@/components/ui/feedback";
 import { Checkbox, Field, Input, Select } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
+import { displayName } from "@/lib/display-name";
+import { useFormDraft } from "@/lib/use-form-draft";
+import { type SessionSource, SessionList } from "@/pages/sessions/session-list";
 
 export const ROLES: readonly Role[] = ["viewer", "user", "admin"];
 const GRANTS = ["auditor", "approver"] as const;
-
-function useUsers() {
-  return useInfiniteQuery({
-    queryKey: ["users"],
-    queryFn: ({ pageParam }) => body(api.GET("/v1/admin/users", { params: { query: { cursor: pageParam, limit: 50 } } })),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
-  });
-}
 
 interface Change {
   role?: Role;
@@ -28,7 +24,21 @@ interface Change {
   grants?: (typeof GRANTS)[number][];
 }
 
-function UserRow({ user }: { user: User }) {
+function sessionsOf(user: string): SessionSource {
+  return {
+    key: ["sessions", user],
+    load: (cursor) => {
+      const params = { path: { id: user }, query: { cursor, limit: 50 } };
+      return body(api.GET("/v1/admin/users/{id}/sessions", { params }));
+    },
+    end: (session) => {
+      const params = { path: { id: user, session } };
+      return api.DELETE("/v1/admin/users/{id}/sessions/{session}", { params });
+    },
+  };
+}
+
+function UserRow({ user, onSessions }: { user: User; onSessions: () => void }) {
   const { t, moment } = useI18n();
   const self = useAccount().id === user.id;
   const queries = useQueryClient();
@@ -36,7 +46,7 @@ function UserRow({ user }: { user: User }) {
     mutationFn: (body: Change) => api.PATCH("/v1/admin/users/{id}", { params: { path: { id: user.id } }, body }),
     onSettled: () => void queries.invalidateQueries({ queryKey: ["users"] }),
   });
-  const name = user.name ?? user.external_id;
+  const name = displayName(user);
   const toggleGrant = (grant: (typeof GRANTS)[number], isOn: boolean) => {
     const others = GRANTS.filter((one) => one !== grant && user.grants.includes(one));
     change.mutate({ grants: isOn ? [...others, grant] : others });
@@ -74,6 +84,7 @@ function UserRow({ user }: { user: User }) {
           onChange={(event) => toggleGrant(grant, event.target.checked)}
         />
       ))}
+      {hasFeature("sessions") && <Button onClick={onSessions}>{t("sessions")}</Button>}
       <Button disabled={change.isPending || self} onClick={() => change.mutate({ is_active: !user.is_active })}>
         {user.is_active ? t("deactivate") : t("activate")}
       </Button>
@@ -86,13 +97,16 @@ function UserRow({ user }: { user: User }) {
   );
 }
 
+const NEW_USER = { external_id: "", email: "", name: "", role: "viewer" as Role };
+
 function NewUser({ onClose }: { onClose: () => void }) {
   const { t } = useI18n();
   const queries = useQueryClient();
-  const [fields, setFields] = useState({ external_id: "", email: "", name: "", role: "viewer" as Role });
+  const { fields, set: setFields, discard } = useFormDraft("user", NEW_USER);
   const create = useMutation({
     mutationFn: () => api.POST("/v1/admin/users", { body: { ...fields, name: fields.name || null } }),
     onSuccess: () => {
+      discard();
       void queries.invalidateQueries({ queryKey: ["users"] });
       onClose();
     },
@@ -131,8 +145,12 @@ function NewUser({ onClose }: { onClose: () => void }) {
 
 export function UsersPage() {
   const { t } = useI18n();
-  const list = useUsers();
+  const list = usePages<User>({
+    key: ["users"],
+    load: (cursor) => body(api.GET("/v1/admin/users", { params: { query: { cursor, limit: 50 } } })),
+  });
   const [isAdding, setAdding] = useState(false);
+  const [watched, setWatched] = useState<User>();
   return (
     <section aria-label={t("users")} className="flex flex-col gap-3">
       <Button className="self-start" onClick={() => setAdding(true)}>
@@ -141,12 +159,25 @@ export function UsersPage() {
       <Dialog open={isAdding} onClose={() => setAdding(false)} title={t("addPerson")}>
         <NewUser onClose={() => setAdding(false)} />
       </Dialog>
-      {list.isPending && <Spinner label={t("loading")} />}
-      {list.isError && <LoadError error={list.error} retry={() => void list.refetch()} />}
-      <ul className="flex flex-col gap-2">
-        {list.data?.pages.flatMap((page) => page.data).map((user) => <UserRow key={user.id} user={user} />)}
-      </ul>
-      {list.hasNextPage && <Button onClick={() => void list.fetchNextPage()}>{t("more")}</Button>}
+      <PagedList list={list} empty={t("nothingFound")}>
+        {(users) => (
+          <ul className="flex flex-col gap-2">
+            {users.map((user) => (
+              <UserRow key={user.id} user={user} onSessions={() => setWatched(user)} />
+            ))}
+          </ul>
+        )}
+      </PagedList>
+      {watched && (
+        <Dialog
+          open
+          onClose={() => setWatched(undefined)}
+          title={t("sessionsOf", { name: displayName(watched) })}
+          description={t("sessionsHint")}
+        >
+          <SessionList source={sessionsOf(watched.id)} />
+        </Dialog>
+      )}
     </section>
   );
 }

@@ -2,10 +2,9 @@
 
 import type { Element, ElementContent, Root, RootContent, Text } from "hast";
 import type { TextRange } from "@/api/types";
+import { visibleText } from "@/lib/invisible";
 import { type Range, segments } from "@/viewer/passage";
 
-/** Characters that change the direction of text or are not seen; hostile text hides words with them. */
-const INVISIBLE = /[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 const CITATION = /\[(\d{1,3})\]/g;
 
 export interface Annotations {
@@ -32,7 +31,7 @@ function citationNodes(text: string, citations: ReadonlySet<number>): ElementCon
   const nodes: ElementContent[] = [];
   let at = 0;
   const push = (value: string) => {
-    const visible = value.replace(INVISIBLE, "");
+    const visible = visibleText(value);
     if (visible !== "") nodes.push({ type: "text", value: visible });
   };
   for (const match of text.matchAll(CITATION)) {

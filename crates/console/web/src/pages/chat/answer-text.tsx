@@ -46,7 +46,7 @@ export const AnswerText = memo(function AnswerText({ text, citations, unsupporte
             type="button"
             onClick={() => onCitation(citation)}
             aria-label={t("source", { n: citation.n })}
-            title={citation.doc}
+            title={citation.kind === "reading" ? citation.tag : citation.doc}
             className="mx-0.5 rounded border border-line bg-surface px-1.5 text-sm leading-6 font-semibold hover:bg-ground"
           >
             {citation.n}

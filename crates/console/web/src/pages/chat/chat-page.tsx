@@ -1,10 +1,10 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { Suspense, lazy, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useNavigate, useParams } from "react-router";
 import { useAccount } from "@/account";
 import { ApiError, api, body } from "@/api/client";
 import type { Question } from "@/api/run";
-import type { Citation, Message } from "@/api/types";
+import type { Citation, Message, Transcript } from "@/api/types";
 import { LoadError, Notice, Spinner } from "@/components/ui/feedback";
 import { useTitle } from "@/components/page";
 import { useI18n } from "@/i18n";
@@ -17,8 +17,11 @@ import { ConversationHeader } from "./conversation-header";
 import { ConversationList, useListedTitle, useRefreshConversations } from "./conversation-list";
 import { ListDrawer } from "./list-drawer";
 import { type LiveRun, liveRuns, useLiveRun } from "./live-runs";
+import { MemorySuggestions } from "./memory-suggestions";
 import { Thread, isStored } from "./thread";
 import { useChatShortcuts } from "./shortcuts";
+
+const TagPanel = lazy(async () => ({ default: (await import("@/pages/plant/tag-panel")).TagPanel }));
 
 /** How often a conversation is read again while another tab or device has an answer written in it. */
 const WATCH_MS = 5_000;
@@ -29,9 +32,9 @@ function useTranscript(id: string | undefined) {
   return useQuery({
     queryKey: ["conversation", id],
     enabled: id !== undefined,
-    queryFn: () => {
+    queryFn: async () => {
       const params = { path: { id: id as string }, query: { branches: "all" as const } };
-      return body(api.GET("/v1/conversations/{id}", { params }));
+      return (await body(api.GET("/v1/conversations/{id}", { params }))) as unknown as Transcript;
     },
     refetchInterval: ({ state }) => {
       const isWatched = state.data?.messages.some(({ status }) => status === "streaming");
@@ -130,7 +133,11 @@ export function ChatPage() {
   };
   const send = (text: string, tier: Tier) => void ask({ message: text, ...(tier && { model: tier }) });
   const isMissing = transcript.error instanceof ApiError && transcript.error.status === 404;
-  const location = useMemo(() => open && citationLocation(open.citation), [open]);
+  const citation = open?.citation;
+  const location = useMemo(
+    () => (citation && citation.kind !== "reading" ? citationLocation(citation) : undefined),
+    [citation],
+  );
   return (
     <div className="flex h-full min-h-0 print-flow">
       <div className={cn("no-print hidden w-72 shrink-0 border-r border-line bg-surface lg:block", open && "lg:hidden 2xl:block")}>
@@ -161,6 +168,7 @@ export function ChatPage() {
             <Notice>{failure instanceof ApiError ? failure.message : t("error.connection")}</Notice>
           </div>
         )}
+        {id && !isMissing && <MemorySuggestions key={`memories ${id}`} conversation={id} isWriting={isWriting} />}
         {!isMissing && (
           <Composer
             key={id ?? "new"}
@@ -173,8 +181,13 @@ export function ChatPage() {
           />
         )}
       </main>
-      {open && location && (
-        <DocumentPanel title={open.citation.doc} location={location} onClose={() => setOpen(undefined)} />
+      {citation && citation.kind !== "reading" && location && (
+        <DocumentPanel title={citation.doc} location={location} onClose={() => setOpen(undefined)} />
+      )}
+      {citation?.kind === "reading" && (
+        <Suspense>
+          <TagPanel tag={citation.tag} onClose={() => setOpen(undefined)} />
+        </Suspense>
       )}
     </div>
   );

@@ -1,4 +1,4 @@
-import { Archive, ArchiveRestore, Download, PanelLeft, Pencil, Plus, Trash2 } from "lucide-react";
+import { Archive, ArchiveRestore, Download, PanelLeft, Pencil, Plus, Printer, Trash2 } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { useNavigate } from "react-router";
 import { api, send } from "@/api/client";
@@ -115,6 +115,9 @@ function Actions({ conversation, onChanged }: { conversation: Conversation; onCh
       </IconButton>
       <IconButton label={t("export")} onClick={() => attempt(exportFile())}>
         <Download />
+      </IconButton>
+      <IconButton label={t("print")} onClick={() => window.print()}>
+        <Printer />
       </IconButton>
       <IconButton label={t("delete")} onClick={() => setDialog("delete")}>
         <Trash2 />

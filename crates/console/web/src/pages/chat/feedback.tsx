@@ -4,6 +4,7 @@ import { Button } from "@/components/ui/button";
 import { Field, TextArea } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
 import { tabState } from "@/lib/storage";
+import { useFormDraft } from "@/lib/use-form-draft";
 
 type Rating = "up" | "down";
 
@@ -49,9 +50,9 @@ export function useFeedback(message: string): Feedback {
 }
 
 /** Asks for the reason of a bad rating, below the answer so that nothing else has to wait for it. */
-export function FeedbackForm({ feedback }: { feedback: Feedback }) {
+export function FeedbackForm({ feedback, message }: { feedback: Feedback; message: string }) {
   const { t } = useI18n();
-  const [text, setText] = useState("");
+  const { fields: text, set: setText, discard } = useFormDraft(`feedback.${message}`, "");
   if (!feedback.isAsking) return null;
   return (
     <form
@@ -59,6 +60,7 @@ export function FeedbackForm({ feedback }: { feedback: Feedback }) {
       className="no-print flex flex-col gap-3 rounded-md border border-line bg-surface p-3"
       onSubmit={(event) => {
         event.preventDefault();
+        discard();
         feedback.comment(text);
       }}
     >

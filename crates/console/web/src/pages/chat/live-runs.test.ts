@@ -7,6 +7,7 @@ const start: LiveRun = {
   reasoning: "",
   citations: [],
   tools: [],
+  approvals: [],
   unsupported: [],
   privacyWarnings: [],
   status: "writing",
@@ -43,7 +44,25 @@ describe("advance", () => {
     expect(run).toMatchObject({ text: "4", status: "failed", error: problem });
   });
 
+  it("has what waits for approval, and how the answer came about", () => {
+    const approval = { approval_id: "a", tool: "plant_system_write", target: "P-101A", expires_at: "2030-01-01T00:00:00Z" };
+    const run = play(
+      { name: "run.started", data: { run_id: "r", message_id: "m", model: "heavy", escalated: "length" } },
+      { name: "approval.required", data: approval },
+      { name: "run.finished", data: { degraded: true, fallback: true, left_out: 2, unsupported: [] } },
+    );
+    expect(run).toMatchObject({
+      approvals: [approval],
+      tier: "heavy",
+      escalated: "length",
+      degraded: true,
+      fallback: true,
+      leftOut: 2,
+      status: "ended",
+    });
+  });
+
   it("passes over events of later versions", () => {
-    expect(play({ name: "approval.required", data: {} })).toEqual(start);
+    expect(play({ name: "step.started", data: {} })).toEqual(start);
   });
 });

@@ -14,7 +14,22 @@ export interface ToolCall {
   status: string;
 }
 
-export interface LiveRun {
+/** A write that the model asked for and that waits for people. */
+export type ApprovalRequest = Extract<RunEvent, { name: "approval.required" }>["data"];
+
+/** What only the events of a run tell, and not the stored answer. */
+export interface RunFacts {
+  /** Which models answer: `fast` or `heavy`. */
+  tier?: string;
+  /** Why the larger models answer, although the question did not ask for them. */
+  escalated?: string | null;
+  /** Whether another model answered than the one that is meant to. */
+  fallback?: boolean;
+  /** How many sources were left out because the model may not see them. */
+  leftOut?: number;
+}
+
+export interface LiveRun extends RunFacts {
   question?: Question;
   runId?: string;
   messageId?: string;
@@ -22,7 +37,9 @@ export interface LiveRun {
   reasoning: string;
   citations: Citation[];
   tools: ToolCall[];
+  approvals: ApprovalRequest[];
   unsupported: TextRange[];
+  degraded?: boolean;
   /** Names of the privacy patterns that the message matches. */
   privacyWarnings: string[];
   status: "writing" | "stopping" | "ended" | "failed";
@@ -37,6 +54,7 @@ const EMPTY: LiveRun = {
   reasoning: "",
   citations: [],
   tools: [],
+  approvals: [],
   unsupported: [],
   privacyWarnings: [],
   status: "writing",
@@ -47,7 +65,8 @@ export function advance(run: LiveRun, event: RunEvent): LiveRun {
   switch (event.name) {
     case "run.started": {
       const privacyWarnings = (event.data.warnings ?? []).map(({ pattern }) => pattern);
-      return { ...run, runId: event.data.run_id, messageId: event.data.message_id, privacyWarnings };
+      const { run_id, message_id, model, escalated } = event.data;
+      return { ...run, runId: run_id, messageId: message_id, tier: model, escalated, privacyWarnings };
     }
     case "message.delta":
       return { ...run, text: run.text + event.data.text };
@@ -63,8 +82,12 @@ export function advance(run: LiveRun, event: RunEvent): LiveRun {
     }
     case "citation":
       return { ...run, citations: [...run.citations, event.data] };
-    case "run.finished":
-      return { ...run, status: "ended", unsupported: event.data.unsupported ?? [] };
+    case "approval.required":
+      return { ...run, approvals: [...run.approvals, event.data] };
+    case "run.finished": {
+      const { unsupported = [], degraded, fallback, left_out } = event.data;
+      return { ...run, status: "ended", unsupported, degraded, fallback, leftOut: left_out };
+    }
     case "error": {
       const { code, detail } = event.data.problem;
       return { ...run, status: "failed", error: { code, detail } };
@@ -78,6 +101,17 @@ function set(conversation: string, run: LiveRun | undefined) {
   if (run) runs.set(conversation, run);
   else runs.delete(conversation);
   for (const listener of listeners) listener();
+}
+
+/** What was told of answers that are stored by now, by message. */
+const facts = new Map<string, RunFacts>();
+/** Keeps the ids of an answer's approvals in this tab, so that a reload shows them again. */
+const APPROVALS = "approvals.";
+
+function remember({ messageId, tier, escalated, fallback, leftOut, approvals }: LiveRun) {
+  if (!messageId) return;
+  facts.set(messageId, { tier, escalated, fallback, leftOut });
+  if (approvals.length > 0) tabState.set(`${APPROVALS}${messageId}`, approvals.map(({ approval_id }) => approval_id).join(" "));
 }
 
 function errorOf(error: unknown): LiveRun["error"] {
@@ -100,6 +134,7 @@ async function consume(conversation: string, start: LiveRun, events: AsyncGenera
     run = { ...run, status: "failed", error: errorOf(error) };
     set(conversation, run);
   }
+  remember(run);
   // After a lost connection the run may still be followed from where the conversation is opened next.
   if (run.error?.code !== "connection") tabState.set(`run.${conversation}`, null);
   return run;
@@ -129,8 +164,16 @@ export const liveRuns = {
   /** Forgets a run, whose message the conversation has by now. */
   forget: (conversation: string) => set(conversation, undefined),
 
+  /** What the run of a stored answer told, if it was followed in this page. */
+  facts: (message: string): RunFacts => facts.get(message) ?? {},
+
+  /** The ids of the approvals that a stored answer led to, if it was followed in this tab. */
+  approvals: (message: string): string[] => tabState.get(`${APPROVALS}${message}`)?.split(" ") ?? [],
+
   forgetAll() {
     runs.clear();
+    facts.clear();
+    tabState.clear(APPROVALS);
     tabState.clear("run.");
   },
 };

@@ -1,14 +1,19 @@
 // One message of a conversation, with what can be done with it.
 
-import { Check, ChevronLeft, ChevronRight, Copy, Pencil, RefreshCw, ThumbsDown, ThumbsUp } from "lucide-react";
+import { ChevronLeft, ChevronRight, Pencil, RefreshCw, ThumbsDown, ThumbsUp } from "lucide-react";
 import { type ReactNode, useState } from "react";
-import type { Citation, Message, TextRange } from "@/api/types";
+import type { Citation, Message } from "@/api/types";
+import { CopyButton } from "@/components/copy-button";
 import { Button, IconButton } from "@/components/ui/button";
 import { Badge, Notice } from "@/components/ui/feedback";
 import { useI18n } from "@/i18n";
+import { useFormDraft } from "@/lib/use-form-draft";
+import { AnswerFacts } from "./answer-facts";
 import { AnswerText } from "./answer-text";
+import { ApprovalCard } from "./approval-card";
 import type { BranchMessage } from "./branches";
 import { type Feedback, FeedbackForm, useFeedback } from "./feedback";
+import { liveRuns } from "./live-runs";
 import { Sources } from "./sources";
 
 export interface MessageActions {
@@ -43,30 +48,24 @@ function Versions({ entry, actions }: { entry: BranchMessage; actions: MessageAc
   );
 }
 
-function CopyButton({ text }: { text: string }) {
-  const { t } = useI18n();
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
-    await navigator.clipboard?.writeText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 2_000);
-  };
-  return (
-    <IconButton label={copied ? t("copied") : t("copy")} onClick={() => void copy()}>
-      {copied ? <Check /> : <Copy />}
-    </IconButton>
-  );
+interface EditFormProps {
+  id: string;
+  text: string;
+  onSave: (text: string) => void;
+  onCancel: () => void;
 }
 
-function EditForm({ text, onSave, onCancel }: { text: string; onSave: (text: string) => void; onCancel: () => void }) {
+function EditForm({ id, text, onSave, onCancel }: EditFormProps) {
   const { t } = useI18n();
-  const [value, setValue] = useState(text);
+  const { fields: value, set: setValue, discard } = useFormDraft(`message.${id}`, text);
   return (
     <form
       className="flex w-full flex-col gap-2"
       onSubmit={(event) => {
         event.preventDefault();
-        if (value.trim()) onSave(value);
+        if (!value.trim()) return;
+        discard();
+        onSave(value);
       }}
     >
       <textarea
@@ -78,7 +77,14 @@ function EditForm({ text, onSave, onCancel }: { text: string; onSave: (text: str
         className="min-h-28 w-full rounded-md border border-line bg-raised p-3"
       />
       <div className="flex justify-end gap-2">
-        <Button onClick={onCancel}>{t("cancel")}</Button>
+        <Button
+          onClick={() => {
+            discard();
+            onCancel();
+          }}
+        >
+          {t("cancel")}
+        </Button>
         <Button type="submit" variant="primary" disabled={!value.trim()}>
           {t("askAgain")}
         </Button>
@@ -109,7 +115,7 @@ export function UserMessage({ entry, actions }: { entry: BranchMessage; actions:
       setEditing(false);
       actions.onEdit(message, text);
     };
-    return <EditForm text={message.content} onSave={save} onCancel={() => setEditing(false)} />;
+    return <EditForm id={message.id} text={message.content} onSave={save} onCancel={() => setEditing(false)} />;
   }
   return (
     <QuestionBubble text={message.content}>
@@ -129,11 +135,7 @@ function AnswerBadges({ message }: { message: Message }) {
     <>
       {message.status === "cancelled" && <Badge tone="warning">{t("stopped")}</Badge>}
       {message.status === "error" && <Badge tone="alarm">{t("brokeOff")}</Badge>}
-      {message.degraded && (
-        <Badge tone="warning" title={t("degradedHint")}>
-          {t("degraded")}
-        </Badge>
-      )}
+      <AnswerFacts facts={liveRuns.facts(message.id)} degraded={message.degraded} />
       {(message.classification === "confidential" || message.classification === "restricted") && (
         <Badge>{t(`class.${message.classification}`)}</Badge>
       )}
@@ -165,15 +167,10 @@ function AnswerActions({ entry, actions, feedback }: { entry: BranchMessage; act
   );
 }
 
-/** The parts of an answer that no source supports, if the server stores them. */
-function unsupportedParts(message: Message): TextRange[] {
-  return (message as Message & { unsupported?: TextRange[] | null }).unsupported ?? [];
-}
-
 export function AnswerMessage({ entry, actions }: { entry: BranchMessage; actions: MessageActions }) {
   const { t } = useI18n();
   const { message } = entry;
-  const unsupported = unsupportedParts(message);
+  const { unsupported } = message;
   const feedback = useFeedback(message.id);
   return (
     <article aria-label={t("assistant")} className="flex flex-col gap-3 rounded-lg border border-line bg-raised p-4">
@@ -189,13 +186,16 @@ export function AnswerMessage({ entry, actions }: { entry: BranchMessage; action
       )}
       {unsupported.length > 0 && <p className="text-sm text-warning">{t("unsupported", { count: unsupported.length })}</p>}
       <Sources citations={message.citations} onCitation={actions.onCitation} />
+      {liveRuns.approvals(message.id).map((id) => (
+        <ApprovalCard key={id} id={id} />
+      ))}
       <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-1">
         <AnswerActions entry={entry} actions={actions} feedback={feedback} />
         <div className="flex flex-wrap items-center gap-2">
           <AnswerBadges message={message} />
         </div>
       </div>
-      <FeedbackForm feedback={feedback} />
+      <FeedbackForm feedback={feedback} message={message.id} />
     </article>
   );
 }

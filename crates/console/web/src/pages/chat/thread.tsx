@@ -6,6 +6,8 @@ import { Button } from "@/components/ui/button";
 import { Badge, Notice } from "@/components/ui/feedback";
 import { type MessageKey, useI18n } from "@/i18n";
 import { AnswerText } from "./answer-text";
+import { ApprovalCard } from "./approval-card";
+import { AnswerFacts } from "./answer-facts";
 import type { BranchMessage } from "./branches";
 import type { LiveRun } from "./live-runs";
 import { AnswerMessage, type MessageActions, QuestionBubble, UserMessage } from "./message";
@@ -66,7 +68,7 @@ function LiveAnswer({ live, onCitation, onRetry }: { live: LiveRun; onCitation: 
       )}
       {live.reasoning && (
         <details className="text-sm text-quiet">
-          <summary className="min-h-6 cursor-pointer">{t("reasoning")}</summary>
+          <summary className="flex min-h-target cursor-pointer items-center">{t("reasoning")}</summary>
           <p className="whitespace-pre-wrap">{live.reasoning}</p>
         </details>
       )}
@@ -74,9 +76,15 @@ function LiveAnswer({ live, onCitation, onRetry }: { live: LiveRun; onCitation: 
       <div aria-live="polite" aria-busy={isWriting && isMidSentence(live.text)}>
         <AnswerText text={live.text} citations={live.citations} unsupported={live.unsupported} onCitation={onCitation} />
       </div>
+      {live.approvals.map((request) => (
+        <ApprovalCard key={request.approval_id} id={request.approval_id} request={request} />
+      ))}
       {isWriting && <p className="animate-pulse text-quiet">{live.text ? t("writing") : t("thinking")}</p>}
       <Sources citations={live.citations} onCitation={onCitation} />
       <RunError live={live} onRetry={onRetry} />
+      <div className="flex flex-wrap items-center justify-end gap-2">
+        <AnswerFacts facts={live} degraded={live.degraded ?? false} />
+      </div>
     </article>
   );
 }

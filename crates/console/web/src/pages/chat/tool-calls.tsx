@@ -8,6 +8,9 @@ const NAMES: Record<string, MessageKey> = {
   document_read: "tool.document_read",
   document_list: "tool.document_list",
   memory_read: "tool.memory_read",
+  plant_tag_search: "tool.plant_tag_search",
+  plant_system_read: "tool.plant_system_read",
+  plant_history_read: "tool.plant_history_read",
 };
 
 function Picture({ status }: { status: string }) {

@@ -1,21 +1,22 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { Download, Trash2 } from "lucide-react";
+import { Download, FileUp, Printer, Trash2 } from "lucide-react";
 import { type FormEvent, useMemo, useState } from "react";
 import { Link, useLocation, useNavigate, useParams } from "react-router";
 import { isAdmin, useAccount } from "@/account";
 import { api, send } from "@/api/client";
 import type { Classification, Document } from "@/api/types";
 import { Page } from "@/components/page";
-import { Button } from "@/components/ui/button";
+import { Button, buttonVariants } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { LoadError, Notice, Spinner } from "@/components/ui/feedback";
 import { Field, Input, Select } from "@/components/ui/field";
 import { type MessageKey, useI18n } from "@/i18n";
-import { download } from "@/lib/utils";
+import { cn, download } from "@/lib/utils";
 import { DocumentView, useDocument } from "@/viewer/document-view";
 import { parseLocation } from "@/viewer/location";
 import { ReprocessButton } from "./documents-page";
 import { DocumentStatus } from "./status";
+import { RevisionForm } from "./revision-form";
 import { CLASSES } from "./uploader";
 import { WhoCanSee } from "./who-can-see";
 
@@ -29,6 +30,7 @@ function Facts({ document }: { document: Document }) {
     [t("tags"), document.tags.join(", ")],
     [t("documentType"), document.doc_type],
     [t("revision"), document.revision],
+    [t("revision.effectiveFrom"), document.effective_from],
     [t("changed"), moment(document.updated_at)],
   ];
   return (
@@ -99,7 +101,7 @@ function Actions({ document }: { document: Document }) {
   const account = useAccount();
   const navigate = useNavigate();
   const queries = useQueryClient();
-  const [dialog, setDialog] = useState<"change" | "delete" | "who">();
+  const [dialog, setDialog] = useState<"change" | "delete" | "revision" | "who">();
   const close = () => setDialog(undefined);
   const save = useMutation({
     mutationFn: async () => {
@@ -120,9 +122,17 @@ function Actions({ document }: { document: Document }) {
       <Button onClick={() => save.mutate()} disabled={save.isPending}>
         <Download aria-hidden /> {t("download")}
       </Button>
+      <Link to={`/documents/${document.id}/steps`} className={cn(buttonVariants())}>
+        <Printer aria-hidden /> {t("printSteps")}
+      </Link>
       {account.role !== "viewer" && (
         <>
           <ReprocessButton document={document} />
+          {!document.superseded_by && (
+            <Button onClick={() => setDialog("revision")}>
+              <FileUp aria-hidden /> {t("revision.new")}
+            </Button>
+          )}
           <Button onClick={() => setDialog("change")}>{t("changeProperties")}</Button>
           <Button onClick={() => setDialog("delete")}>
             <Trash2 aria-hidden /> {t("delete")}
@@ -133,6 +143,9 @@ function Actions({ document }: { document: Document }) {
       {error && <Notice>{error.message}</Notice>}
       <Dialog open={dialog === "change"} onClose={close} title={t("changeProperties")}>
         <EditForm document={document} onClose={close} />
+      </Dialog>
+      <Dialog open={dialog === "revision"} onClose={close} title={t("revision.new")} description={t("revision.newHint")}>
+        <RevisionForm document={document} onClose={close} />
       </Dialog>
       <Dialog open={dialog === "who"} onClose={close} title={t("whoCanSee")} description={t("whoCanSeeHint")}>
         <WhoCanSee document={document.id} />
@@ -160,7 +173,7 @@ export function DocumentPage() {
     return (
       <Page title={t("documents")}>
         <LoadError error={document.error} retry={() => void document.refetch()} />
-        <Link to="/documents" className="underline">
+        <Link to="/documents" className={cn(buttonVariants(), "self-start")}>
           {t("allDocuments")}
         </Link>
       </Page>
@@ -180,10 +193,15 @@ export function DocumentPage() {
           </span>
           {data.superseded_by && (
             <Notice tone="warning">
-              <Link className="underline" to={`/documents/${data.superseded_by}`}>
+              <Link className="inline-flex min-h-target items-center underline" to={`/documents/${data.superseded_by}`}>
                 {t("newerRevision")}
               </Link>
             </Notice>
+          )}
+          {data.supersedes && (
+            <Link className="inline-flex min-h-target items-center underline" to={`/documents/${data.supersedes}`}>
+              {t("olderRevision")}
+            </Link>
           )}
           <Facts document={data} />
         </section>

@@ -1,31 +1,40 @@
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { RotateCw } from "lucide-react";
+import { useEffect, useMemo } from "react";
 import { Link, useSearchParams } from "react-router";
 import { useAccount } from "@/account";
 import { api, body } from "@/api/client";
 import type { Document } from "@/api/types";
+import { type ItemProps, LongList } from "@/components/long-list";
 import { Page } from "@/components/page";
 import { Button } from "@/components/ui/button";
 import { Badge, Empty, LoadError, Spinner } from "@/components/ui/feedback";
 import { Field, Input, Select } from "@/components/ui/field";
 import { type MessageKey, useI18n } from "@/i18n";
 import { POLL_MS, isBeingIngested } from "@/viewer/document-view";
+import { ORDERS, type Order, orderOf, useSorted } from "./sorting";
 import { DocumentStatus } from "./status";
 import { Uploader } from "./uploader";
 
+const PAGE_SIZE = 100;
 const STATUSES = ["pending", "processing", "ready", "failed"] as const;
+
+/** Height of a row, in pixels, if its badges have room beside the name. */
+const ROW_HEIGHT = 88;
 
 interface Filter {
   status: string;
   tag: string;
+  sort: Order;
 }
 
-function useDocuments({ status, tag }: Filter) {
-  return useInfiniteQuery({
+function useDocuments({ status, tag, sort }: Filter) {
+  const list = useInfiniteQuery({
     queryKey: ["documents", status, tag],
     staleTime: POLL_MS,
     queryFn: ({ pageParam }) => {
-      const query = { status: (status || undefined) as Document["status"] | undefined, tag: tag || undefined, cursor: pageParam, limit: 50 };
+      const wanted = { status: (status || undefined) as Document["status"] | undefined, tag: tag || undefined };
+      const query = { ...wanted, cursor: pageParam, limit: PAGE_SIZE };
       return body(api.GET("/v1/documents", { params: { query } }));
     },
     initialPageParam: undefined as string | undefined,
@@ -33,6 +42,12 @@ function useDocuments({ status, tag }: Filter) {
     refetchInterval: ({ state }) =>
       state.data?.pages.some((page) => page.data.some(isBeingIngested)) ? POLL_MS : false,
   });
+  const { hasNextPage, isFetching, isError, fetchNextPage } = list;
+  useEffect(() => {
+    // Any other order than the server's needs all documents.
+    if (sort !== "newest" && hasNextPage && !isFetching && !isError) void fetchNextPage();
+  }, [sort, hasNextPage, isFetching, isError, fetchNextPage]);
+  return list;
 }
 
 export function ReprocessButton({ document }: { document: Document }) {
@@ -55,7 +70,13 @@ export function ReprocessButton({ document }: { document: Document }) {
   );
 }
 
-function Row({ document, mayChange }: { document: Document; mayChange: boolean }) {
+interface RowProps {
+  document: Document;
+  mayChange: boolean;
+  item: ItemProps;
+}
+
+function Row({ document, mayChange, item }: RowProps) {
   const { t, moment } = useI18n();
   const { id, title, filename, page_count, classification, tags, updated_at, superseded_by } = document;
   const facts = [
@@ -64,9 +85,12 @@ function Row({ document, mayChange }: { document: Document; mayChange: boolean }
     moment(updated_at),
   ];
   return (
-    <li className="flex flex-wrap items-center gap-x-4 gap-y-2 rounded-lg border border-line bg-raised p-3">
+    <li {...item} className="flex flex-wrap items-center gap-x-4 gap-y-2 rounded-lg border border-line bg-raised p-3">
       <div className="min-w-0 flex-1 basis-64">
-        <Link to={`/documents/${id}`} className="inline-flex min-h-8 items-center font-semibold underline-offset-4 [overflow-wrap:anywhere] hover:underline">
+        <Link
+          to={`/documents/${id}`}
+          className="inline-flex min-h-target items-center font-semibold underline-offset-4 [overflow-wrap:anywhere] hover:underline"
+        >
           {title || filename}
         </Link>
         <p className="text-sm text-quiet">{facts.filter(Boolean).join(" · ")}</p>
@@ -88,9 +112,11 @@ export function DocumentsPage() {
   const { t } = useI18n();
   const { role } = useAccount();
   const [parameters, setParameters] = useSearchParams();
-  const filter = { status: parameters.get("status") ?? "", tag: parameters.get("tag") ?? "" };
+  const sort = orderOf(parameters.get("sort"));
+  const filter = { status: parameters.get("status") ?? "", tag: parameters.get("tag") ?? "", sort };
   const list = useDocuments(filter);
-  const documents = list.data?.pages.flatMap((page) => page.data) ?? [];
+  const loaded = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
+  const documents = useSorted(loaded, sort);
   const change = (name: keyof Filter, value: string) => {
     const next = new URLSearchParams(parameters);
     if (value) next.set(name, value);
@@ -116,15 +142,30 @@ export function DocumentsPage() {
         <Field label={t("tag")} className="max-w-60 flex-1 basis-32">
           {(ids) => <Input {...ids} value={filter.tag} maxLength={64} onChange={(event) => change("tag", event.target.value)} />}
         </Field>
+        <Field label={t("order")} className="max-w-60 flex-1 basis-32">
+          {(ids) => (
+            <Select {...ids} value={sort} onChange={(event) => change("sort", event.target.value)}>
+              {ORDERS.map((order) => (
+                <option key={order} value={order}>
+                  {t(`order.${order}`)}
+                </option>
+              ))}
+            </Select>
+          )}
+        </Field>
       </div>
       {list.isPending && <Spinner label={t("loading")} />}
       {list.isError && <LoadError error={list.error} retry={() => void list.refetch()} />}
       {list.isSuccess && documents.length === 0 && <Empty>{t("noDocuments")}</Empty>}
-      <ul className="flex flex-col gap-2">
-        {documents.map((document) => (
-          <Row key={document.id} document={document} mayChange={role !== "viewer"} />
-        ))}
-      </ul>
+      <LongList
+        name={t("documents")}
+        items={documents}
+        keyOf={({ id }) => id}
+        estimate={ROW_HEIGHT}
+        hasMore={list.hasNextPage}
+      >
+        {(document, item) => <Row key={document.id} document={document} mayChange={role !== "viewer"} item={item} />}
+      </LongList>
       {list.hasNextPage && (
         <Button disabled={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>
           {t("more")}

@@ -2,11 +2,19 @@
 
 import { ApiError, authorization, noticeRefusedToken } from "@/api/client";
 import type { Classification } from "@/api/types";
-import { currentToken } from "@/auth/session";
+import { currentToken, refreshIfExpiring } from "@/auth/session";
 
 export interface UploadOptions {
   classification: Classification;
+  /** Separated by commas, or a JSON array. */
   tags: string;
+  docType?: string;
+  /** The document that the file replaces. */
+  supersedes?: string;
+  /** The plant's own label of the revision. */
+  revision?: string;
+  /** First day on which it is in force, such as `2030-01-31`. */
+  effectiveFrom?: string;
 }
 
 export interface Upload {
@@ -33,12 +41,26 @@ function parse(text: string): Answer {
   }
 }
 
-/** Sends a file; `fetch` tells no progress of what it sends. */
-export function upload(file: File, options: UploadOptions, onProgress: (part: number) => void): Promise<Upload> {
+/** The form of an upload. The file comes last: the server wants to know what it is before it reads it. */
+export function uploadForm(file: File, options: UploadOptions): FormData {
+  const fields = {
+    classification: options.classification,
+    tags: options.tags.trim(),
+    doc_type: options.docType,
+    supersedes: options.supersedes,
+    revision: options.revision,
+    effective_from: options.effectiveFrom,
+  };
   const form = new FormData();
-  form.set("classification", options.classification);
-  if (options.tags.trim()) form.set("tags", options.tags);
+  for (const [name, value] of Object.entries(fields)) if (value) form.set(name, value);
   form.set("file", file);
+  return form;
+}
+
+/** Sends a file; `fetch` tells no progress of what it sends. */
+export async function upload(file: File, options: UploadOptions, onProgress: (part: number) => void): Promise<Upload> {
+  await refreshIfExpiring();
+  const form = uploadForm(file, options);
   const token = currentToken();
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

@@ -13,7 +13,8 @@ import { cn } from "@/lib/utils";
 import { type Upload, upload } from "./upload";
 
 export const CLASSES: readonly Classification[] = ["public", "internal", "confidential", "restricted"];
-const ACCEPTED = ".pdf,.docx,.md,.txt,.markdown";
+export const ACCEPTED =
+  ".pdf,.docx,.docm,.xlsx,.xlsm,.ods,.pptx,.pptm,.csv,.tsv,.html,.htm,.eml,.md,.markdown,.txt";
 /** Files that are sent at the same time. */
 const CONCURRENT = 2;
 
@@ -50,7 +51,7 @@ function UploadState({ upload: { name, progress, status, documentId, error } }: 
     <li className="flex flex-wrap items-center gap-x-3 gap-y-1">
       <span className="min-w-0 flex-1 basis-40 truncate">
         {documentId ? (
-          <Link className="underline" to={`/documents/${documentId}`}>
+          <Link className="inline-flex min-h-target items-center underline" to={`/documents/${documentId}`}>
             {name}
           </Link>
         ) : (

@@ -1,23 +1,19 @@
 //! Reads DOCX: the visible text of a Word document, with tracked changes accepted and comments omitted.
 
 mod numbering;
-mod package;
 mod paragraph;
 mod shading;
 mod styles;
 mod table;
 mod walk;
-mod xml;
 
 use std::collections::{BTreeMap, HashMap};
 
 use numbering::Lists;
-use package::{Package, Relationship};
 use styles::Styles;
 use walk::{Item, Walker, flat_text};
-use xml::{Token, XmlReader};
 
-use super::clean::clean_line;
+use super::package::{Package, Relationship};
 use super::reader::Reader;
 use super::{Block, BlockKind, Limits, Page, ParsedDocument, ReadError, Warning};
 
@@ -36,12 +32,11 @@ impl Reader for DocxReader {
             |kind: &str| package_relationships.values().find(|part| part.kind == kind).map(|part| part.path.clone());
         let main_path = match package_part_path("officeDocument") {
             Some(path) => path,
-            None => package.main_by_content_type()?.unwrap_or_else(|| "word/document.xml".to_owned()),
+            None => package.main_by_content_type("word")?.unwrap_or_else(|| "word/document.xml".to_owned()),
         };
         let text = package.part(&main_path)?.ok_or_else(|| ReadError::corrupt("its document part is missing"))?;
         let main_relationships = package.relationships(&main_path)?;
-        let core_path = package_part_path("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());
-        let metadata_title = package.part(&core_path)?.map(|text| core_title(&text)).transpose()?.flatten();
+        let metadata_title = package.core_title(&package_relationships)?;
         let mut related =
             RelatedParts { package: &mut package, paths_by_kind: group_paths_by_kind(main_relationships) };
 
@@ -103,24 +98,6 @@ fn header_footer_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str)
         }
     }
     Ok(texts.into_iter().map(|text| Item::Block(Block::new(BlockKind::Paragraph, text))).collect())
-}
-
-/// Reads the title from the core properties part; `None` if it is missing or meaningless.
-fn core_title(text: &str) -> Result<Option<String>, ReadError> {
-    let mut xml = XmlReader::new(text);
-    let mut title: Option<String> = None;
-    let mut in_title = false;
-    loop {
-        match xml.next()? {
-            Token::StartTag(element) => in_title = element.name() == "title",
-            Token::Text(text) if in_title => title.get_or_insert_default().push_str(&text),
-            Token::EndTag(_) => in_title = false,
-            Token::Text(_) => {}
-            Token::EndOfDocument => {
-                return Ok(title.map(|title| clean_line(&title)).filter(|title| super::is_meaningful_title(title)));
-            }
-        }
-    }
 }
 
 /// Splits the items into pages at hard page breaks and assembles the document.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::ReadError;
 use super::super::numerals::{letters, roman};
-use super::xml::{Element, Token, XmlReader};
+use super::super::xml::{Element, Token, XmlReader};
 
 /// One level of a list definition (`w:lvl`).
 #[derive(Debug, Clone, Default)]

@@ -3,10 +3,10 @@
 use super::super::ReadError;
 use super::super::clean::push_normalized_char;
 use super::super::symbols;
+use super::super::xml::{Element, Token, XmlReader};
 use super::shading::is_background;
 use super::styles::Numbering;
 use super::walk::{Item, Walker};
-use super::xml::{Element, Token, XmlReader};
 
 /// The paragraph that is being read.
 #[derive(Default)]

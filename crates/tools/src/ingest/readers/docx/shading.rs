@@ -1,6 +1,6 @@
 //! Shading (`w:shd`) of paragraphs, runs and table cells.
 
-use super::xml::Element;
+use super::super::xml::Element;
 
 /// Whether the shading gives text a background that is not white.
 pub(super) fn is_background(shading: &Element<'_>) -> bool {

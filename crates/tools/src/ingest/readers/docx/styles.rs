@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::super::ReadError;
+use super::super::xml::{Token, XmlReader};
 use super::shading::is_background;
-use super::xml::{Token, XmlReader};
 
 /// One style definition (`w:style`).
 #[derive(Debug, Default, Clone)]

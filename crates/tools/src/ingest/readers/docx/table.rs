@@ -1,9 +1,9 @@
 //! Reads tables, one block per row.
 
+use super::super::xml::{Token, XmlReader};
 use super::super::{Block, BlockKind, ReadError};
 use super::shading::is_background;
 use super::walk::{Item, Walker, flat_text};
-use super::xml::{Token, XmlReader};
 
 /// The table row that is being read.
 #[derive(Default)]

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use super::super::clean::clean_line;
 use super::super::numerals::roman;
 use super::super::text::is_list_item;
+use super::super::xml::{Token, XmlReader};
 use super::super::{Block, BlockKind, ReadError};
 use super::numbering::Lists;
 use super::paragraph::Paragraph;
 use super::styles::{Numbering, Styles};
-use super::xml::{Token, XmlReader};
 
 /// Maximum nesting depth of tables and text boxes; deeper content is dropped.
 const MAX_DEPTH: usize = 24;

@@ -133,7 +133,7 @@ impl Builder<'_> {
 
     fn push(&mut self, kind: BlockKind, text: String, bounds: Option<Bounds>) {
         if !text.trim().is_empty() {
-            self.blocks.push(Block { kind, text, bounds });
+            self.blocks.push(Block { bounds, ..Block::new(kind, text) });
         }
     }
 

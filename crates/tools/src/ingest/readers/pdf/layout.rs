@@ -1,6 +1,6 @@
 //! Arranges the words of a page into lines and tables in reading order.
 
-use super::columns::{self, Piece};
+use super::columns::{self, LayoutBox};
 use super::geometry::Rect;
 use super::lines::{self, Line};
 use super::paint::RulingLine;
@@ -76,16 +76,16 @@ fn to_upright_ruling_lines(ruling_lines: &[RulingLine], direction: Direction) ->
 fn build_flow(mut words: Vec<Word>, ruling_lines: &[RulingLine]) -> Vec<FlowItem> {
     let mut tables: Vec<Option<Table>> =
         ruled_tables::extract(&mut words, ruling_lines).into_iter().map(Some).collect();
-    let word_piece =
-        |word: &Word| Piece { left: word.left, right: word.right, baseline: word.baseline, size: word.size };
-    let table_piece = |table: &Option<Table>| {
+    let word_box =
+        |word: &Word| LayoutBox { left: word.left, right: word.right, baseline: word.baseline, size: word.size };
+    let table_box = |table: &Option<Table>| {
         let bounds = table.as_ref().map_or(Rect::EMPTY, |table| table.bounds);
-        Piece { left: bounds.x0, right: bounds.x1, baseline: bounds.y0 + 8.0, size: 10.0 }
+        LayoutBox { left: bounds.x0, right: bounds.x1, baseline: bounds.y0 + 8.0, size: 10.0 }
     };
-    let pieces: Vec<Piece> = words.iter().map(word_piece).chain(tables.iter().map(table_piece)).collect();
+    let boxes: Vec<LayoutBox> = words.iter().map(word_box).chain(tables.iter().map(table_box)).collect();
     let mut words: Vec<Option<Word>> = words.into_iter().map(Some).collect();
     let mut flow = Vec::new();
-    for group in columns::reading_order(&pieces) {
+    for group in columns::reading_order(&boxes) {
         let mut group_words = Vec::new();
         let mut group_tables = Vec::new();
         for index in group {

@@ -2,7 +2,7 @@
 //!
 //! lopdf parses, decrypts and repairs the file, and read-fonts parses font programs. This module does everything else:
 //! fonts without Unicode maps, words and lines from glyph positions, reading order across columns, tables, headings,
-//! and the removal of invisible text.
+//! the tags of drawings by grid square, and the removal of invisible text.
 
 mod accents;
 mod aligned_tables;
@@ -17,6 +17,9 @@ mod composite;
 mod contents_entry;
 mod context;
 mod dictionary;
+mod drawing;
+mod drawing_grid;
+mod drawing_tags;
 mod file;
 mod font;
 mod font_program;

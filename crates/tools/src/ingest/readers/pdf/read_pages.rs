@@ -9,6 +9,7 @@ use super::super::{Block, BlockKind, Limits, Page, ParsedDocument, ReadError, Sc
 use super::annotations;
 use super::blocks;
 use super::context::{Budget, Context, Fonts, MAX_STREAM_BYTES};
+use super::drawing;
 use super::file::PdfFile;
 use super::geometry::{Matrix, Rect};
 use super::interpret::{Interpreter, PageContent};
@@ -66,7 +67,7 @@ pub(super) fn read_document(
         .map(|page| Page {
             number: Some(page.number),
             label: labels.get(page.number as usize - 1).cloned().flatten(),
-            blocks: page.flows.iter().flat_map(|flow| blocks::build(flow, &style)).collect(),
+            blocks: page.flows.iter().flat_map(|flow| blocks::build(flow, &style)).chain(page.tags).collect(),
             scans: page.scans,
         })
         .filter(|page| !page.blocks.is_empty() || !page.scans.is_empty())
@@ -107,7 +108,9 @@ fn page_texts(
         if text_bytes > limits.max_text_bytes {
             return Err(ReadError::TooLarge { what: "bytes of text", limit: limits.max_text_bytes as u64 });
         }
-        pages.push(PageText { number, height: area.height(), flows: layout::lay_out(words, &ruling_lines), scans });
+        let tags = drawing::tag_blocks(&words, &area, number);
+        let flows = layout::lay_out(words, &ruling_lines);
+        pages.push(PageText { number, height: area.height(), flows, tags, scans });
         on_page(number);
     }
     let is_empty = text_bytes == 0;

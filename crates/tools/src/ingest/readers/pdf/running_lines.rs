@@ -250,6 +250,7 @@ mod tests {
             number,
             height: 800.0,
             flows: vec![DirectionFlow { direction: Direction::Right, items: texts(number) }],
+            tags: Vec::new(),
             scans: Vec::new(),
         };
         let mut pages: Vec<PageText> = (1..=count).map(page).collect();
