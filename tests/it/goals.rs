@@ -1,111 +1,18 @@
 //! Goals over HTTP: planning, approval, execution by agents, and what they must not do.
 
-use crate::support::api_client::{ApiClient, SseEvent};
 use crate::support::app::TestApp;
 use crate::support::db::SuperuserDb;
 use crate::support::files::note;
-use crate::support::model::{ModelServer, Reply, RequestedCall};
+use crate::support::goals::{
+    TIMEOUT, app_with, approve, call, create, events, has_tool_result, messages, plan, read, say, step, step_of, task,
+    wait_for,
+};
+use crate::support::model::{ModelServer, Reply};
 use crate::support::plant::{Plant, decide, path as approval_path, text};
 use domain::role::Role;
 use fakes::eventually_within;
 use serde_json::{Value, json};
 use std::time::Duration;
-
-const TIMEOUT: Duration = Duration::from_secs(40);
-
-fn step(id: &str, agent: &str, instruction: &str, depends_on: &[&str]) -> Value {
-    json!({ "id": id, "title": format!("Title of {id}"), "agent": agent, "instruction": instruction,
-            "depends_on": depends_on })
-}
-
-fn plan(steps: &[Value]) -> String {
-    format!("Here is the plan:\n```json\n{}\n```", json!({ "steps": steps }))
-}
-
-fn say(text: impl Into<String>) -> Reply {
-    Reply::TextAndToolCalls { text: text.into(), calls: Vec::new() }
-}
-
-fn call(name: &str, arguments: &Value) -> Reply {
-    let call = RequestedCall { name: name.to_owned(), arguments: arguments.to_string() };
-    Reply::TextAndToolCalls { text: String::new(), calls: vec![call] }
-}
-
-fn messages(request: &Value) -> Vec<Value> {
-    request["messages"].as_array().expect("messages").clone()
-}
-
-fn is_planning(request: &Value) -> bool {
-    request["messages"][0]["content"].as_str().is_some_and(|system| system.starts_with("Task: plan."))
-}
-
-/// The first line of the task of a step, without the note that no passage was found.
-fn task(request: &Value) -> String {
-    let mut newest_first = messages(request).into_iter().rev();
-    let last = newest_first.find(|message| message["role"] == "user");
-    let last = last.map(|message| text(&message["content"])).unwrap_or_default();
-    let mut lines = last.lines().filter(|line| !line.is_empty() && !line.starts_with("The documents were searched"));
-    lines.next().unwrap_or_default().to_owned()
-}
-
-fn has_tool_result(request: &Value) -> bool {
-    messages(request).iter().any(|message| message["role"] == "tool")
-}
-
-/// Starts an app whose planner answers with these steps, and whose agents answer by their request.
-async fn app_with(
-    steps: Vec<Value>,
-    agents: impl Fn(&Value) -> Reply + Send + Sync + 'static,
-) -> (TestApp, ModelServer) {
-    let planned = plan(&steps);
-    let model =
-        ModelServer::start_with_request_fn(
-            move |request| {
-                if is_planning(request) { say(planned.clone()) } else { agents(request) }
-            },
-        )
-        .await;
-    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    (app, model)
-}
-
-async fn create(caller: &ApiClient<'_>, approval: &str) -> String {
-    let body = json!({ "objective": "Compare the limits.", "approval": approval });
-    let created = caller.post("/v1/goals", &body).await.expect_json(201);
-    assert_eq!(created["status"], "planning", "{created}");
-    text(&created["id"])
-}
-
-async fn read(caller: &ApiClient<'_>, id: &str) -> Value {
-    caller.get(&format!("/v1/goals/{id}")).await.expect_json(200)
-}
-
-async fn wait_for(caller: &ApiClient<'_>, id: &str, status: &str) -> Value {
-    eventually_within(TIMEOUT, &format!("goal {id} is {status}"), || async {
-        let goal = read(caller, id).await;
-        assert!(
-            goal["status"] == status
-                || !["succeeded", "failed", "cancelled"].contains(&goal["status"].as_str().expect("")),
-            "{goal}"
-        );
-        (goal["status"] == status).then_some(goal)
-    })
-    .await
-}
-
-fn step_of<'a>(goal: &'a Value, id: &str) -> &'a Value {
-    goal["plan"]["steps"].as_array().and_then(|steps| steps.iter().find(|step| step["id"] == id)).expect("the step")
-}
-
-async fn approve(caller: &ApiClient<'_>, id: &str) -> Value {
-    let goal = wait_for(caller, id, "awaiting_approval").await;
-    let body = json!({ "version": goal["plan"]["version"] });
-    caller.post(&format!("/v1/goals/{id}/approve"), &body).await.expect_json(200)
-}
-
-async fn events(caller: &ApiClient<'_>, id: &str, after: u64) -> Vec<SseEvent> {
-    caller.stream_goal_events(id, after).await.read_to_end().await
-}
 
 fn diamond() -> Vec<Value> {
     vec![
@@ -460,86 +367,33 @@ async fn a_step_waits_for_the_approval_of_its_write() {
     assert_eq!(admin.get(&approval_path(&voided)).await.expect_json(200)["status"], "cancelled");
 }
 
+/// A step whose budget is only reserved, by an answer that is being written, waits for it and uses up no try.
 #[tokio::test]
-async fn agents_are_listed_with_what_they_may_do_and_administered_by_name() {
-    let app = TestApp::shared().await;
-    app.create_tenant("agents").await;
-    let (admin, viewer) = (app.as_admin("agents"), app.as_viewer("agents"));
-    let listed = viewer.get("/v1/agents").await.expect_json(200);
-    let names: Vec<_> = listed["data"].as_array().expect("agents").iter().map(|agent| text(&agent["name"])).collect();
-    assert_eq!(names, ["document_analyst", "procedure_lookup", "calculator", "plant_analyst"]);
-    let plant_analyst = &listed["data"][3];
-    assert_eq!(plant_analyst["tools"], json!(["plant_tag_search", "calculator"]), "viewers read no values");
-    assert!(text(&plant_analyst["instructions_digest"]).starts_with("sha256:"));
-    let agent = json!({ "name": "seal_expert", "description": "Knows seals.", "instructions": "Name the plan.",
-        "tools": ["rag_search"], "model": "fast" });
-    let with = |field: &str, value: Value| {
-        let mut changed = agent.clone();
-        changed[field] = value;
-        changed
-    };
-    viewer.post("/v1/admin/agents", &agent).await.expect_problem(403, "policy_denied");
-    admin.post("/v1/admin/agents", &with("name", json!("calculator"))).await.expect_problem(409, "conflict");
-    admin.post("/v1/admin/agents", &with("name", json!("Bad Name"))).await.expect_problem(422, "validation");
-    admin.post("/v1/admin/agents", &with("tools", json!(["no_such_tool"]))).await.expect_problem(422, "validation");
-    let created = admin.post("/v1/admin/agents", &agent).await.expect_json(201);
-    admin.post("/v1/admin/agents", &agent).await.expect_problem(409, "conflict");
-    let patch = json!({ "instructions": "Name the API plan." });
-    let changed = admin.patch("/v1/admin/agents/seal_expert", &patch).await.expect_json(200);
-    assert_ne!(changed["instructions_digest"], created["instructions_digest"]);
-    assert_eq!(viewer.get("/v1/agents").await.expect_json(200)["data"][4]["name"], "seal_expert");
-    admin.patch("/v1/admin/agents/calculator", &patch).await.expect_problem(409, "conflict");
-    let rows = admin.get("/v1/audit?event_type=admin.agent_changed").await.expect_json(200);
-    assert!(!rows.to_string().contains("Name the API plan."), "digests only");
-    assert!(rows.to_string().contains(&text(&changed["instructions_digest"])), "{rows}");
-    assert_eq!(admin.delete("/v1/admin/agents/seal_expert").await.status, 204);
-    admin.delete("/v1/admin/agents/seal_expert").await.expect_problem(404, "not_found");
-}
-
-/// A simple question with `agent: "auto"` is one model call; a calculation goes to the calculator, and a question of
-/// several parts to specialists, whose outputs the assistant gets.
-#[tokio::test]
-async fn a_chat_hands_parts_to_specialists_only_where_there_are_any() {
-    let parts =
-        vec![step("limit", "document_analyst", "Find the limit.", &[]), step("sum", "calculator", "2 + 2", &["limit"])];
-    let (app, model) = app_with(parts, |request| match task(request).as_str() {
-        "Find the limit." => say("The limit is 4711 bar."),
-        "2 + 2" | "17.5% of 2480" if !has_tool_result(request) => {
-            call("calculator", &json!({ "expression": task(request) }))
-        }
-        "2 + 2" => say("Four."),
-        "17.5% of 2480" => say("434"),
-        _ => say("The answer."),
+async fn a_step_waits_for_budget_that_others_have_reserved() {
+    let steps = vec![step("a", "document_analyst", "Do alpha.", &[])];
+    let (app, model) = app_with(steps, |request| match task(request).as_str() {
+        "Do alpha." => say("Alpha done."),
+        _ => Reply::PauseUntilResumed("An ", "answer."),
     })
     .await;
-    app.create_tenant("delegating").await;
-    let caller = app.as_user("delegating");
-    let ask = async |message: &str, agent: &str| {
-        let conversation = caller.create_conversation().await;
-        let body = json!({ "message": message, "agent": agent, "retrieval": "never" });
-        caller.start_stream(&conversation, &body).await.read_to_end().await
-    };
-    let names = |events: &[SseEvent]| events.iter().map(|event| event.name.clone()).collect::<Vec<_>>();
-
-    let simple = ask("Which bolts does P-101 have?", "auto").await;
-    assert_eq!(model.requests().len(), 1, "one model call");
-    assert!(!names(&simple).contains(&"step.started".to_owned()));
-
-    let sum = ask("17.5% of 2480", "auto").await;
-    let started = sum.iter().find(|event| event.name == "step.started").expect("a step");
-    assert_eq!(started.data["agent"], "calculator");
-    let finished = sum.iter().find(|event| event.name == "step.finished").expect("its end");
-    assert_eq!((&finished.data["step_id"], &finished.data["status"]), (&started.data["step_id"], &json!("succeeded")));
-
-    let several = ask("Find the limit and then calculate its double.", "auto").await;
-    let steps: Vec<_> = several.iter().filter(|event| event.name == "step.finished").collect();
-    assert_eq!(steps.len(), 2, "{:?}", names(&several));
-    assert!(steps.iter().all(|event| event.data["status"] == "succeeded"), "{steps:?}");
-    let last = model.requests().pop().expect("a request").to_string();
-    assert!(last.contains("The limit is 4711 bar.") && last.contains("Four."), "{last}");
-
-    let conversation = caller.create_conversation().await;
-    let unknown = json!({ "message": "Hello", "agent": "nobody" });
-    let path = format!("/v1/conversations/{conversation}/chat");
-    caller.post(&path, &unknown).await.expect_problem(422, "validation");
+    app.create_tenant("reserving").await;
+    let (admin, user) = (app.as_admin("reserving"), app.as_user("reserving"));
+    let id = create(&user, "required").await;
+    wait_for(&user, &id, "awaiting_approval").await;
+    let quotas = json!({ "quotas": { "tokens_per_day": 4_000 } });
+    admin.patch("/v1/admin/settings", &quotas).await.expect_json(200);
+    let conversation = user.create_conversation().await;
+    let body = json!({ "message": "Tell me a story.", "retrieval": "never" });
+    // The answer may become as long as the budget allows.
+    let mut answer = user.start_stream(&conversation, &body).await;
+    answer.next_event().await.expect("the run has started");
+    approve(&user, &id).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let waiting = read(&user, &id).await;
+    let step = step_of(&waiting, "a");
+    assert_eq!((&step["status"], &step["attempts"]), (&json!("pending"), &json!(0)), "{waiting}");
+    model.resume_one_reply();
+    answer.read_to_end().await;
+    let goal = wait_for(&user, &id, "succeeded").await;
+    assert_eq!(step_of(&goal, "a")["attempts"], 1, "{goal}");
 }

@@ -9,6 +9,7 @@
 )]
 
 mod administration;
+mod agents;
 mod api_guide;
 mod approvals;
 mod audit;

@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 use crate::tool::ToolName;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Specification of an agent.
@@ -81,12 +82,16 @@ impl AgentSpec {
     /// their text.
     #[must_use]
     pub fn instructions_digest(&self) -> String {
-        let mut text = String::from("sha256:");
-        for byte in Sha256::digest(self.instructions.as_bytes()) {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        to_digest(self.instructions.as_bytes())
+    }
+
+    /// `sha256:` and the hex SHA-256 of all that decides on how the agent works: instructions, tools in any order,
+    /// required tool and model tier.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let tools: BTreeSet<_> = self.tools.iter().collect();
+        let required_tool = self.required_tool.map(ToolName::as_str);
+        to_digest(serde_json::json!([self.instructions, tools, required_tool, self.model]).to_string().as_bytes())
     }
 
     /// Whether the agent has the tool.
@@ -106,6 +111,15 @@ impl AgentSpec {
             ..self
         }
     }
+}
+
+fn to_digest(bytes: &[u8]) -> String {
+    let mut text = String::from("sha256:");
+    for byte in Sha256::digest(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// The agents that the platform provides.

@@ -61,6 +61,7 @@ mod range;
 mod rate_limit;
 mod readiness;
 mod request_info;
+mod resume;
 mod router;
 #[expect(unused_qualifications, reason = "utoipa's macros qualify names unnecessarily")]
 mod routes;

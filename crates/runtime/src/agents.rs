@@ -1,15 +1,18 @@
 //! The agents of a user: those of the platform and of the tenant, with the tools that the user may call.
 
 use domain::agent::{AgentSpec, builtin_agents};
-use domain::ports::{StoreError, TenantTx};
+use domain::goal::{PlannedStep, Step};
+use domain::ports::{ApprovedAgent, StoreError, TenantTx};
 use domain::rights::Rights;
 use domain::tool::ToolSpec;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tools::gateway::ToolGateway;
 
 /// The agents of one user, with the tools that the user may call.
 pub(crate) struct AgentCatalog {
     agents: Vec<AgentSpec>,
+    /// Digests of the whole specifications, by name: with the tools that the user may not call.
+    digests: BTreeMap<String, String>,
     manifest: Vec<ToolSpec>,
 }
 
@@ -26,11 +29,12 @@ impl AgentCatalog {
     ) -> Result<Self, StoreError> {
         let manifest = tools.manifest(tx, rights).await?;
         let mut agents = all_agents(tx).await?;
+        let digests = agents.iter().map(|agent| (agent.name.clone(), agent.digest())).collect();
         for agent in &mut agents {
             agent.tools.retain(|name| manifest.iter().any(|tool| tool.name.as_str() == name));
         }
         agents.retain(|agent| !agent.tools.is_empty());
-        Ok(Self { agents, manifest })
+        Ok(Self { agents, digests, manifest })
     }
 
     /// The agents that the caller may use.
@@ -51,6 +55,20 @@ impl AgentCatalog {
     /// The agent of this name.
     pub(crate) fn find(&self, name: &str) -> Option<&AgentSpec> {
         self.agents.iter().find(|agent| agent.name == name)
+    }
+
+    /// The agents of these steps, for the user to have approved.
+    pub(crate) fn approved<'a>(&self, steps: impl IntoIterator<Item = &'a PlannedStep>) -> Vec<ApprovedAgent> {
+        let approved = |step: &PlannedStep| {
+            let digest = self.digests.get(&step.agent)?.clone();
+            Some(ApprovedAgent { step: step.id.clone(), digest })
+        };
+        steps.into_iter().filter_map(approved).collect()
+    }
+
+    /// Whether the step's agent still is the one that was approved.
+    pub(crate) fn is_approved(&self, step: &Step) -> bool {
+        step.agent_digest.is_some() && step.agent_digest.as_ref() == self.digests.get(&step.plan.agent)
     }
 
     /// The names of all agents.

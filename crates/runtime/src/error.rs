@@ -55,6 +55,8 @@ pub enum RuntimeError {
         limit: BudgetLimit,
         /// Time until the limit's period ends, or until runs in progress may release their reservations.
         retry_after: Duration,
+        /// Whether the amount is only reserved, by runs that may release it.
+        is_reserved: bool,
     },
     /// The answer is based on content above the caller's clearance.
     #[error("the content is classified above the caller's clearance")]

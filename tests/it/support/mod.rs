@@ -6,6 +6,7 @@ pub mod cli;
 pub mod collector;
 pub mod db;
 pub mod files;
+pub mod goals;
 pub mod maintenance;
 pub mod mcp_server;
 pub mod model;

@@ -9,15 +9,15 @@ use async_trait::async_trait;
 use domain::goal::{Goal, GoalCredential, GoalError, GoalEvent, GoalEventKind, PlanAuthor, PlannedStep};
 use domain::ids::{ApprovalId, GoalId};
 use domain::page::{Page, PageKey, PageRequest};
-use domain::ports::{GoalRepo, GoalTransition, StepEnd, StepLease, StepOfGoal, StepRetry, StoreError};
+use domain::ports::{ApprovedAgent, GoalRepo, GoalTransition, StepEnd, StepLease, StepOfGoal, StepRetry, StoreError};
 use domain::run::TokenUsage;
 use domain::time::Timestamp;
 use serde_json::Value;
 use sqlx::types::Json;
 use statements::{
-    ADD_APPROVAL, ADD_USAGE, APPEND_EVENT, COUNT_VERSION, DELETE_STEPS, END_STEP, EVENTS, GET, HOLDS_PLANNING, INSERT,
-    INSERT_PLAN, INSERT_STEP, LIST, LOCK, LOCK_APPROVALS, OPEN_COUNT, RELEASE_STEP, REOPEN_STEP, RETRY_STEP_LATER,
-    SKIP_STEP, START_STEP, STEPS, TRANSITION,
+    ADD_APPROVAL, ADD_USAGE, APPEND_EVENT, APPROVE_AGENTS, COUNT_VERSION, DELETE_STEPS, END_STEP, EVENTS, GET,
+    HOLDS_PLANNING, INSERT, INSERT_PLAN, INSERT_STEP, LIST, LOCK, LOCK_APPROVALS, OPEN_COUNT, POSTPONE_STEP,
+    RELEASE_STEP, REOPEN_STEP, RETRY_STEP_LATER, SKIP_STEP, START_STEP, STEPS, TRANSITION,
 };
 
 #[async_trait]
@@ -90,6 +90,12 @@ impl GoalRepo for PgTenantTx {
         Ok(())
     }
 
+    async fn approve_agents(&mut self, goal: GoalId, agents: &[ApprovedAgent]) -> Result<(), StoreError> {
+        let (steps, digests): (Vec<_>, Vec<_>) =
+            agents.iter().map(|agent| (agent.step.as_str(), agent.digest.as_str())).unzip();
+        APPROVE_AGENTS.query().bind(goal.as_uuid()).bind(steps).bind(digests).execute(self.connection()).await
+    }
+
     async fn transition(
         &mut self,
         goal: GoalId,
@@ -148,6 +154,11 @@ impl GoalRepo for PgTenantTx {
             .bind(retry.due_at)
             .bind(Json(&retry.error));
         Ok(update.rows_affected(self.connection()).await? > 0)
+    }
+
+    async fn postpone_step(&mut self, claim: &StepLease, due_at: Timestamp) -> Result<(), StoreError> {
+        let update = POSTPONE_STEP.query().bind(claim.goal.as_uuid()).bind(&claim.step).bind(claim.token).bind(due_at);
+        update.execute(self.connection()).await
     }
 
     async fn lock_approvals(&mut self, claim: &StepLease) -> Result<Option<Vec<ApprovalId>>, StoreError> {

@@ -53,6 +53,7 @@ row! {
         classification: TextEnum<Classification>,
         error: Option<Json<GoalError>>,
         approval_ids: Vec<Uuid>,
+        agent_digest: Option<String>,
     }
 }
 
@@ -128,6 +129,13 @@ statements! {
          due_at)
          VALUES (app_tenant(), $1, app_user(), $2, $3, $4, $5, $6, $7, $8)",
     );
+    pub(super) APPROVE_AGENTS: () = Statement::update(
+        "goal_steps",
+        "storing the agents that were approved",
+        "UPDATE goal_steps SET agent_digest = approved.digest
+         FROM unnest($2::text[], $3::text[]) AS approved (id, digest)
+         WHERE goal_id = $1 AND goal_steps.id = approved.id",
+    );
     pub(super) TRANSITION: () = Statement::update(
         "goals",
         "changing the state of a goal",
@@ -170,6 +178,12 @@ statements! {
          SET status = 'pending', retried = true, due_at = $4, error = $5, leased_until = NULL
          WHERE goal_id = $1 AND id = $2 AND lease_token = $3 AND status = 'running'",
     );
+    pub(super) POSTPONE_STEP: () = Statement::update(
+        "goal_steps",
+        "postponing a step",
+        "UPDATE goal_steps SET due_at = $4, leased_until = NULL
+         WHERE goal_id = $1 AND id = $2 AND lease_token = $3 AND status IN ('pending', 'running')",
+    );
     pub(super) LOCK_APPROVALS: Scalar<Vec<Uuid>> = Statement::select(
         "goal_steps",
         "reading the approvals of a step",
@@ -201,9 +215,8 @@ statements! {
          SET status = 'pending', error = NULL, output = NULL, retried = false,
              approval_ids = ARRAY (SELECT a.id FROM approvals a
                                    WHERE a.id = ANY (goal_steps.approval_ids)
-                                     AND a.status NOT IN ('failed', 'rejected', 'expired', 'cancelled')), due_at =
-                                     $3, finished_at = NULL,
-             leased_until = NULL
+                                     AND a.status NOT IN ('failed', 'rejected', 'expired', 'cancelled')),
+             due_at = $3, finished_at = NULL, leased_until = NULL
          WHERE goal_id = $1 AND id = $2 AND status IN ('failed', 'skipped')",
     );
     /// PostgreSQL sends the notification on commit.
@@ -275,6 +288,7 @@ impl From<StepRow> for StepOfGoal {
             approvals: row.approval_ids.into_iter().map(Into::into).collect(),
             is_retried: row.retried,
             interruptions: count(row.interruptions),
+            agent_digest: row.agent_digest,
         };
         Self { goal: row.goal_id.into(), step }
     }

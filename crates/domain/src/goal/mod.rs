@@ -94,6 +94,10 @@ impl GoalError {
     pub const TOOL_NOT_USED: &'static str = "tool_not_used";
     /// The write that a step asked for was not executed.
     pub const NOT_APPROVED: &'static str = "not_approved";
+    /// There is no such agent, or its user may not use it any more.
+    pub const AGENT_UNKNOWN: &'static str = "agent_unknown";
+    /// The step's agent is not the one that was approved.
+    pub const AGENT_CHANGED: &'static str = "agent_changed";
     /// The workers died too often while they executed it.
     pub const INTERRUPTED: &'static str = "interrupted";
 
@@ -129,6 +133,8 @@ pub struct Step {
     pub is_retried: bool,
     /// Number of tries that ended with their process.
     pub interruptions: u32,
+    /// [`AgentSpec::digest`](crate::agent::AgentSpec::digest) of the agent that the user approved.
+    pub agent_digest: Option<String>,
 }
 
 impl Step {
@@ -147,6 +153,7 @@ impl Step {
             approvals: Vec::new(),
             is_retried: false,
             interruptions: 0,
+            agent_digest: None,
         }
     }
 }

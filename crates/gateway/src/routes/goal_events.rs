@@ -5,7 +5,7 @@ use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
 use crate::fields;
 use crate::query::ApiQuery;
-use crate::routes::runs::last_event_id;
+use crate::resume::ResumeQuery;
 use crate::settings::GatewaySettings;
 use crate::sse;
 use crate::state::AppState;
@@ -17,23 +17,13 @@ use domain::command::FollowGoal;
 use domain::goal::GoalEvent;
 use domain::ids::GoalId;
 use futures::StreamExt as _;
-use serde::Deserialize;
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(events))
-}
-
-/// Where the stream of events starts.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct EventsQuery {
-    /// Id of the last event to skip. The header `Last-Event-ID` takes precedence.
-    after: Option<u64>,
 }
 
 /// One server-sent event of a goal.
@@ -56,7 +46,7 @@ struct GoalStreamEvent {
 #[utoipa::path(
     get, path = "/v1/goals/{id}/events", tag = "goals",
     params(
-        ("id" = Uuid, Path), EventsQuery,
+        ("id" = Uuid, Path), ResumeQuery,
         ("Last-Event-ID" = Option<u64>, Header, description = "Id of the last event that you received"),
     ),
     responses((status = 200, description = "The events", body = GoalStreamEvent, content_type = "text/event-stream"))
@@ -65,10 +55,10 @@ async fn events(
     call: AuthenticatedRequest,
     PathId(id): PathId<GoalId>,
     State(settings): State<Arc<GatewaySettings>>,
-    ApiQuery(query): ApiQuery<EventsQuery>,
+    ApiQuery(query): ApiQuery<ResumeQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let after = last_event_id(&headers)?.or(query.after).unwrap_or(0);
+    let after = query.last_event_id(&headers)?;
     let events = call.execute(FollowGoal { id, after }).await?;
     // A goal may take days, in which the request would count as in flight.
     call.release_in_flight();

@@ -4,6 +4,7 @@ use crate::body::PathId;
 use crate::caller::AuthenticatedRequest;
 use crate::error::ApiError;
 use crate::query::ApiQuery;
+use crate::resume::ResumeQuery;
 use crate::settings::GatewaySettings;
 use crate::sse::{self, StreamEvent};
 use crate::state::AppState;
@@ -13,24 +14,15 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use domain::command::{CancelRun, ResumeRun};
 use domain::ids::RunId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(events)).routes(routes!(cancel))
-}
-
-/// Where the stream of events starts.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct EventsQuery {
-    /// Id of the last event to skip. The header `Last-Event-ID` takes precedence.
-    after: Option<u64>,
 }
 
 /// A run that is being cancelled.
@@ -45,7 +37,7 @@ struct Cancelling {
 #[utoipa::path(
     get, path = "/v1/runs/{id}/events", tag = "chat",
     params(
-        ("id" = Uuid, Path), EventsQuery,
+        ("id" = Uuid, Path), ResumeQuery,
         ("Last-Event-ID" = Option<u64>, Header, description = "Id of the last event that you received"),
     ),
     responses((status = 200, description = "The events", body = StreamEvent, content_type = "text/event-stream"))
@@ -54,10 +46,10 @@ async fn events(
     call: AuthenticatedRequest,
     PathId(run): PathId<RunId>,
     State(settings): State<Arc<GatewaySettings>>,
-    ApiQuery(query): ApiQuery<EventsQuery>,
+    ApiQuery(query): ApiQuery<ResumeQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let after = last_event_id(&headers)?.or(query.after).unwrap_or(0);
+    let after = query.last_event_id(&headers)?;
     let events = call.execute(ResumeRun { run, after }).await?;
     Ok(sse::run_response(events, call.info, settings.keep_alive_interval))
 }
@@ -74,16 +66,4 @@ async fn cancel(
     call.execute(CancelRun { run }).await?;
     let body = Cancelling { run_id: run.as_uuid(), status: "cancelling" };
     Ok((StatusCode::ACCEPTED, Json(body)))
-}
-
-/// Parses the header `Last-Event-ID`.
-pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let Some(value) = headers.get("last-event-id") else {
-        return Ok(None);
-    };
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-    digits
-        .and_then(|text| text.parse().ok())
-        .map(Some)
-        .ok_or_else(|| ApiError::invalid_field("/Last-Event-ID", "must be the id of an event: an integer"))
 }

@@ -54,7 +54,7 @@ fn post_hello() -> Request<Body> {
 async fn gate_errors_have_openais_status_and_codes() {
     let out_of_tokens = || {
         let (limit, retry_after) = (BudgetLimit::TenantTokens, Duration::from_secs(90));
-        RuntimeError::BudgetExceeded { limit, retry_after }.into()
+        RuntimeError::BudgetExceeded { limit, retry_after, is_reserved: false }.into()
     };
     for (error, status, kind, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "invalid_request_error", "not_found"),

@@ -9,6 +9,7 @@ use crate::run::definition::Orchestration;
 use domain::agent::AgentSpec;
 use domain::authorized::Permit;
 use domain::command::AgentChoice;
+use domain::model::TierChoice;
 use domain::ports::TenantTx;
 use domain::tool::{ToolName, ToolSpec};
 use domain::upload::FieldError;
@@ -62,6 +63,14 @@ impl Answerer {
                 let detail = "You have no agent of this name.".to_owned();
                 Err(FieldError { pointer: "/agent".to_owned(), detail }.into())
             }
+        }
+    }
+
+    /// The tier that the specialist is bound to; `None` if it leaves the choice to others.
+    pub(super) fn tier_choice(&self) -> Option<TierChoice> {
+        match self {
+            Self::Specialist(spec, _) => Some(spec.model).filter(|choice| *choice != TierChoice::Auto),
+            Self::Assistant | Self::Orchestrator(_) => None,
         }
     }
 

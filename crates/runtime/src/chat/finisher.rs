@@ -60,6 +60,9 @@ impl Finisher for ConversationFinisher {
             "cited_documents": cited, "classification": progress.provenance.classification,
             "left_out": summary.omitted_count, "unsupported": summary.unsupported_statements.len(),
         });
+        if !progress.agents.is_empty() {
+            metadata["agents"] = json!(progress.agents);
+        }
         if !cited_tags.is_empty() {
             metadata["cited_tags"] = json!(cited_tags);
         }

@@ -41,7 +41,6 @@ use domain::model_call::ModelCaller;
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
-use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use domain::tool::{ToolName, ToolSpec};
 use domain::transaction::UseCaseTransaction;
@@ -117,7 +116,8 @@ impl TurnPreparer {
         let (team_permits, source_teams) = take_teams(&mut request, &history);
         let inference = MemoryInference::new(&conversation, ids.question, question.classification);
         let memory = MemorySuggestion::new(&self.ports, &permit, &mut request, &question, inference);
-        let tier = self.choose_tier(&request, &question.text, &conversation, &permit.tenant().settings);
+        let choice = request.model.or(answerer.tier_choice()).or(conversation.model);
+        let tier = self.choose_tier(&request, &question.text, choice.or(permit.tenant().settings.default_model));
         let caller = caller(&permit, &request);
         let personal_data = privacy::check(&*self.ports.privacy, &caller, new_texts(&question, &request))?;
         let model = &*self.ports.model;
@@ -163,7 +163,7 @@ impl TurnPreparer {
             source_teams,
             budget,
             goal_step: None,
-            specialist: specialist.map(|agent| agent.name),
+            specialist,
             orchestration,
         };
         let omitted_tools = omitted_tools.saturating_add(removed.tools);
@@ -230,15 +230,8 @@ impl TurnPreparer {
         Ok(Some(conversation))
     }
 
-    /// Chooses the tier from the setting of the turn, of the conversation, or of the tenant, in this order.
-    fn choose_tier(
-        &self,
-        request: &TurnRequest,
-        question: &str,
-        conversation: &Conversation,
-        settings: &TenantSettings,
-    ) -> ChosenTier {
-        let choice = request.model.or(conversation.model).or(settings.default_model).unwrap_or(TierChoice::Auto);
+    fn choose_tier(&self, request: &TurnRequest, question: &str, choice: Option<TierChoice>) -> ChosenTier {
+        let choice = choice.unwrap_or(TierChoice::Auto);
         let criteria = TierCriteria {
             question,
             document_count: request.filters.document_ids.len(),

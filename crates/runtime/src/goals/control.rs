@@ -4,6 +4,7 @@ use super::GoalService;
 use super::changes::{EndedStep, set_status, steps_of, tell_finished};
 use super::service::{NOT_FOUND, check_credential};
 use super::view::with_plan;
+use crate::agents::AgentCatalog;
 use crate::approvals::audit_events::ApprovalEvent;
 use crate::approvals::request::lock_with_policy;
 use crate::error::RuntimeError;
@@ -89,10 +90,15 @@ impl UseCase<RetryStep> for GoalService {
             return Err(RuntimeError::AttemptsExhausted);
         }
         let now = self.ports.clock.now();
-        tx.goals().reopen_step(*id, step_id, now).await?;
-        for reopened in steps_to_reopen(&steps, step_id) {
-            tx.goals().reopen_step(*id, &reopened, now).await?;
+        let mut reopened = steps_to_reopen(&steps, step_id);
+        reopened.push(step_id.clone());
+        for step in &reopened {
+            tx.goals().reopen_step(*id, step, now).await?;
         }
+        // Who asks for another try accepts the agents as they are now.
+        let catalog = AgentCatalog::load(&mut *tx, &*self.ports.tools, command.permit().rights()).await?;
+        let plan = steps.iter().map(|step| &step.plan).filter(|step| reopened.contains(&step.id));
+        tx.goals().approve_agents(*id, &catalog.approved(plan)).await?;
         if goal.status == GoalStatus::Failed {
             let resume = GoalTransition::new(GoalStatus::Failed, GoalStatus::Running);
             set_status(&mut *tx, *id, &resume, now).await?;

@@ -110,7 +110,7 @@ impl GoalWorker {
         let (permit, catalog) = match (&planning.permit, &planning.catalog) {
             (Ok(permit), Some(catalog)) => (permit, catalog),
             (Err(code), _) => return Err(GoalError::new(code.as_str(), "The user may not work on goals any more.")),
-            (Ok(_), None) => return Err(GoalError::new("agent_unknown", "There are no agents.")),
+            (Ok(_), None) => return Err(GoalError::new(GoalError::AGENT_UNKNOWN, "There are no agents.")),
         };
         let objective = &planning.goal.objective;
         let mut input = objective.clone();
@@ -192,6 +192,9 @@ impl GoalWorker {
                 let data = json!({ "goal_id": lease.goal, "version": version });
                 tx.goals().append_event(lease.goal, GoalEventKind::PlanChanged, &data, now).await?;
                 let to = self.status_after(planning, steps);
+                if let (GoalStatus::Running, Some(catalog)) = (to, &planning.catalog) {
+                    tx.goals().approve_agents(lease.goal, &catalog.approved(steps)).await?;
+                }
                 set_status(&mut *tx, lease.goal, &GoalTransition::new(GoalStatus::Planning, to), now).await?;
                 metadata["steps"] = steps.len().into();
                 metadata["version"] = version.into();

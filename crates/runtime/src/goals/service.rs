@@ -143,6 +143,7 @@ impl UseCase<ApprovePlan> for GoalService {
             let detail = "The plan names an agent that you do not have any more; edit it first.";
             return Err(RuntimeError::Conflict { detail });
         }
+        tx.goals().approve_agents(id, &catalog.approved(&plan)).await?;
         let approve = GoalTransition::new(GoalStatus::AwaitingApproval, GoalStatus::Running);
         set_status(&mut *tx, id, &approve, self.ports.clock.now()).await?;
         let goal = tx.goals().get(id).await?.ok_or(NOT_FOUND)?;

@@ -21,6 +21,7 @@ use crate::run::input::{DocumentSearch, QuestionInput, RunInput};
 use crate::run::model_access;
 use crate::run::provenance::Provenance;
 use crate::run::tier::{self, TierCriteria};
+use chrono::TimeDelta;
 use domain::agent::AgentSpec;
 use domain::audit::{AuditedOperation, EventType, Outcome, ResultStatus};
 use domain::authorized::{AuditReceipt, Permit};
@@ -41,6 +42,7 @@ use domain::tool::ToolName;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Number of tries that may end with their process before a step counts as what ends it.
 const MAX_INTERRUPTIONS: u32 = 10;
@@ -63,6 +65,38 @@ struct StartedStep<'a> {
     /// All steps of the goal.
     steps: Vec<Step>,
     receipt: AuditReceipt,
+}
+
+/// Why a try does not start.
+enum StartError {
+    /// The database failed: the lease expires, and the step is claimed again.
+    Store(StoreError),
+    /// What it needs is in use by other work.
+    TryLater(Duration),
+    /// The step fails.
+    Step(GoalError),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<GoalError> for StartError {
+    fn from(error: GoalError) -> Self {
+        Self::Step(error)
+    }
+}
+
+impl From<RuntimeError> for StartError {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Store(error) => Self::Store(error),
+            RuntimeError::BudgetExceeded { retry_after, is_reserved: true, .. } => Self::TryLater(retry_after),
+            error => Self::Step(to_goal_error(&error)),
+        }
+    }
 }
 
 /// The outputs of the steps before, with what they are based on.
@@ -102,13 +136,28 @@ impl GoalWorker {
                 let finisher = self.finisher(&started, &run.1);
                 Ok(StepStart::Run(Box::new(run.0), Box::new(finisher)))
             }
-            Err(RuntimeError::Store(error)) => Err(error),
-            Err(error) => {
-                self.end_unstarted(&mut *tx, &started, to_goal_error(&error)).await?;
+            Err(StartError::Store(error)) => Err(error),
+            Err(StartError::TryLater(delay)) => {
+                // The try has not begun: its number and its intent are not kept.
+                drop(tx);
+                self.postpone(scope, lease, delay).await?;
+                Ok(StepStart::Nothing)
+            }
+            Err(StartError::Step(error)) => {
+                self.end_unstarted(&mut *tx, &started, error).await?;
                 tx.commit().await?;
                 Ok(StepStart::Nothing)
             }
         }
+    }
+
+    async fn postpone(&self, scope: &TenantScope, lease: &StepLease, delay: Duration) -> Result<(), StoreError> {
+        let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::seconds(10));
+        let mut tx = self.ports().store.begin(scope).await?;
+        if tx.goals().lock(lease.goal).await?.is_some() {
+            tx.goals().postpone_step(lease, self.ports().clock.now() + delay).await?;
+        }
+        tx.commit().await
     }
 
     fn finisher(&self, started: &StartedStep<'_>, inherited: &Provenance) -> StepFinisher {
@@ -159,15 +208,21 @@ impl GoalWorker {
         tx: &mut dyn TenantTx,
         scope: &TenantScope,
         started: &StartedStep<'_>,
-    ) -> Result<(Run, Provenance), RuntimeError> {
+    ) -> Result<(Run, Provenance), StartError> {
         if started.step.interruptions >= MAX_INTERRUPTIONS {
-            return Err(RuntimeError::Panicked);
+            let detail = "The processes that executed the step ended too often.";
+            return Err(GoalError::new(GoalError::INTERRUPTED, detail).into());
         }
         let ports = self.ports();
         let permit = self.standing_permit(tx, scope, started).await?;
         let catalog = AgentCatalog::load(tx, &*ports.tools, permit.rights()).await?;
         let spec = catalog.find(&started.step.plan.agent);
-        let spec = spec.ok_or(RuntimeError::Conflict { detail: "You do not have this agent any more." })?;
+        let unknown = || GoalError::new(GoalError::AGENT_UNKNOWN, "You do not have the step's agent any more.");
+        let spec = spec.ok_or_else(unknown)?;
+        if !catalog.is_approved(&started.step) {
+            let detail = "The step's agent is not the one that you approved; try the step again to accept it.";
+            return Err(GoalError::new(GoalError::AGENT_CHANGED, detail).into());
+        }
         let caller = model_access::caller(permit.scope(), &permit.tenant().settings);
         let agent = self.agent(spec, &catalog, &started.step, &caller);
         let tier = agent.tier.tier;
@@ -177,7 +232,7 @@ impl GoalWorker {
         let inherited = earlier.provenance.clone();
         let input = self.input(&permit, spec, &agent, &started.step, StepContext { earlier, nonce: &nonce })?;
         if input.classification() > model_limit {
-            return Err(RuntimeError::AboveModelClassification);
+            return Err(RuntimeError::AboveModelClassification.into());
         }
         let estimate = input.token_estimate(&agent);
         let price = ports.model.highest_price(tier, &caller);

@@ -2,7 +2,7 @@
 
 use crate::error::RuntimeError;
 use crate::privacy;
-use crate::run::budget::{budget_exceeded, until_period_end};
+use crate::run::budget::budget_exceeded;
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use chrono::TimeDelta;
@@ -100,7 +100,7 @@ impl EmbeddingService {
             ReservationRequest { id, minimum, requested: minimum, expires_at: now + RESERVATION_LIFETIME };
         match tx.usage().reserve(&reservation_request, &budgets, now).await? {
             ReservationOutcome::Reserved { .. } => Ok(Some(id)),
-            ReservationOutcome::Refused { limit, .. } => Err(budget_exceeded(limit, until_period_end(limit, now))),
+            ReservationOutcome::Refused { limit, .. } => Err(budget_exceeded(limit, now)),
         }
     }
 

@@ -112,13 +112,13 @@ impl BudgetGrant {
     /// Returns the error for a run whose remaining budget is too small.
     pub fn exceeded_error(&self, now: Timestamp) -> RuntimeError {
         let limit = self.exhausted_limit.unwrap_or(BudgetLimit::TenantTokens);
-        budget_exceeded(limit, until_period_end(limit, now))
+        budget_exceeded(limit, now)
     }
 }
 
-/// Returns the error for a run that exceeds `limit`.
-pub fn budget_exceeded(limit: BudgetLimit, retry_after: Duration) -> RuntimeError {
-    RuntimeError::BudgetExceeded { limit, retry_after }
+/// Returns the error for a run that exceeds `limit`, whose budget is used up.
+pub fn budget_exceeded(limit: BudgetLimit, now: Timestamp) -> RuntimeError {
+    RuntimeError::BudgetExceeded { limit, retry_after: until_period_end(limit, now), is_reserved: false }
 }
 
 /// Returns the time until the limit's period ends.

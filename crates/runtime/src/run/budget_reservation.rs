@@ -1,9 +1,7 @@
 //! Reserves budget for runs: before a model is called, so that concurrent runs cannot exceed a limit together, and
 //! again when tool results make a run longer than estimated.
 
-use super::budget::{
-    self, AmountRange, BudgetGrant, BudgetReservation, TokenEstimate, limit_reached, until_period_end,
-};
+use super::budget::{self, AmountRange, BudgetGrant, BudgetReservation, TokenEstimate, limit_reached};
 use super::ports::RunPorts;
 use super::soft_limits::SoftLimits;
 use crate::error::RuntimeError;
@@ -71,9 +69,10 @@ impl BudgetReserver {
                 Ok(BudgetReservation::from_grant(BudgetGrant { id, budgets, price, amount, exhausted_limit }))
             }
             ReservationOutcome::Refused { limit, blocked_by_reservations } => {
-                let retry_after =
-                    if blocked_by_reservations { RETRY_AFTER_RESERVED } else { until_period_end(limit, now) };
-                Err(budget::budget_exceeded(limit, retry_after))
+                if !blocked_by_reservations {
+                    return Err(budget::budget_exceeded(limit, now));
+                }
+                Err(RuntimeError::BudgetExceeded { limit, retry_after: RETRY_AFTER_RESERVED, is_reserved: true })
             }
         }
     }

@@ -54,8 +54,8 @@ pub struct Run {
     pub source_teams: BTreeSet<TeamId>,
     /// Budget reserved for it.
     pub budget: BudgetReservation,
-    /// Name of the specialist that answers instead of the assistant.
-    pub specialist: Option<String>,
+    /// The specialist that answers instead of the assistant.
+    pub specialist: Option<AgentSpec>,
     /// Specialists that may work on parts of the question before the assistant answers.
     pub orchestration: Option<Orchestration>,
     /// The goal's step that it executes.

@@ -56,8 +56,9 @@ fn acknowledge(ctx: RunContext<'_>, progress: &mut RunProgress, acknowledgement:
 /// Lets the chosen specialist answer, or specialists work on parts of the question before the assistant answers.
 async fn answer_or_delegate(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
     if let Some(agent) = &ctx.run.specialist {
+        progress.agents.insert(agent.name.clone(), agent.instructions_digest());
         let (step_id, title) = ("1".to_owned(), ONLY_STEP_TITLE.to_owned());
-        ctx.log.push(RunEvent::StepStarted { step_id: step_id.clone(), agent: agent.clone(), title });
+        ctx.log.push(RunEvent::StepStarted { step_id: step_id.clone(), agent: agent.name.clone(), title });
         let result = answer(ctx, progress, None).await;
         let result = result.and_then(|reason| check_required_tool(ctx, progress).map(|()| reason));
         let status = if result.is_ok() { StepStatus::Succeeded } else { StepStatus::Failed };

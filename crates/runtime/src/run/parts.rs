@@ -127,6 +127,7 @@ async fn work_on(
     orchestration: &Orchestration,
     part: Part<'_>,
 ) -> Result<String, RuntimeError> {
+    progress.agents.insert(part.spec.name.clone(), part.spec.instructions_digest());
     let run = part_run(ctx, progress, orchestration, part)?;
     let log = ctx.log.detached();
     let part_ctx = RunContext { run: &run, log: &log, ports: ctx.ports, budgets: ctx.budgets };

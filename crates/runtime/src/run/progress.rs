@@ -20,7 +20,7 @@ use domain::role::Classification;
 use domain::run::TokenUsage;
 use domain::search::Hit;
 use domain::time::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// The state and output of a run so far.
@@ -39,6 +39,10 @@ pub struct RunProgress {
     pub model: ModelUsage,
     /// Names of the platform's tools that were called, in order.
     pub tools_used: Vec<String>,
+    /// Number of tool calls that the model has asked for and that were executed or refused.
+    pub tool_calls: u32,
+    /// Digests of the instructions of the agents that have worked on the run, by name.
+    pub agents: BTreeMap<String, String>,
     /// Names of the tools that returned a result.
     pub successful_tools: BTreeSet<String>,
     /// Approvals that were requested.
@@ -114,6 +118,8 @@ impl RunProgress {
             },
             model: ModelUsage::default(),
             tools_used: Vec::new(),
+            tool_calls: 0,
+            agents: BTreeMap::new(),
             successful_tools: BTreeSet::new(),
             approvals: Vec::new(),
             degraded: false,

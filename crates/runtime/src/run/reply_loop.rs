@@ -52,7 +52,8 @@ pub async fn answer(
     let plant = PlantReadings { readings: &readings, failure: failure.as_deref() };
     let findings = Findings { search, plant, has_omitted_content: progress.visibility.omitted_count > 0 };
     let prompt = run.input.prompt(&run.agent, &run.nonce, findings);
-    let remaining_calls = run.agent.limits.max_tool_calls;
+    // All parts of a question share the limit.
+    let remaining_calls = run.agent.limits.max_tool_calls.saturating_sub(progress.tool_calls);
     let mut state = LoopState { transcript: Classified::empty(), remaining_calls, malformed_replies: 0 };
     if let Some(found) = found {
         state.transcript.push(found);
@@ -105,6 +106,7 @@ async fn execute_calls(
     for call in calls {
         let content = if state.remaining_calls > 0 {
             state.remaining_calls -= 1;
+            progress.tool_calls += 1;
             let agent = &ctx.run.agent;
             let used_tokens = min_prompt_tokens + agent.counter.prompt(state.transcript.content());
             let remaining_tokens = agent.limits.max_prompt_tokens().saturating_sub(used_tokens);

@@ -88,6 +88,15 @@ pub struct StepOfGoal {
     pub step: Step,
 }
 
+/// The agent of a step as its user approved it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApprovedAgent {
+    /// Id of the step.
+    pub step: String,
+    /// [`AgentSpec::digest`](crate::agent::AgentSpec::digest) of its agent.
+    pub digest: String,
+}
+
 /// Goals of the scope's user.
 #[async_trait]
 pub trait GoalRepo: Send {
@@ -113,6 +122,8 @@ pub trait GoalRepo: Send {
         author: PlanAuthor,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+    /// Stores the agents that the user approved: [`Step::agent_digest`](crate::goal::Step::agent_digest).
+    async fn approve_agents(&mut self, goal: GoalId, agents: &[ApprovedAgent]) -> Result<(), StoreError>;
     /// Changes the state; `false` if the goal does not exist or has another state than `from`.
     ///
     /// # Errors
@@ -134,6 +145,8 @@ pub trait GoalRepo: Send {
     async fn end_step(&mut self, claim: &StepLease, end: &StepEnd, now: Timestamp) -> Result<bool, StoreError>;
     /// Puts a running step back for another try by the platform; `false` if the lease was lost.
     async fn retry_step_later(&mut self, claim: &StepLease, retry: &StepRetry) -> Result<bool, StoreError>;
+    /// Gives a lease back before the try starts, so that it starts later.
+    async fn postpone_step(&mut self, claim: &StepLease, due_at: Timestamp) -> Result<(), StoreError>;
     /// Locks a running step, and returns the approvals that it has asked for; `None` if the lease was lost.
     async fn lock_approvals(&mut self, claim: &StepLease) -> Result<Option<Vec<ApprovalId>>, StoreError>;
     /// Notes that a running step waits for an approval; `false` if the lease was lost.
