@@ -4,8 +4,8 @@ use crate::support::app::TestApp;
 use crate::support::db::SuperuserDb;
 use crate::support::files::note;
 use crate::support::goals::{
-    TIMEOUT, app_with, approve, call, create, events, has_tool_result, messages, plan, read, say, step, step_of, task,
-    wait_for,
+    TIMEOUT, app_with, approve, call, create, events, has_tool_result, is_planning, messages, plan, read, say, step,
+    step_of, task, wait_for,
 };
 use crate::support::model::{ModelServer, Reply};
 use crate::support::plant::{Plant, decide, path as approval_path, text};

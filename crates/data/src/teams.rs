@@ -1,11 +1,15 @@
-//! Teams of the current tenant: their members, and invitations on both sides.
+//! Teams of the current tenant: their members, and invitations as the hosting tenant and as the guest's tenant store
+//! them.
 
 mod expired;
+mod invitations;
 mod rows;
 
 #[cfg(feature = "testing")]
 pub(crate) use expired::STATEMENTS as EXPIRED_STATEMENTS;
 pub(crate) use expired::find_expired;
+#[cfg(feature = "testing")]
+pub(crate) use invitations::STATEMENTS as INVITATION_STATEMENTS;
 
 use crate::statement::{Scalar, Statement, statements};
 use crate::tx::PgTenantTx;
@@ -13,16 +17,21 @@ use async_trait::async_trait;
 use domain::ids::{InvitationId, RunId, TeamId, TenantId, UserId};
 use domain::ports::{StoreError, TeamRepo};
 use domain::team::{
-    Invitation, InvitationStatus, Team, TeamLink, TeamMember, TeamPatch, TeamRole, TeamSlug, TeamSpace, TeamView,
+    Invitation, InvitationStatus, ReceivedInvitation, Team, TeamMember, TeamPatch, TeamRole, TeamSlug, TeamSpace,
+    TeamView,
 };
 use domain::time::Timestamp;
 use domain::user::User;
-use rows::{InvitationRow, LinkRow, MemberRow, SpaceRow, TeamRow, TeamViewRow};
-use rows::{invitation_columns, link_columns, team_columns};
+use invitations::{
+    ANSWER_INVITATION, ANSWER_RECEIVED_INVITATION, CLAIM_RECEIVED_INVITATIONS, FIND_BY_EMAIL, INSERT_INVITATION,
+    INSERT_RECEIVED_INVITATION, LOCK_INVITATION, RECEIVED_INVITATION, RECEIVED_INVITATIONS, VOID_INVITATIONS,
+    VOID_RECEIVED_INVITATIONS,
+};
+use rows::{MemberRow, SpaceRow, TeamRow, TeamViewRow, team_columns};
 use uuid::Uuid;
 
 /// Members with their names. The guests' rows among the users are visible in the team's space only, so in the home
-/// space their names are missing.
+/// space guests have no name and no home tenant, and count as active.
 macro_rules! members {
     ($lock:literal) => {
         concat!(
@@ -118,7 +127,8 @@ statements! {
         "ending a membership",
         "UPDATE team_memberships SET left_at = $3 WHERE team_id = $1 AND user_id = $2 AND left_at IS NULL",
     );
-    /// Names no conflicting key, because a conflict with a row that is not visible yet would be an error then.
+    /// Has no conflict target: with one, PostgreSQL would check the new row against the policy for reading, and the
+    /// guest is not visible before the membership exists.
     INSERT_GUEST: () = Statement::insert(
         "users",
         "storing a guest",
@@ -135,81 +145,6 @@ statements! {
         "run_events",
         "looking for a run",
         "SELECT EXISTS (SELECT FROM run_events WHERE run_id = $1)",
-    );
-    INSERT_INVITATION: () = Statement::insert(
-        "team_invitations",
-        "storing an invitation",
-        "INSERT INTO team_invitations (id, tenant_id, team_id, invited_by, guest_tenant, email, guest_tenant_id,
-                                       guest_id, status, created_at, expires_at)
-         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-    );
-    LOCK_INVITATION: InvitationRow = Statement::select(
-        "team_invitations",
-        "locking an invitation",
-        concat!("SELECT ", invitation_columns!(), " FROM team_invitations WHERE id = $1 FOR UPDATE"),
-    );
-    ANSWER_INVITATION: () = Statement::update(
-        "team_invitations",
-        "answering an invitation",
-        "UPDATE team_invitations SET guest_id = $2, status = $3
-         WHERE id = $1 AND (guest_id IS NULL OR guest_id = $2) AND status = 'pending'",
-    );
-    VOID_INVITATIONS: () = Statement::update(
-        "team_invitations",
-        "voiding invitations",
-        "UPDATE team_invitations AS i SET status = 'voided'
-         WHERE i.team_id = $1 AND i.status IN ('pending', 'accepted')
-           AND (i.guest_id = $2 OR i.guest_id IS NULL AND EXISTS (
-                   SELECT FROM users AS u
-                   WHERE u.tenant_id = i.tenant_id AND u.id = $2 AND u.home_tenant_id = i.guest_tenant_id
-                     AND u.email <> '' AND lower(u.email) = lower(i.email)))",
-    );
-    FIND_BY_EMAIL: Scalar<Uuid> = Statement::select(
-        "users",
-        "looking for a user by email address",
-        "SELECT id FROM users WHERE lower(email) = lower($1) AND is_active ORDER BY id LIMIT 2",
-    );
-    INSERT_LINK: () = Statement::insert(
-        "team_links",
-        "delivering an invitation",
-        "INSERT INTO team_links (invitation_id, tenant_id, user_id, email, host_tenant_id, team_id, team_name, status,
-                                 created_at, expires_at)
-         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9)",
-    );
-    CLAIM_LINKS: () = Statement::update(
-        "team_links",
-        "claiming invitations",
-        "UPDATE team_links SET user_id = $1
-         WHERE user_id IS NULL AND status = 'pending' AND $2 <> '' AND lower(email) = lower($2)",
-    );
-    LINKS: LinkRow = Statement::select(
-        "team_links",
-        "listing invitations",
-        concat!(
-            "SELECT ",
-            link_columns!(),
-            " FROM team_links WHERE user_id = $1 ORDER BY created_at DESC, invitation_id DESC LIMIT 200"
-        ),
-    );
-    LINK: LinkRow = Statement::select(
-        "team_links",
-        "reading an invitation",
-        concat!("SELECT ", link_columns!(), " FROM team_links WHERE invitation_id = $1 AND user_id = $2"),
-    );
-    SET_LINK_STATUS: () = Statement::update(
-        "team_links",
-        "answering an invitation",
-        "UPDATE team_links SET status = $2 WHERE invitation_id = $1 AND status = 'pending'",
-    );
-    VOID_LINKS: () = Statement::update(
-        "team_links",
-        "voiding invitations",
-        "UPDATE team_links AS l SET status = 'voided'
-         WHERE l.team_id = $1 AND l.status IN ('pending', 'accepted')
-           AND (l.user_id = $2 OR l.user_id IS NULL AND EXISTS (
-                   SELECT FROM users AS u
-                   WHERE u.tenant_id = l.tenant_id AND u.id = $2
-                     AND u.email <> '' AND lower(u.email) = lower(l.email)))",
     );
 }
 
@@ -361,8 +296,8 @@ impl TeamRepo for PgTenantTx {
         })
     }
 
-    async fn insert_link(&mut self, link: &TeamLink) -> Result<(), StoreError> {
-        INSERT_LINK
+    async fn insert_received_invitation(&mut self, link: &ReceivedInvitation) -> Result<(), StoreError> {
+        INSERT_RECEIVED_INVITATION
             .query()
             .bind(link.invitation.as_uuid())
             .bind(link.user.map(|id| id.as_uuid()))
@@ -377,21 +312,38 @@ impl TeamRepo for PgTenantTx {
             .await
     }
 
-    async fn claim_links(&mut self, user: UserId, email: &str) -> Result<Vec<TeamLink>, StoreError> {
-        CLAIM_LINKS.query().bind(user.as_uuid()).bind(email).execute(self.connection()).await?;
-        LINKS.query().bind(user.as_uuid()).fetch_all(self.connection()).await
+    async fn claim_received_invitations(
+        &mut self,
+        user: UserId,
+        email: &str,
+    ) -> Result<Vec<ReceivedInvitation>, StoreError> {
+        CLAIM_RECEIVED_INVITATIONS.query().bind(user.as_uuid()).bind(email).execute(self.connection()).await?;
+        RECEIVED_INVITATIONS.query().bind(user.as_uuid()).fetch_all(self.connection()).await
     }
 
-    async fn link(&mut self, id: InvitationId, user: UserId) -> Result<Option<TeamLink>, StoreError> {
-        LINK.query().bind(id.as_uuid()).bind(user.as_uuid()).fetch_optional(self.connection()).await
+    async fn received_invitation(
+        &mut self,
+        id: InvitationId,
+        user: UserId,
+    ) -> Result<Option<ReceivedInvitation>, StoreError> {
+        RECEIVED_INVITATION.query().bind(id.as_uuid()).bind(user.as_uuid()).fetch_optional(self.connection()).await
     }
 
-    async fn set_link_status(&mut self, id: InvitationId, status: InvitationStatus) -> Result<bool, StoreError> {
-        let set = SET_LINK_STATUS.query().bind(id.as_uuid()).bind(status.as_str());
+    async fn answer_received_invitation(
+        &mut self,
+        id: InvitationId,
+        status: InvitationStatus,
+    ) -> Result<bool, StoreError> {
+        let set = ANSWER_RECEIVED_INVITATION.query().bind(id.as_uuid()).bind(status.as_str());
         Ok(set.rows_affected(self.connection()).await? > 0)
     }
 
-    async fn void_links(&mut self, team: TeamId, user: UserId) -> Result<u64, StoreError> {
-        VOID_LINKS.query().bind(team.as_uuid()).bind(user.as_uuid()).rows_affected(self.connection()).await
+    async fn void_received_invitations(&mut self, team: TeamId, user: UserId) -> Result<u64, StoreError> {
+        VOID_RECEIVED_INVITATIONS
+            .query()
+            .bind(team.as_uuid())
+            .bind(user.as_uuid())
+            .rows_affected(self.connection())
+            .await
     }
 }

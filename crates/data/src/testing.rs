@@ -169,6 +169,7 @@ pub fn statements() -> Vec<StatementInfo> {
         crate::mcp_servers::STATEMENTS,
         crate::teams::STATEMENTS,
         crate::teams::EXPIRED_STATEMENTS,
+        crate::teams::INVITATION_STATEMENTS,
         crate::memories::STATEMENTS,
         crate::messages::STATEMENTS,
         crate::plant_queue::STATEMENTS,

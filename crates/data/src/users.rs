@@ -165,8 +165,8 @@ statements! {
         "locking the admins",
         "SELECT id FROM users WHERE role = 'admin' AND is_active ORDER BY id FOR UPDATE",
     );
-    /// The email address and the name come from the token and are for display only, so they may be truncated to the
-    /// length of their columns.
+    /// The email address and the name come from the token. They decide on nothing but whom an invitation reaches, so
+    /// they may be truncated to the length of their columns.
     PROVISION: UserRow = Statement::insert(
         "users",
         "provisioning a user",

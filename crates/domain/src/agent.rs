@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn builtin_agents_have_valid_unique_names_and_known_tools() {
         let agents = builtin_agents();
-        let names: std::collections::BTreeSet<_> = agents.iter().map(|agent| agent.name.as_str()).collect();
+        let names: BTreeSet<_> = agents.iter().map(|agent| agent.name.as_str()).collect();
         assert_eq!(names.len(), agents.len());
         for agent in &agents {
             assert!(is_agent_name(&agent.name), "{}", agent.name);

@@ -40,6 +40,7 @@ pub mod goal;
 pub mod idempotency;
 pub mod identifiers;
 pub mod ids;
+pub mod json_value;
 pub mod ledger;
 pub mod login;
 pub mod maintenance;

@@ -1,4 +1,5 @@
-//! The model ids of the OpenAI-compatible API, a closed list (`docs/adr/0032-an-openai-compatible-surface.md`).
+//! The built-in model ids of the OpenAI-compatible API. A team's assistant has the id `assistant@SLUG`, which the
+//! gateway resolves.
 
 use crate::model_tier::{ModelTier, TierChoice};
 use crate::role::{Operation, Resource, string_enum};

@@ -138,7 +138,7 @@ pub struct Invitation {
 
 /// An invitation, as the guest's tenant keeps it; accepted, the way to the team.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TeamLink {
+pub struct ReceivedInvitation {
     /// Id of the invitation in the hosting tenant.
     pub invitation: InvitationId,
     /// The guest; `None` while nobody with the address has listed invitations.
@@ -174,8 +174,8 @@ pub struct InvitationView {
     pub expires_at: Timestamp,
 }
 
-impl From<TeamLink> for InvitationView {
-    fn from(link: TeamLink) -> Self {
+impl From<ReceivedInvitation> for InvitationView {
+    fn from(link: ReceivedInvitation) -> Self {
         Self {
             id: link.invitation,
             team: link.space.team,
@@ -187,7 +187,7 @@ impl From<TeamLink> for InvitationView {
     }
 }
 
-impl TeamLink {
+impl ReceivedInvitation {
     /// Whether the guest may still accept or decline it.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {

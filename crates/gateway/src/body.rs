@@ -1,5 +1,5 @@
-//! Extractors of JSON bodies and of ids in paths. JSON bodies are limited in size and depth and must not have unknown
-//! fields.
+//! Extractors of JSON bodies and of ids in paths. JSON bodies are limited in size and depth; whether unknown fields are
+//! refused is up to the type.
 
 use crate::error::ApiError;
 use crate::settings::GatewaySettings;
@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use domain::error::ErrorKind;
+use domain::json_value::MAX_NUMBER;
 use domain::upload::FieldError;
 use futures::StreamExt;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
@@ -23,11 +24,8 @@ use uuid::Uuid;
 /// Maximum length of a field error's detail, in characters. serde's messages repeat the invalid value, which can be
 /// long.
 const MAX_DETAIL_CHARS: usize = 300;
-/// Maximum absolute value of a number in client data. PostgreSQL's `jsonb` returns larger numbers in a form that
-/// serde_json cannot parse.
-pub(crate) const MAX_NUMBER: f64 = 1e300;
-
-/// Extractor of a JSON body.
+/// Extractor of a JSON object of at most `max_json_bytes`, nested at most `MAX_JSON_DEPTH` deep, without U+0000 and
+/// without numbers beyond [`MAX_NUMBER`].
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 impl<T, S> FromRequest<S> for ApiJson<T>
@@ -166,7 +164,7 @@ pub(crate) fn check_storable(value: &Value) -> Result<(), FieldError> {
     }
 }
 
-/// Prepends `name`, the name of the containing object or list, to the pointer of a field error.
+/// Prepends a field name or list index to the pointer of an error in that value.
 pub(crate) fn prefix_pointer(name: &str, error: FieldError) -> FieldError {
     FieldError { pointer: format!("/{}{}", escape_pointer(name), error.pointer), ..error }
 }

@@ -42,8 +42,7 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-/// Starts the process as a part of this one, if this is to do everything. Without a URL for its role, plant systems are
-/// not read.
+/// Runs the plant process as a task of this process, for `all`. Only logs a warning if `DATABASE_PLANT_URL` is not set.
 ///
 /// # Errors
 /// If a setting is missing.

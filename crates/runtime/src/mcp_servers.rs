@@ -162,7 +162,7 @@ impl UseCase<UpdateMcpServer> for McpServerService {
             after.url = url;
             // Token and rules were given for the old address.
             after.sealed_token = None;
-            after.forget_observations();
+            after.disable_tools();
         }
         if let Some(token) = token {
             after.sealed_token = token.map(|token| self.seal(scope, id, &token)).transpose()?;
@@ -205,7 +205,7 @@ impl UseCase<DeleteMcpServer> for McpServerService {
 
 /// Replaces the rules of all tools, if each decision that names a definition names the one it would cover.
 fn decide(server: &mut McpServer, decisions: Vec<ToolDecision>) -> Result<(), RuntimeError> {
-    if let Some(tool) = server.find_unread(&decisions) {
+    if let Some(tool) = server.find_outdated_decision(&decisions) {
         return Err(RuntimeError::DefinitionChanged { tool: tool.to_owned() });
     }
     server.replace_rules(decisions.into_iter().map(|decision| decision.rule).collect());

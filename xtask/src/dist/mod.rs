@@ -5,6 +5,7 @@ mod sbom;
 mod signature;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -24,8 +25,9 @@ const FILES: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE", "NOTICE"];
 /// Arguments of `dist`.
 #[derive(Parser)]
 pub struct Args {
-    /// Bundle the development build, which compiles faster and runs slower.
-    #[arg(long)]
+    /// Bundle the development build, which compiles faster, runs slower and contains code for tests: not for
+    /// deployment.
+    #[arg(long, conflicts_with = "sign_key")]
     dev: bool,
     /// Sign the bundle with this Ed25519 private key (PEM, PKCS #8).
     #[arg(long, value_name = "FILE")]
@@ -41,13 +43,23 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
         signature::require_key(key, interrupt)?;
     }
     let profile = if args.dev { BuildProfile::Dev } else { BuildProfile::Release };
-    ui::build_if_possible(interrupt)?;
+    if args.dev {
+        ui::build_if_possible(interrupt)?;
+    } else {
+        ui::run(interrupt)?;
+    }
     let program = server::build(profile, interrupt)?;
     let sbom = sbom::create(interrupt)?;
-    let name = format!("plant-agent-platform-{}-{}-linux", sbom.version, std::env::consts::ARCH);
+    let suffix = if args.dev { "-dev" } else { "" };
+    let name = format!("plant-agent-platform-{}-{}-linux{suffix}", sbom.version, std::env::consts::ARCH);
     let dist = project::target_dir()?.join("dist");
     let dir = dist.join(&name);
-    let _previous = fs::remove_dir_all(&dir);
+    match fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
+        }
+        _ => {}
+    }
     files::create_dir(&dir.join("bin"), 0o755)?;
     for program in [program.clone(), program.with_file_name("platform")] {
         let name = program.file_name().context("a program has no name")?;
@@ -72,8 +84,8 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
 fn copy_tracked_files(dir: &Path, interrupt: &Interrupt) -> Result<()> {
     let root = project::root()?;
     let mut git = Command::new("git");
-    git.current_dir(&root).args(["ls-files", "--"]).args(DIRECTORIES).args(FILES);
-    for path in proc::capture(&mut git, interrupt, "git ls-files")?.lines() {
+    git.current_dir(&root).args(["ls-files", "-z", "--"]).args(DIRECTORIES).args(FILES);
+    for path in proc::capture(&mut git, interrupt, "git ls-files")?.split_terminator('\0') {
         let destination = dir.join(path);
         if let Some(parent) = destination.parent() {
             files::create_dir(parent, 0o755)?;

@@ -93,12 +93,17 @@ impl AuditMaintenance {
         UNSIGNED_HEADS.query().fetch_all(&mut connection).await
     }
 
-    /// Stores a signed checkpoint. Does nothing if there already is one for that entry, or if the chain has no such
-    /// entry with that hash.
+    /// Stores a signed checkpoint. Does nothing if this signature of the entry is already stored, or if the chain has
+    /// no such entry with that hash.
     ///
     /// # Errors
-    /// If the database fails.
+    /// If the signature is not hexadecimal, or the database fails.
     pub async fn store_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let signature = decode_hex(&checkpoint.signature);
+        let signature = signature.ok_or_else(|| StoreError::Failed {
+            activity: "storing a checkpoint of the audit log",
+            source: "its signature is not hexadecimal".into(),
+        })?;
         let mut connection = self.database.acquire("storing a checkpoint of the audit log").await?;
         STORE_CHECKPOINT
             .query()
@@ -107,7 +112,7 @@ impl AuditMaintenance {
             .bind(checkpoint.chain_hash.as_bytes().as_slice())
             .bind(checkpoint.signed_at)
             .bind(&checkpoint.key_id)
-            .bind(decode_hex(&checkpoint.signature).unwrap_or_default())
+            .bind(signature)
             .execute(&mut connection)
             .await
     }
@@ -123,7 +128,8 @@ impl AuditMaintenance {
 
     /// Closes the operations that the dead process `instance` left open, with the outcome `unknown`. `None` closes
     /// operations of any process that are older than a day, and those without a recorded process after 15 minutes.
-    /// Returns the number of closed operations; one call closes at most 1000.
+    /// Returns the number of closed operations; one call closes at most 1000, and none while that process holds its
+    /// lock.
     ///
     /// # Errors
     /// If the database fails.

@@ -2,7 +2,7 @@
 
 use crate::rows::TextEnum;
 use crate::statement::row;
-use domain::team::{Invitation, InvitationStatus, Team, TeamLink, TeamMember, TeamRole, TeamSpace, TeamView};
+use domain::team::{Invitation, InvitationStatus, ReceivedInvitation, Team, TeamMember, TeamRole, TeamSpace, TeamView};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
@@ -64,7 +64,7 @@ row! {
 }
 
 row! {
-    pub(crate) struct LinkRow, columns = link_columns {
+    pub(crate) struct ReceivedInvitationRow, columns = received_invitation_columns {
         invitation_id: Uuid,
         user_id: Option<Uuid>,
         email: String,
@@ -80,7 +80,7 @@ row! {
 #[expect(clippy::single_component_path_imports, reason = "makes the macro visible to the repository")]
 pub(super) use invitation_columns;
 #[expect(clippy::single_component_path_imports, reason = "makes the macro visible to the repository")]
-pub(super) use link_columns;
+pub(super) use received_invitation_columns;
 #[expect(clippy::single_component_path_imports, reason = "makes the macro visible to the repository")]
 pub(super) use team_columns;
 
@@ -135,8 +135,8 @@ impl From<InvitationRow> for Invitation {
     }
 }
 
-impl From<LinkRow> for TeamLink {
-    fn from(row: LinkRow) -> Self {
+impl From<ReceivedInvitationRow> for ReceivedInvitation {
+    fn from(row: ReceivedInvitationRow) -> Self {
         Self {
             invitation: row.invitation_id.into(),
             user: row.user_id.map(Into::into),

@@ -39,7 +39,7 @@ pub(crate) struct ErrorObject {
 
 impl ErrorBody {
     pub(crate) fn new(error: &ApiError) -> Self {
-        let param = error.fields.first().map(|field| to_openai_param(&field.pointer));
+        let param = error.fields.first().and_then(|field| to_openai_param(&field.pointer));
         let message = match (error.fields.first(), &param) {
             (Some(field), Some(param)) if error.kind == ErrorKind::InvalidField => {
                 format!("Invalid '{param}': {}", field.detail)
@@ -105,8 +105,8 @@ fn to_openai_code(code: &'static str) -> &'static str {
     }
 }
 
-/// Translates a JSON pointer into OpenAI's notation: `messages[0].content`.
-fn to_openai_param(pointer: &str) -> String {
+/// Translates a JSON pointer (RFC 6901) into OpenAI's notation: `messages[0].content`. `None` for the whole body.
+fn to_openai_param(pointer: &str) -> Option<String> {
     let mut path = String::new();
     for part in pointer.split('/').skip(1) {
         if part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty() {
@@ -115,10 +115,10 @@ fn to_openai_param(pointer: &str) -> String {
             if !path.is_empty() {
                 path.push('.');
             }
-            path.push_str(part);
+            path.push_str(&part.replace("~1", "/").replace("~0", "~"));
         }
     }
-    path
+    (!path.is_empty()).then_some(path)
 }
 
 #[cfg(test)]
@@ -127,9 +127,14 @@ mod tests {
 
     #[test]
     fn a_json_pointer_becomes_an_openai_param() {
-        assert_eq!(to_openai_param("/messages/0/content/1/type"), "messages[0].content[1].type");
-        assert_eq!(to_openai_param("/temperature"), "temperature");
-        assert_eq!(to_openai_param(""), "");
+        for (pointer, param) in [
+            ("/messages/0/content/1/type", Some("messages[0].content[1].type")),
+            ("/temperature", Some("temperature")),
+            ("/metadata/a~1b~0c", Some("metadata.a/b~c")),
+            ("", None),
+        ] {
+            assert_eq!(to_openai_param(pointer).as_deref(), param, "{pointer}");
+        }
     }
 
     #[test]

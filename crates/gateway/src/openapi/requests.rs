@@ -1,8 +1,8 @@
 //! Adds constraints to the schemas of requests that utoipa cannot derive: strings must not contain U+0000, client data
 //! must be storable, and parameters may be missing but not `null`.
 
-use crate::body::MAX_NUMBER;
 use crate::fields::NOT_BLANK;
+use domain::json_value::MAX_NUMBER;
 use utoipa::PartialSchema;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Operation, Parameter};

@@ -115,7 +115,7 @@ async fn the_request_body_is_parsed_into_the_command() {
         Ok(event_stream(complete_run()))
     });
     let body = r#"{"message":" How? ","retrieval":"always","model":"heavy","tags":["valve","valve"],
-        "document_ids":["00000000-0000-0000-0000-00000001e004"]}"#;
+        "document_ids":["00000000-0000-0000-0000-00000000f004"]}"#;
     assert_eq!(send(&router(gate, settings()), post_chat(body)).await.status, 200);
 }
 
@@ -123,16 +123,16 @@ async fn the_request_body_is_parsed_into_the_command() {
 /// the conversation.
 #[tokio::test]
 async fn parent_id_and_regenerate_select_the_branch() {
-    let id = MessageId::from_uuid(uuid(0xf004));
+    let id = MessageId::from_uuid(uuid(4));
     let text = || MessageText::parse("How?").expect("a message");
     for (body, expected) in [
         (r#"{"message":"How?"}"#, TurnQuestion::New { message: text(), at: BranchPoint::ActiveBranch }),
         (r#"{"message":"How?","parent_id":null}"#, TurnQuestion::New { message: text(), at: BranchPoint::Root }),
         (
-            r#"{"message":"How?","parent_id":"00000000-0000-0000-0000-00000001e004","regenerate":false}"#,
+            r#"{"message":"How?","parent_id":"00000000-0000-0000-0000-00000000f004","regenerate":false}"#,
             TurnQuestion::New { message: text(), at: BranchPoint::After(id) },
         ),
-        (r#"{"regenerate":true,"parent_id":"00000000-0000-0000-0000-00000001e004"}"#, TurnQuestion::Earlier(id)),
+        (r#"{"regenerate":true,"parent_id":"00000000-0000-0000-0000-00000000f004"}"#, TurnQuestion::Earlier(id)),
     ] {
         let mut gate = gate_for(Role::User);
         gate.on::<SendMessage>(move |_, command| {

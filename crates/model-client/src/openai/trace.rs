@@ -1,4 +1,4 @@
-//! What the spans of model calls have in common, and the trace context that goes along with a request.
+//! Sends the trace context along with a request to a model server, and records on a call's span that it failed.
 
 use domain::model::ModelError;
 use opentelemetry::propagation::Injector;

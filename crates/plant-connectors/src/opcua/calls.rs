@@ -1,5 +1,6 @@
-//! Calls of the library as boxed futures that own what they need. The library's futures come from trait methods with
-//! lifetimes, and the compiler cannot prove that a future which also borrows is `Send`.
+//! Calls to the crate `opcua`, as boxed futures that own what they need. Its futures come from trait methods with
+//! lifetimes, and the compiler cannot prove that a future which also borrows is `Send`. None has a time limit of its
+//! own.
 
 use super::failure as opcua_failure;
 use super::transport::CheckedConnector;
@@ -31,7 +32,7 @@ pub fn endpoints(
     })
 }
 
-/// Connects a channel; the returned loop must be polled.
+/// Connects a channel. The returned loop must be polled for as long as the channel is used.
 pub fn connect<C: Connector + 'static>(
     channel: Arc<AsyncSecureChannel>,
     connector: C,

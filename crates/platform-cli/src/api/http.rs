@@ -11,14 +11,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a request whose response is not streamed.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Maximum time without a byte of the response: three times the interval of the keep-alive comments in a stream, and
+/// more than [`ANSWER_TIMEOUT`] leaves a request that streams nothing.
+const READ_TIMEOUT: Duration = Duration::from_secs(150);
+
 /// Builds the client. It does not follow redirects, since they could send a token to another server.
 ///
 /// # Errors
-/// If the file with additional certificates cannot be read.
+/// If the file with additional certificates cannot be read, is not PEM or contains no certificate, or the client cannot
+/// be set up.
 pub fn client(options: &GlobalOptions) -> Result<Client, CliError> {
     let mut builder = Client::builder()
         .user_agent(concat!("platform-cli/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
         .redirect(Policy::none());
     if let Some(file) = &options.ca_file {
         let ca_file_error = |error: &dyn std::fmt::Display| CliError::Usage(format!("{}: {error}", file.display()));

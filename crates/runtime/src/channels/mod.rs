@@ -1,5 +1,6 @@
 //! Channels: an admin sets them up ([`ChannelService`]), and the worker delivers the outbox
-//! ([`deliver::DeliveryProcessor`]). Events enter the outbox in the transaction that causes them (`approvals::outbox`).
+//! ([`deliver::DeliveryProcessor`]). Notifications enter the outbox in the transaction of the event that they report
+//! (`approvals::outbox`).
 
 pub mod deliver;
 mod ports;

@@ -110,7 +110,8 @@ impl TurnIds {
     }
 }
 
-/// Refuses a turn while an answer is being written in the conversation. First fails answers whose process has died.
+/// Refuses a turn while an answer is being written in the conversation. Before that, marks answers as failed whose
+/// process has died, or that were started more than [`ABANDONED_AFTER`] ago.
 ///
 /// # Errors
 /// `ConversationBusy`, or if the store fails.

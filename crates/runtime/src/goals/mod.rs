@@ -7,6 +7,7 @@
 mod agents;
 mod changes;
 mod control;
+mod earlier_outputs;
 mod finisher;
 mod follow;
 mod planning;

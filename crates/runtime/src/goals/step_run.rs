@@ -2,6 +2,7 @@
 //! of the steps before it, as data.
 
 use super::changes::{EndedStep, advance, is_running, steps_of, tell_finished, tell_started};
+use super::earlier_outputs::EarlierOutputs;
 use super::finisher::StepFinisher;
 use super::planning::{GOAL_WORK, to_goal_error};
 use super::work::GoalWorker;
@@ -10,9 +11,9 @@ use crate::chat::admissions::SearchAdmissions;
 use crate::chat::auto_search;
 use crate::error::RuntimeError;
 use crate::prompt::nonce::TagNonce;
-use crate::prompt::step_task::{self, EarlierOutput};
+use crate::prompt::step_task;
 use crate::prompt::system::SystemPrompt;
-use crate::prompt::tokens::{TokenBudget, TokenCounter};
+use crate::prompt::tokens::TokenCounter;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
 use crate::run::budget_reservation::BudgetRequest;
@@ -67,6 +68,14 @@ struct StartedStep<'a> {
     receipt: AuditReceipt,
 }
 
+impl StartedStep<'_> {
+    /// The steps that this one depends on.
+    fn predecessors(&self) -> Vec<&Step> {
+        let depends_on = &self.step.plan.depends_on;
+        self.steps.iter().filter(|step| depends_on.contains(&step.plan.id)).collect()
+    }
+}
+
 /// Why a try does not start.
 enum StartError {
     /// The database failed: the lease expires, and the step is claimed again.
@@ -97,14 +106,6 @@ impl From<RuntimeError> for StartError {
             error => Self::Step(to_goal_error(&error)),
         }
     }
-}
-
-/// The outputs of the steps before, with what they are based on.
-#[derive(Default)]
-struct EarlierOutputs {
-    outputs: Vec<EarlierOutput>,
-    provenance: Provenance,
-    omitted_count: u32,
 }
 
 impl GoalWorker {
@@ -227,7 +228,8 @@ impl GoalWorker {
         let agent = self.agent(spec, &catalog, &started.step, &caller);
         let tier = agent.tier.tier;
         let model_limit = model_access::classification_limit(&*ports.model, tier, &caller, &permit.tenant().settings);
-        let earlier = earlier_outputs(tx, started, permit.clearance().min(model_limit), &agent).await?;
+        let max_classification = permit.clearance().min(model_limit);
+        let earlier = EarlierOutputs::load(tx, &started.predecessors(), max_classification, &agent).await?;
         let nonce = TagNonce::new(ports.ids.uuid());
         let inherited = earlier.provenance.clone();
         let input = self.input(&permit, spec, &agent, &started.step, StepContext { earlier, nonce: &nonce })?;
@@ -356,52 +358,6 @@ struct StepContext<'a> {
     nonce: &'a TagNonce,
 }
 
-/// The outputs of the steps that this one depends on, as far as their classification allows; together they fill at most
-/// half of the prompt.
-async fn earlier_outputs(
-    tx: &mut dyn TenantTx,
-    started: &StartedStep<'_>,
-    max_classification: Classification,
-    agent: &Agent,
-) -> Result<EarlierOutputs, StoreError> {
-    let depends_on = &started.step.plan.depends_on;
-    let needed: Vec<&Step> = started.steps.iter().filter(|step| depends_on.contains(&step.plan.id)).collect();
-    let documents = needed.iter().flat_map(|step| step.sources.documents());
-    let current = crate::withheld::current_classifications(tx, documents).await?;
-    let share = TokenBudget(agent.limits.max_prompt_tokens() / 2 / needed.len().max(1));
-    let mut earlier = EarlierOutputs::default();
-    for step in needed {
-        let classification = step.classification.max(step.sources.current_classification(&current));
-        let Some(output) = step.output.as_ref().filter(|_| classification <= max_classification) else {
-            earlier.omitted_count += 1;
-            continue;
-        };
-        earlier.provenance.merge(&Provenance { classification, sources: step.sources.clone() });
-        let text = without_markers(output);
-        let text = agent.counter.truncate(&text, share).to_owned();
-        earlier.outputs.push(EarlierOutput { id: step.plan.id.clone(), title: step.plan.title.clone(), text });
-    }
-    Ok(earlier)
-}
-
-/// A text without citation markers, whose numbers mean nothing in another step.
-fn without_markers(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find('[') {
-        let (before, from_bracket) = rest.split_at(start);
-        kept.push_str(before);
-        let digits = from_bracket[1..].bytes().take_while(u8::is_ascii_digit).count();
-        if digits > 0 && from_bracket[1 + digits..].starts_with(']') {
-            rest = &from_bracket[digits + 2..];
-        } else {
-            kept.push('[');
-            rest = &from_bracket[1..];
-        }
-    }
-    kept + rest
-}
-
 /// The operation of a step's try, for its audit rows, with the digest of its agent's instructions.
 async fn audited_start(tx: &mut dyn TenantTx, lease: &StepLease, step: &Step) -> Result<AuditedOperation, StoreError> {
     let mut agents = domain::agent::builtin_agents();
@@ -422,22 +378,5 @@ fn audited(lease: &StepLease, metadata: Value) -> AuditedOperation {
         conversation_id: None,
         request_hash: None,
         metadata,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn markers_are_removed_and_other_brackets_stay() {
-        for (text, expected) in [
-            ("At 16 bar [1], see [2][3].", "At 16 bar , see ."),
-            ("[a] [] [12", "[a] [] [12"),
-            ("x[1]", "x"),
-            ("ä[1]ö", "äö"),
-        ] {
-            assert_eq!(without_markers(text), expected, "{text}");
-        }
     }
 }

@@ -1,12 +1,11 @@
 //! Sanitizes the data of a source for the database: texts without U+0000 and of bounded length, numbers that JSON in
 //! PostgreSQL returns unchanged.
 
+use domain::json_value::MAX_NUMBER;
 use domain::plant::{OfferedTag, Quality, Sample, TagValue};
 
 /// Maximum length of a source's text, in characters.
 const MAX_CHARS: usize = 1_000;
-/// Largest number that PostgreSQL's `jsonb` returns in a form that can be parsed.
-const MAX_NUMBER: f64 = 1e300;
 
 /// Cleans the texts and the value of a sample. A number that cannot be stored makes it bad.
 pub(super) fn clean_sample(sample: Sample) -> Sample {

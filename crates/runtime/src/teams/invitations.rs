@@ -21,7 +21,8 @@ use domain::role::Resource;
 use domain::scope::TenantScope;
 use domain::space::enter_guest;
 use domain::team::{
-    INVITATION_DAYS, Invitation, InvitationStatus, InvitationView, MAX_TEAMS_PER_USER, TeamLink, TeamRole, TeamSpace,
+    INVITATION_DAYS, Invitation, InvitationStatus, InvitationView, MAX_TEAMS_PER_USER, ReceivedInvitation, TeamRole,
+    TeamSpace,
 };
 use domain::text::{ClaimText, ShortText};
 use domain::upload::FieldError;
@@ -72,7 +73,7 @@ impl TeamService {
         &self,
         scope: &TenantScope,
         tenant: Option<TenantId>,
-        link: TeamLink,
+        link: ReceivedInvitation,
     ) -> Result<Option<Option<UserId>>, StoreError> {
         let nobody = TenantId::PLATFORM;
         let mut tx = self.store.begin(&delivery_scope(scope, tenant.unwrap_or(nobody))).await?;
@@ -83,15 +84,21 @@ impl TeamService {
         }
         let team = link.space.team;
         let details = json!({ "invitation": link.invitation, "host_tenant": link.space.host, "user": user });
-        tx.teams().insert_link(&TeamLink { user, ..link }).await?;
+        tx.teams().insert_received_invitation(&ReceivedInvitation { user, ..link }).await?;
         self.record_delivery(&mut *tx, EventType::TEAM_INVITATION_DELIVERED, team, details).await?;
         tx.commit().await?;
         Ok(Some(user))
     }
 
-    fn new_link(&self, id: InvitationId, space: TeamSpace, team_name: String, email: String) -> TeamLink {
+    fn new_received_invitation(
+        &self,
+        id: InvitationId,
+        space: TeamSpace,
+        team_name: String,
+        email: String,
+    ) -> ReceivedInvitation {
         let now = self.clock.now();
-        TeamLink {
+        ReceivedInvitation {
             invitation: id,
             user: None,
             email,
@@ -126,7 +133,7 @@ impl UseCase<InviteToTeam> for TeamService {
         }
         let id = InvitationId::from_uuid(self.ids.uuid());
         let space = TeamSpace { team, host: scope.tenant() };
-        let link = self.new_link(id, space, team_row.name, email);
+        let link = self.new_received_invitation(id, space, team_row.name, email);
         let delivered = self.deliver(&scope, guest_tenant, link.clone()).await?;
         let invitation = Invitation {
             id,
@@ -154,13 +161,13 @@ impl UseCase<ListInvitations> for TeamService {
         let mut tx = command.begin(&*self.store).await?;
         let links = if command.permit().tenant().settings.teams.join_others {
             let user = tx.users().get(user).await?.ok_or(NOT_FOUND)?;
-            tx.teams().claim_links(user.id, &user.email).await?
+            tx.teams().claim_received_invitations(user.id, &user.email).await?
         } else {
             Vec::new()
         };
         tx.defer_commit();
         let now = self.clock.now();
-        let is_listed = |link: &TeamLink| link.status != InvitationStatus::Pending || link.is_open(now);
+        let is_listed = |link: &ReceivedInvitation| link.status != InvitationStatus::Pending || link.is_open(now);
         let views = links.into_iter().filter(is_listed).map(InvitationView::from).collect();
         let key = |view: &InvitationView| PageKey { created_at: view.created_at, id: view.id.as_uuid() };
         Ok(page_of(views, &command.command().page, key))
@@ -169,7 +176,7 @@ impl UseCase<ListInvitations> for TeamService {
 
 /// An invitation that its guest may answer, with the guest.
 struct OpenInvitation {
-    link: TeamLink,
+    link: ReceivedInvitation,
     guest: User,
 }
 
@@ -185,8 +192,8 @@ impl TeamService {
             return Err(NO_INVITATION);
         }
         let guest = tx.users().get(acting_user(permit)?).await?.ok_or(NO_INVITATION)?;
-        tx.teams().claim_links(guest.id, &guest.email).await?;
-        let link = tx.teams().link(id, guest.id).await?.ok_or(NO_INVITATION)?;
+        tx.teams().claim_received_invitations(guest.id, &guest.email).await?;
+        let link = tx.teams().received_invitation(id, guest.id).await?.ok_or(NO_INVITATION)?;
         if link.status == InvitationStatus::Pending && !link.is_open(self.clock.now()) {
             return Err(NO_INVITATION);
         }
@@ -243,11 +250,11 @@ impl TeamService {
     ) -> Result<InvitationView, RuntimeError> {
         self.answer_at_host(scope, &invitation, status).await?;
         let mut tx = self.store.begin(scope).await?;
-        if !tx.teams().set_link_status(invitation.link.invitation, status).await? {
+        if !tx.teams().answer_received_invitation(invitation.link.invitation, status).await? {
             return Err(ANSWERED);
         }
         tx.commit().await?;
-        Ok(TeamLink { status, ..invitation.link }.into())
+        Ok(ReceivedInvitation { status, ..invitation.link }.into())
     }
 }
 

@@ -140,7 +140,7 @@ impl UseCase<RemoveTeamMember> for TeamService {
         tx.teams().void_invitations(team, user).await?;
         tx.commit().await?;
         let had_links = match home {
-            Some(home) => self.void_links(command.scope(), home, command.command()).await?,
+            Some(home) => self.void_received_invitations(command.scope(), home, command.command()).await?,
             None => false,
         };
         if was_member || had_links { Ok(()) } else { Err(NO_MEMBER) }
@@ -150,7 +150,7 @@ impl UseCase<RemoveTeamMember> for TeamService {
 impl TeamService {
     /// Voids what leads a guest to the team, in the guest's own tenant. The membership has ended already. Returns
     /// whether there was anything.
-    async fn void_links(
+    async fn void_received_invitations(
         &self,
         scope: &TenantScope,
         home: TenantId,
@@ -158,7 +158,7 @@ impl TeamService {
     ) -> Result<bool, RuntimeError> {
         let mut tx = self.store.begin(&delivery_scope(scope, home)).await?;
         let RemoveTeamMember { team, user } = *removed;
-        if tx.teams().void_links(team, user).await? == 0 {
+        if tx.teams().void_received_invitations(team, user).await? == 0 {
             return Ok(false);
         }
         let details = json!({ "host_tenant": scope.tenant(), "user": user });

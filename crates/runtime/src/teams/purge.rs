@@ -41,7 +41,7 @@ impl TeamPurge {
         let Some(team) = scope.team() else { return Ok(()) };
         let documents = self.delete_documents(scope, team).await?;
         let conversations = self.delete_conversations(scope, team).await?;
-        self.void_links(scope, team).await?;
+        self.void_received_invitations(scope, team).await?;
         let operation = AuditedOperation {
             event: EventType::TEAM_PURGED,
             resource: Some(Resource::Teams),
@@ -60,14 +60,14 @@ impl TeamPurge {
     }
 
     /// Voids what leads the guests to the team, each in the guest's own tenant.
-    async fn void_links(&self, scope: &TenantScope, team: TeamId) -> Result<(), RuntimeError> {
+    async fn void_received_invitations(&self, scope: &TenantScope, team: TeamId) -> Result<(), RuntimeError> {
         let Some(mut tx) = self.begin_expired(scope, team).await? else { return Ok(()) };
         let members = tx.teams().members(team).await?;
         drop(tx);
         for member in members {
             let Some(home) = member.guest_of else { continue };
             let mut tx = self.store.begin(&delivery_scope(scope, home)).await?;
-            tx.teams().void_links(team, member.user).await?;
+            tx.teams().void_received_invitations(team, member.user).await?;
             tx.commit().await?;
         }
         Ok(())

@@ -21,7 +21,7 @@ impl Explainer {
         Self { words: words::content_words(query), expansions: glossary.expand(query), tags: words::tags(query) }
     }
 
-    /// What of the query the passage contains, in its name, title, section or content.
+    /// Returns which words, synonyms and tags of the query occur in the passage's file name, title, section or content.
     #[must_use]
     pub fn explain(&self, passage: &Passage) -> HitExplanation {
         let text = whole_text(passage);

@@ -48,6 +48,7 @@ use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::search::{Candidate, Hit, LexicalQuery, Passage, Retrieval, SearchScope, SurroundingText, WeightedSynonym};
 use fused_hit::CandidateLists;
+use question_kind::answer_words;
 use read_transaction::ReadTransaction;
 use rerank::{PassageScores, RerankCall};
 use select::PassagesById;
@@ -223,7 +224,7 @@ impl HybridSearch {
     ) -> Result<CandidateLists, StoreError> {
         let limit = self.params.candidates;
         let tx = read_tx.tx().await?;
-        let lexical_query = query.lexical(self.params.glossary);
+        let lexical_query = query.lexical(&self.params);
         let lexical = tx.chunks().search_lexical(&lexical_query, search_scope, limit).await?;
         let nearest = match vector {
             Some(QueryVector { components, model }) => {
@@ -333,10 +334,13 @@ struct ExpandedQuery<'q> {
 }
 
 impl ExpandedQuery<'_> {
-    fn lexical(&self, weights: GlossaryWeights) -> LexicalQuery {
-        let synonyms = self.expansions.iter().flat_map(|expansion| &expansion.synonyms);
-        let weighted = |synonym: &Synonym| WeightedSynonym { text: synonym.text.clone(), weight: weights.of(synonym) };
-        LexicalQuery { text: self.text.to_owned(), synonyms: synonyms.map(weighted).collect() }
+    fn lexical(&self, params: &RetrievalParams) -> LexicalQuery {
+        let weighted =
+            |synonym: &Synonym| WeightedSynonym { text: synonym.text.clone(), weight: params.glossary.of(synonym) };
+        let answer_word = |word: &&str| WeightedSynonym { text: (*word).to_owned(), weight: params.answer_word_weight };
+        let synonyms = self.expansions.iter().flat_map(|expansion| &expansion.synonyms).map(weighted);
+        let answer_words = answer_words(self.text).iter().filter(|_| params.answer_word_weight > 0.0).map(answer_word);
+        LexicalQuery { text: self.text.to_owned(), synonyms: synonyms.chain(answer_words).collect() }
     }
 }
 

@@ -24,6 +24,9 @@ pub struct RetrievalParams {
     /// How much synonyms of the query's words count in the lexical search. Off: with 0.4 for all, they cost the demo
     /// plant's questions three points of hit@1 (.88 instead of .91).
     pub glossary: GlossaryWeights,
+    /// How much a word counts in the lexical search that passages use which answer this kind of question, relative to a
+    /// word of the query, 0 to 1: `cause` for a question that begins with `why`.
+    pub answer_word_weight: f32,
     /// How the two lists are fused.
     pub fusion: Fusion,
     /// Weight of the BM25 score in the fused score, 0 to 1; the similarity has the rest.
@@ -95,6 +98,7 @@ impl Default for RetrievalParams {
         Self {
             candidates: 200,
             glossary: GlossaryWeights::OFF,
+            answer_word_weight: 0.5,
             fusion: Fusion::WeightedSum,
             lexical_weight: 0.4,
             doc_type_weight: 0.0,

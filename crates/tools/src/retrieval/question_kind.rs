@@ -78,6 +78,27 @@ const MEANINGS: Phrases = Phrases(
      was bedeutet|was bedeuten|was heißt|wofür steht|bedeutung|wozu dient",
 );
 
+/// Questions for a cause.
+const CAUSES: Phrases = Phrases(
+    "why|what caused|what was the cause|what led to|what made|how come|warum|weshalb|wieso|weswegen|woran lag|\
+     woran liegt|woran hat|wodurch",
+);
+
+/// What passages are called that answer questions for a cause. The question's own words rarely are in them.
+const CAUSE_WORDS: [&str; 2] = ["cause", "Ursache"];
+
+/// The words that passages use which answer the question, besides its own.
+#[must_use]
+pub(super) fn answer_words(question: &str) -> &'static [&'static str] {
+    if CAUSES.are_in(&spaced_words(question)) { &CAUSE_WORDS } else { &[] }
+}
+
+/// The words of a text in lower case, each between two spaces.
+fn spaced_words(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.fold(" ".to_owned(), |spaced, word| spaced + &word.to_lowercase() + " ")
+}
+
 impl Phrases {
     /// Whether one of the phrases is in `text`: words in lower case, each between two spaces.
     fn are_in(&self, text: &str) -> bool {
@@ -95,12 +116,7 @@ impl QuestionKind {
     /// The kind of a question; `None` if its words do not tell.
     #[must_use]
     pub fn of(question: &str) -> Option<Self> {
-        let words: Vec<String> = question
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .map(str::to_lowercase)
-            .collect();
-        let text = format!(" {} ", words.join(" "));
+        let text = spaced_words(question);
         if ALARMS.are_in(&text) && RESPONSES.are_in(&text) {
             return Some(Self::AlarmResponse);
         }
@@ -224,6 +240,17 @@ mod tests {
             ("Störung am Sanftanlauf von P-101, was tun?", AlarmResponse),
         ] {
             assert_eq!(QuestionKind::of(question), Some(kind), "{question}");
+        }
+    }
+
+    #[test]
+    fn questions_for_a_cause_look_for_passages_that_are_called_so() {
+        for question in ["Why did the seal of P-302B fail?", "what caused the release", "Warum ist P-101 ausgefallen?"]
+        {
+            assert_eq!(answer_words(question), CAUSE_WORDS, "{question}");
+        }
+        for question in ["How do I isolate P-101?", "Whyte valve", "P-101 seal", ""] {
+            assert!(answer_words(question).is_empty(), "{question}");
         }
     }
 

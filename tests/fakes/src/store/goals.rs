@@ -8,8 +8,8 @@ use domain::goal::{Goal, GoalError, GoalEvent, GoalEventKind, GoalStatus, PlanAu
 use domain::ids::{ApprovalId, GoalId, RequestId, TenantId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{
-    AgentRepo, GoalClaim, GoalQueue, GoalRepo, GoalTransition, GoalWork, StepEnd, StepLease, StepOfGoal, StepRetry,
-    StoreError,
+    AgentRepo, ApprovedAgent, GoalClaim, GoalQueue, GoalRepo, GoalTransition, GoalWork, StepEnd, StepLease, StepOfGoal,
+    StepRetry, StoreError,
 };
 use domain::run::TokenUsage;
 use domain::scope::{Actor, TenantScope};
@@ -181,6 +181,16 @@ impl GoalRepo for InMemoryTx {
         Ok(())
     }
 
+    async fn approve_agents(&mut self, goal: GoalId, agents: &[ApprovedAgent]) -> Result<(), StoreError> {
+        let Some(stored) = self.goal(goal).await? else { return Ok(()) };
+        for StoredStep { step, .. } in &mut stored.steps {
+            if let Some(approved) = agents.iter().find(|approved| approved.step == step.plan.id) {
+                step.agent_digest = Some(approved.digest.clone());
+            }
+        }
+        Ok(())
+    }
+
     async fn transition(
         &mut self,
         goal: GoalId,
@@ -251,6 +261,14 @@ impl GoalRepo for InMemoryTx {
         step.error = Some(retry.error.clone());
         (*due_at, lease.until) = (retry.due_at, None);
         Ok(true)
+    }
+
+    async fn postpone_step(&mut self, claim: &StepLease, due_at: Timestamp) -> Result<(), StoreError> {
+        let stored = self.leased_step(claim).await?;
+        if let Some(stored) = stored.filter(|stored| !stored.step.status.has_ended()) {
+            (stored.due_at, stored.lease.until) = (due_at, None);
+        }
+        Ok(())
     }
 
     async fn lock_approvals(&mut self, claim: &StepLease) -> Result<Option<Vec<ApprovalId>>, StoreError> {

@@ -9,8 +9,8 @@ use domain::ports::{StoreError, TeamRepo};
 use domain::role::Role;
 use domain::scope::TenantScope;
 use domain::team::{
-    Invitation, InvitationStatus, MAX_TEAMS_PER_USER, Team, TeamLink, TeamMember, TeamPatch, TeamRole, TeamSpace,
-    TeamStanding, TeamView,
+    Invitation, InvitationStatus, MAX_TEAMS_PER_USER, ReceivedInvitation, Team, TeamMember, TeamPatch, TeamRole,
+    TeamSpace, TeamStanding, TeamView,
 };
 use domain::time::Timestamp;
 use domain::user::{NewUser, User};
@@ -23,7 +23,7 @@ pub(super) struct TeamState {
     teams: Vec<Row<Team>>,
     memberships: Vec<StoredMembership>,
     invitations: Vec<Row<Invitation>>,
-    links: Vec<Row<TeamLink>>,
+    links: Vec<Row<ReceivedInvitation>>,
     /// The own tenants of guests, by the tenant where they are guests.
     guests: BTreeMap<(TenantId, UserId), TenantId>,
 }
@@ -195,7 +195,7 @@ impl TeamRepo for InMemoryTx {
             let is_live = |team| s.teams.standing(team, user, tenant).role.is_some();
             let own = s.teams.memberships.iter().filter(|m| m.tenant == tenant && m.user == user && is_live(m.team));
             let own = own.map(|m| TeamSpace { team: m.team, host: tenant });
-            let is_accepted = |row: &&Row<TeamLink>| {
+            let is_accepted = |row: &&Row<ReceivedInvitation>| {
                 row.tenant == tenant && row.value.user == Some(user) && row.value.status == InvitationStatus::Accepted
             };
             let mut spaces: Vec<_> =
@@ -368,19 +368,25 @@ impl TeamRepo for InMemoryTx {
         }))
     }
 
-    async fn insert_link(&mut self, link: &TeamLink) -> Result<(), StoreError> {
+    async fn insert_received_invitation(&mut self, link: &ReceivedInvitation) -> Result<(), StoreError> {
         let tenant = self.tenant();
         self.write().await?.teams.links.push(Row { tenant, user: link.user, value: link.clone() });
         Ok(())
     }
 
-    async fn claim_links(&mut self, user: UserId, email: &str) -> Result<Vec<TeamLink>, StoreError> {
+    async fn claim_received_invitations(
+        &mut self,
+        user: UserId,
+        email: &str,
+    ) -> Result<Vec<ReceivedInvitation>, StoreError> {
         let tenant = self.tenant();
+        let is_unique = self.find_user_by_email(email).await?.is_some();
         let links = &mut self.write().await?.teams.links;
-        let is_unclaimed = |row: &&mut Row<TeamLink>| {
+        let is_unclaimed = |row: &&mut Row<ReceivedInvitation>| {
             row.tenant == tenant
                 && row.value.user.is_none()
                 && row.value.status == InvitationStatus::Pending
+                && is_unique
                 && !email.is_empty()
                 && row.value.email.eq_ignore_ascii_case(email)
         };
@@ -391,7 +397,11 @@ impl TeamRepo for InMemoryTx {
         Ok(own)
     }
 
-    async fn link(&mut self, id: InvitationId, user: UserId) -> Result<Option<TeamLink>, StoreError> {
+    async fn received_invitation(
+        &mut self,
+        id: InvitationId,
+        user: UserId,
+    ) -> Result<Option<ReceivedInvitation>, StoreError> {
         let tenant = self.tenant();
         Ok(self.read(|s| {
             let mut links = s.teams.links.iter().filter(|row| row.tenant == tenant && row.value.user == Some(user));
@@ -399,26 +409,30 @@ impl TeamRepo for InMemoryTx {
         }))
     }
 
-    async fn set_link_status(&mut self, id: InvitationId, status: InvitationStatus) -> Result<bool, StoreError> {
+    async fn answer_received_invitation(
+        &mut self,
+        id: InvitationId,
+        status: InvitationStatus,
+    ) -> Result<bool, StoreError> {
         let tenant = self.tenant();
         let mut links = self.write().await?.teams.links.iter_mut();
-        let is_pending = |row: &&mut Row<TeamLink>| {
+        let is_pending = |row: &&mut Row<ReceivedInvitation>| {
             row.tenant == tenant && row.value.invitation == id && row.value.status == InvitationStatus::Pending
         };
         let known = links.find(is_pending);
         Ok(known.map(|row| row.value.status = status).is_some())
     }
 
-    async fn void_links(&mut self, team: TeamId, user: UserId) -> Result<u64, StoreError> {
+    async fn void_received_invitations(&mut self, team: TeamId, user: UserId) -> Result<u64, StoreError> {
         let tenant = self.tenant();
         let state = self.write().await?;
         let row = state.users.iter().find(|row| row.tenant == tenant && row.value.id == user);
         let email = row.map(|row| row.value.email.clone()).filter(|email| !email.is_empty());
-        let is_addressed = |link: &TeamLink| {
+        let is_addressed = |link: &ReceivedInvitation| {
             let to_address = email.as_ref().is_some_and(|email| link.email.eq_ignore_ascii_case(email));
             link.user.map_or(to_address, |known| known == user)
         };
-        let leads_there = |row: &&mut Row<TeamLink>| {
+        let leads_there = |row: &&mut Row<ReceivedInvitation>| {
             row.tenant == tenant
                 && row.value.space.team == team
                 && is_addressed(&row.value)

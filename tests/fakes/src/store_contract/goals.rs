@@ -1,6 +1,7 @@
 //! Test cases for agents, goals and the queue of their work.
 
 use super::{CaseError, CaseResult, TestContext, TestTenant, require};
+use chrono::TimeDelta;
 use domain::agent::{AgentSpec, TenantAgent};
 use domain::conversation::Sources;
 use domain::goal::{
@@ -9,10 +10,11 @@ use domain::goal::{
 use domain::ids::GoalId;
 use domain::model::TierChoice;
 use domain::page::PageRequest;
-use domain::ports::{GoalTransition, GoalWork, StepEnd, StepLease, StepRetry};
+use domain::ports::{ApprovedAgent, GoalTransition, GoalWork, StepEnd, StepLease, StepRetry};
 use domain::role::Classification;
 use domain::run::TokenUsage;
 use domain::scope::TenantScope;
+use domain::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 
@@ -286,5 +288,32 @@ pub async fn agents_are_stored_by_name(context: &TestContext) -> CaseResult {
     assert_eq!(tx.agents().list().await?, [changed]);
     assert!(tx.agents().delete("seal_expert").await?);
     assert!(!tx.agents().delete("seal_expert").await?);
+    Ok(())
+}
+
+/// A step keeps the agent that was approved for it; one that is postponed is claimed once it is due, and has not been
+/// tried.
+pub async fn a_step_is_approved_with_its_agent_and_can_be_postponed(context: &TestContext) -> CaseResult {
+    let TestTenant { ada, .. } = context.create_tenant("a").await?;
+    let goal = context.insert_running_goal(&ada, &[step("a", &[]), step("b", &["a"])]).await?;
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let approved = ApprovedAgent { step: "a".to_owned(), digest: digest.clone() };
+    let mut tx = context.begin(&ada).await?;
+    tx.goals().approve_agents(goal, &[approved]).await?;
+    tx.commit().await?;
+    assert_eq!(context.step(&ada, goal, "a").await?.agent_digest, Some(digest));
+    assert_eq!(context.step(&ada, goal, "b").await?.agent_digest, None);
+
+    let lease = require(context.claim_step(MAX, LONG).await?)?;
+    let postpone = async |due_at: Timestamp| -> CaseResult {
+        let mut tx = context.begin(&ada).await?;
+        tx.goals().postpone_step(&lease, due_at).await?;
+        Ok(tx.commit().await?)
+    };
+    postpone(context.now() + TimeDelta::days(1)).await?;
+    assert_eq!(context.claim_step(MAX, LONG).await?, None, "it is not due");
+    postpone(context.now()).await?;
+    assert_eq!(context.claim_step(MAX, LONG).await?.map(|lease| lease.step).as_deref(), Some("a"));
+    assert_eq!(context.step(&ada, goal, "a").await?.attempts, 0);
     Ok(())
 }

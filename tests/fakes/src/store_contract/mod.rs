@@ -340,6 +340,7 @@ macro_rules! store_contract {
             a_job_requeued_without_delay_wakes_all_waiting_workers
             a_queued_job_wakes_a_waiting_worker
             goals_are_worked_on_in_the_order_of_their_plans
+            a_step_is_approved_with_its_agent_and_can_be_postponed
             a_lost_lease_cannot_end_a_step
             steps_are_retried_skipped_and_reopened
             work_on_goals_is_fair_between_tenants

@@ -9,7 +9,8 @@ use domain::ids::{TeamId, TenantId, UserId};
 use domain::page::PageRequest;
 use domain::role::Classification;
 use domain::scope::{Actor, TenantScope};
-use domain::team::{Invitation, InvitationStatus, Team, TeamLink, TeamPatch, TeamRole, TeamSlug, TeamSpace};
+use domain::team::{Invitation, InvitationStatus, ReceivedInvitation, Team, TeamPatch, TeamRole, TeamSlug, TeamSpace};
+use domain::time::Timestamp;
 
 /// A tenant with a team of which Ada is the owner.
 struct TestTeam {
@@ -138,7 +139,7 @@ pub async fn a_team_is_changed_and_has_a_unique_slug(context: &TestContext) -> C
 }
 
 /// The invitation that belongs to a link, by a user of the team's tenant to one of the tenant `b`.
-fn invitation_of(link: &TeamLink, invited_by: UserId, guest_tenant: TenantId) -> Invitation {
+fn invitation_of(link: &ReceivedInvitation, invited_by: UserId, guest_tenant: TenantId) -> Invitation {
     Invitation {
         id: link.invitation,
         team: link.space.team,
@@ -153,31 +154,38 @@ fn invitation_of(link: &TeamLink, invited_by: UserId, guest_tenant: TenantId) ->
     }
 }
 
+impl TestContext {
+    /// An invitation of Ada, by an address in other letters, that nobody has claimed yet.
+    fn received_invitation(&self, space: TeamSpace, now: Timestamp) -> ReceivedInvitation {
+        ReceivedInvitation {
+            invitation: self.new_id(),
+            user: None,
+            email: "ADA@plant.test".to_owned(),
+            space,
+            team_name: "Turnaround".to_owned(),
+            status: InvitationStatus::Pending,
+            created_at: now,
+            expires_at: now + TimeDelta::days(14),
+        }
+    }
+}
+
 /// A guest is a user of another tenant: a member of the team, and in the home space of its tenant nobody.
 pub async fn a_guest_is_invited_and_belongs_to_the_team_alone(context: &TestContext) -> CaseResult {
     let team = context.create_team("a").await?;
     let other = context.create_tenant("b").await?;
     let guest = user_id(&other.ada)?;
     let (now, space) = (context.advance_clock(), TeamSpace { team: team.id, host: team.tenant.id });
-    let link = TeamLink {
-        invitation: context.new_id(),
-        user: None,
-        email: "ADA@plant.test".to_owned(),
-        space,
-        team_name: "Turnaround".to_owned(),
-        status: InvitationStatus::Pending,
-        created_at: now,
-        expires_at: now + TimeDelta::days(14),
-    };
+    let link = context.received_invitation(space, now);
     let mut tx = context.begin(&scope(other.id, Actor::System)).await?;
     assert_eq!(tx.teams().find_user_by_email(&link.email).await?, Some(guest));
-    tx.teams().insert_link(&link).await?;
+    tx.teams().insert_received_invitation(&link).await?;
     tx.commit().await?;
     let mut tx = context.begin(&other.ada).await?;
-    assert_eq!(tx.teams().claim_links(user_id(&other.bob)?, "bob@plant.test").await?, []);
-    assert_eq!(tx.teams().claim_links(guest, "ada@plant.test").await?.len(), 1);
+    assert_eq!(tx.teams().claim_received_invitations(user_id(&other.bob)?, "bob@plant.test").await?, []);
+    assert_eq!(tx.teams().claim_received_invitations(guest, "ada@plant.test").await?.len(), 1);
     assert_eq!(tx.teams().spaces(guest).await?, []);
-    assert!(tx.teams().set_link_status(link.invitation, InvitationStatus::Accepted).await?);
+    assert!(tx.teams().answer_received_invitation(link.invitation, InvitationStatus::Accepted).await?);
     assert_eq!(tx.teams().spaces(guest).await?, [space]);
     let user = require(tx.users().get(guest).await?)?;
     tx.commit().await?;
@@ -202,11 +210,14 @@ pub async fn a_guest_is_invited_and_belongs_to_the_team_alone(context: &TestCont
     assert_eq!(tx.users().get(guest).await?, None);
     assert_eq!(tx.users().list(&PageRequest::default()).await?.items.len(), 2);
     let mut tx = context.begin(&other.ada).await?;
-    assert!(!tx.teams().set_link_status(link.invitation, InvitationStatus::Declined).await?, "it was answered");
+    assert!(
+        !tx.teams().answer_received_invitation(link.invitation, InvitationStatus::Declined).await?,
+        "it was answered"
+    );
     // One that nobody has claimed yet is voided with it, on both sides.
-    let unclaimed = TeamLink { invitation: context.new_id(), ..link };
-    tx.teams().insert_link(&unclaimed).await?;
-    assert_eq!(tx.teams().void_links(team.id, guest).await?, 2);
+    let unclaimed = ReceivedInvitation { invitation: context.new_id(), ..link };
+    tx.teams().insert_received_invitation(&unclaimed).await?;
+    assert_eq!(tx.teams().void_received_invitations(team.id, guest).await?, 2);
     assert_eq!(tx.teams().spaces(guest).await?, []);
     tx.commit().await?;
     let mut tx = context.begin(&team.ada).await?;

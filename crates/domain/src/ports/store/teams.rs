@@ -2,7 +2,9 @@
 
 use crate::ids::{InvitationId, RunId, TeamId, TenantId, UserId};
 use crate::store_error::StoreError;
-use crate::team::{Invitation, InvitationStatus, Team, TeamLink, TeamMember, TeamPatch, TeamRole, TeamSpace, TeamView};
+use crate::team::{
+    Invitation, InvitationStatus, ReceivedInvitation, Team, TeamMember, TeamPatch, TeamRole, TeamSpace, TeamView,
+};
 use crate::time::Timestamp;
 use crate::user::User;
 use async_trait::async_trait;
@@ -22,7 +24,8 @@ pub trait TeamRepo: Send {
     /// # Errors
     /// [`StoreError::Conflict`] if the slug is taken.
     async fn update(&mut self, id: TeamId, patch: &TeamPatch, now: Timestamp) -> Result<Option<Team>, StoreError>;
-    /// Marks a team for deletion, or restores it with `None`. `false` if it does not exist.
+    /// Marks a team for deletion, or restores it with `None`. `false` if it does not exist, or already is in that
+    /// state.
     async fn mark_deleted(
         &mut self,
         id: TeamId,
@@ -37,13 +40,13 @@ pub trait TeamRepo: Send {
     /// # Errors
     /// [`StoreError::Conflict`] if it still has content.
     async fn delete(&mut self, id: TeamId) -> Result<bool, StoreError>;
-    /// The spaces of the teams that the user belongs to, oldest membership first: those of the scope's tenant, and
-    /// those of other tenants where the user is a guest. Teams that are marked for deletion are left out where that is
-    /// known.
+    /// The spaces of the teams that the user belongs to, by the id of the team, at most 50: those of the scope's
+    /// tenant, and those of other tenants where the user is a guest. Teams that are marked for deletion are left out
+    /// where that is known.
     async fn spaces(&mut self, user: UserId) -> Result<Vec<TeamSpace>, StoreError>;
     /// All teams of the scope's tenant, also those that are marked for deletion.
     async fn all(&mut self) -> Result<Vec<TeamId>, StoreError>;
-    /// The teams of the scope's tenant that the user belongs to.
+    /// The teams of the scope's tenant that the user belongs to, the newest first, at most 200.
     async fn list(&mut self, user: UserId) -> Result<Vec<TeamView>, StoreError>;
     /// The members of a team, those who joined first coming first.
     async fn members(&mut self, team: TeamId) -> Result<Vec<TeamMember>, StoreError>;
@@ -83,15 +86,27 @@ pub trait TeamRepo: Send {
     /// than one.
     async fn find_user_by_email(&mut self, email: &str) -> Result<Option<UserId>, StoreError>;
     /// Inserts an invitation into the guest's tenant.
-    async fn insert_link(&mut self, link: &TeamLink) -> Result<(), StoreError>;
+    async fn insert_received_invitation(&mut self, link: &ReceivedInvitation) -> Result<(), StoreError>;
     /// The invitations of a user, newest first, at most 200. Those to the user's address that belong to nobody yet
-    /// become the user's.
-    async fn claim_links(&mut self, user: UserId, email: &str) -> Result<Vec<TeamLink>, StoreError>;
+    /// become the user's, unless the tenant has several active users with it.
+    async fn claim_received_invitations(
+        &mut self,
+        user: UserId,
+        email: &str,
+    ) -> Result<Vec<ReceivedInvitation>, StoreError>;
     /// Reads an invitation of the user.
-    async fn link(&mut self, id: InvitationId, user: UserId) -> Result<Option<TeamLink>, StoreError>;
+    async fn received_invitation(
+        &mut self,
+        id: InvitationId,
+        user: UserId,
+    ) -> Result<Option<ReceivedInvitation>, StoreError>;
     /// Records what became of a pending invitation in the guest's tenant; `false` if it is not pending.
-    async fn set_link_status(&mut self, id: InvitationId, status: InvitationStatus) -> Result<bool, StoreError>;
+    async fn answer_received_invitation(
+        &mut self,
+        id: InvitationId,
+        status: InvitationStatus,
+    ) -> Result<bool, StoreError>;
     /// Voids what leads a user to a team: pending and accepted invitations to the user, and those to the user's address
     /// that are bound to nobody yet.
-    async fn void_links(&mut self, team: TeamId, user: UserId) -> Result<u64, StoreError>;
+    async fn void_received_invitations(&mut self, team: TeamId, user: UserId) -> Result<u64, StoreError>;
 }

@@ -76,7 +76,11 @@ const NUMBER_QUESTIONS: &[&str] = &[
 ];
 
 /// Stems of words that introduce a reason.
-const REASON_STEMS: &[&str] = &["becaus", "caus", "reason", "sinc", "therefor", "due"];
+const REASON_STEMS: &[&str] =
+    &["becaus", "caus", "reason", "sinc", "therefor", "due", "weil", "ursach", "ursachen", "grund", "wegen"];
+
+/// Words that ask for a reason.
+const REASON_QUESTIONS: &[&str] = &["why", "warum", "weshalb", "wieso"];
 
 /// A unit that may answer the question.
 #[derive(Clone, Debug)]
@@ -90,6 +94,8 @@ pub(super) struct Candidate {
     pub score: f32,
     /// Whether the unit covers enough of the question to be an answer.
     pub is_answer: bool,
+    /// Whether the question asks for a reason, and the unit or its section heading gives one.
+    pub gives_wanted_reason: bool,
 }
 
 /// Scores the units of all passages, best first. If the question contains plant tags, passages that lack one of them
@@ -116,8 +122,13 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
         for unit in &passage.units {
             let coverage = question.coverage(unit, passage);
             let score = coverage * search_factor * tag_match * question.kind_boost(unit, passage);
-            let is_answer = coverage >= min_coverage;
-            candidates.push(Candidate { passage_index: index, unit: unit.source.clone(), score, is_answer });
+            candidates.push(Candidate {
+                passage_index: index,
+                unit: unit.source.clone(),
+                score,
+                is_answer: coverage >= min_coverage,
+                gives_wanted_reason: question.wants_reason && gives_reason(unit, passage),
+            });
         }
     }
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -194,7 +205,7 @@ impl Question {
         let total: f32 = words.iter().chain(&tags).map(|(_, weight)| weight).sum();
         let lowercase = text.to_lowercase();
         let wants_number = NUMBER_QUESTIONS.iter().any(|words| lowercase.contains(words));
-        let wants_reason = lowercase.split_whitespace().any(|word| word == "why");
+        let wants_reason = lowercase.split_whitespace().any(|word| REASON_QUESTIONS.contains(&word));
         (total > 0.0).then_some(Self { words, tags, total_weight: total, wants_number, wants_reason })
     }
 
@@ -240,9 +251,7 @@ impl Question {
     /// for headings, header rows and very short sentences.
     fn kind_boost(&self, unit: &AnalyzedUnit, passage: &AnalyzedPassage) -> f32 {
         let number_factor = if self.wants_number && unit.terms.has_number { NUMBER_FACTOR } else { 1.0 };
-        let gives_reason =
-            REASON_STEMS.iter().any(|word| unit.terms.words.contains(*word) || passage.section.words.contains(*word));
-        let reason_factor = if self.wants_reason && gives_reason { REASON_FACTOR } else { 1.0 };
+        let reason_factor = if self.wants_reason && gives_reason(unit, passage) { REASON_FACTOR } else { 1.0 };
         let heading_factor = match unit.source.kind {
             UnitKind::Title if !unit.terms.has_number => TITLE_FACTOR,
             UnitKind::HeaderRow => HEADER_ROW_FACTOR,
@@ -255,4 +264,9 @@ impl Question {
         };
         number_factor * reason_factor * heading_factor * length_factor
     }
+}
+
+/// Whether the unit gives a reason, in its own words or in its section heading.
+fn gives_reason(unit: &AnalyzedUnit, passage: &AnalyzedPassage) -> bool {
+    REASON_STEMS.iter().any(|stem| unit.terms.words.contains(*stem) || passage.section.words.contains(*stem))
 }
