@@ -23,7 +23,7 @@ use futures::future::join_all;
 use plant_connectors::simulator::{Simulator, historical_sample, history_times, present_sample, simulated_tags};
 use platform_server::system::{SystemClock, TimeOrderedIds};
 use runtime::plant_process::{NoPlantObserver, PlantProcess, PlantProcessPorts, PlantProcessSettings};
-use runtime::plant_reader::{PlantBroker, PlantReaderPorts};
+use runtime::plant_reader::{DatabasePlantReader, PlantReaderPorts};
 use serde_json::json;
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use tokio_util::task::TaskTracker;
 struct Plant {
     db: TestDb,
     store: Arc<dyn Store>,
-    reader: PlantBroker,
+    reader: DatabasePlantReader,
     tenants: [TenantScope; 2],
 }
 
@@ -138,7 +138,7 @@ impl Plant {
             clock: Arc::new(SystemClock),
             ids: Arc::new(TimeOrderedIds),
         };
-        let reader = PlantBroker::new(ports, timeout);
+        let reader = DatabasePlantReader::new(ports, timeout);
         let tenants = tenants.try_into().unwrap_or_else(|_| panic!("two tenants"));
         Self { db, store, reader, tenants }
     }

@@ -16,7 +16,7 @@ use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::node::{Node, NodeVersion};
 use crate::pg::{self, PostgresPrograms};
-use crate::platform::{self, ListenSettings, Platform};
+use crate::platform::{self, Platform, ServeSettings};
 use crate::proc::{self, Interrupt};
 use crate::progress::print_status;
 use crate::project;
@@ -68,7 +68,7 @@ pub fn run(interrupt: &Interrupt) -> Result<ExitCode> {
     let mut state = SavedState::load_or_create(data.path())?;
     let database = Database::start(&data, &mut state, interrupt)?;
     let port = pg::free_port()?;
-    let listen = ListenSettings::for_port(port, interrupt)?;
+    let listen = ServeSettings::for_port(port, interrupt)?;
     let program = server::build(BuildProfile::Dev, interrupt)?;
     let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
     // The suite's requests bear the address of the proxy.

@@ -54,7 +54,8 @@ impl Platform {
     /// is written to the lock file.
     ///
     /// # Errors
-    /// If a dependency is missing or does not start.
+    /// If the data directory cannot be opened, the server cannot be built, the database does not start, or a migration
+    /// fails.
     pub fn attach_or_start(platform_args: &PlatformArgs, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
         let data = DataDir::open(platform_args.data_dir.as_deref())?;
         let state = SavedState::load_or_create(data.path())?;
@@ -104,7 +105,7 @@ pub fn server_for(
     data: &DataDir,
     state: &SavedState,
     urls: &DatabaseUrls,
-    listen: Option<&ListenSettings>,
+    listen: Option<&ServeSettings>,
 ) -> Result<Server> {
     let (blob_dir, issuer_dir) = (path_to_string(&data.join("blobs"))?, path_to_string(&data.join("dev-issuer"))?);
     let plant_secret_key = plant_secret_key(&state.secret_key);
@@ -130,20 +131,21 @@ pub fn server_for(
     Ok(Server::new(program, &fixed, &defaults))
 }
 
-/// The secret of the plant process: it comes back with a backup's `SECRET_KEY`, and does not lead to that.
+/// Derives the plant process's secret from `SECRET_KEY`: restoring that key restores it too, but the key cannot be
+/// computed from it.
 fn plant_secret_key(secret_key: &str) -> String {
     hex::encode(Sha256::new().chain_update("plant process").chain_update(secret_key).finalize())
 }
 
 /// What a server needs, in addition to its data, to serve requests.
 #[derive(Clone, Debug)]
-pub struct ListenSettings {
+pub struct ServeSettings {
     port: String,
     metrics_port: String,
     model_variables: Vec<(&'static str, String)>,
 }
 
-impl ListenSettings {
+impl ServeSettings {
     /// Serves on this port. Provisions the in-process embedding models that the user's environment asks for.
     ///
     /// # Errors
@@ -173,7 +175,7 @@ pub fn embedded_model_variables(
 ) -> Result<Vec<(&'static str, String)>> {
     let mut variables = Vec::new();
     if let Some(model) = selected {
-        // A model server in the environment would embed otherwise.
+        // Otherwise, a model server that the environment configures would embed.
         variables.push(("PLATFORM__MODELS__EMBED_SOURCE", "embedded".to_owned()));
         variables.push(("PLATFORM__MODELS__EMBEDDED_MODEL", model.name().to_owned()));
     }
@@ -196,7 +198,8 @@ struct NeededModels {
 }
 
 impl NeededModels {
-    /// The `selected` model, or those that variables name; without those that have a directory already.
+    /// The `selected` model or the one that the variables name, and in either case the next model and those of
+    /// languages; without those that have a directory already.
     fn new(selected: Option<EmbeddedModel>, env_var: impl Fn(&str) -> Option<String>) -> Self {
         const MULTILINGUAL: EmbeddedModel = EmbeddedModel::UseMultilingualV3;
         let is_multilingual = |name: &str| env_var(name).is_some_and(|value| value == MULTILINGUAL.name());
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_uses_the_build_that_up_ran() {
+    fn commands_use_the_build_that_up_ran_unless_a_flag_names_one() {
         assert_eq!(PlatformArgs::default().build_profile(&state(false)), BuildProfile::Release);
         assert_eq!(PlatformArgs::default().build_profile(&state(true)), BuildProfile::Dev);
         let release = PlatformArgs { release: true, ..PlatformArgs::default() };

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::pg::{self, PostgresPrograms};
-use crate::platform::{self, ListenSettings, Platform};
+use crate::platform::{self, Platform, ServeSettings};
 use crate::proc::{self, Interrupt};
 use crate::progress::print_status;
 use crate::server::{self, BuildProfile, RunningServer, Server};
@@ -81,7 +81,7 @@ fn test_in(dir: &Path, programs: PostgresPrograms, interrupt: &Interrupt) -> Res
 struct RecoveryTest {
     data: DataDir,
     state: SavedState,
-    listen: ListenSettings,
+    listen: ServeSettings,
     port: u16,
     program: PathBuf,
     archive: Archive,
@@ -98,7 +98,7 @@ impl RecoveryTest {
         drop(database);
         let database = Database::start(&data, &mut state, interrupt)?;
         let port = pg::free_port()?;
-        let listen = ListenSettings::for_port(port, interrupt)?;
+        let listen = ServeSettings::for_port(port, interrupt)?;
         let program = server::build(BuildProfile::Dev, interrupt)?;
         let server = configure_server(&program, &data, &state, &database, &listen)?;
         let platform = Platform { server, database };
@@ -186,7 +186,7 @@ fn configure_server(
     data: &DataDir,
     state: &SavedState,
     database: &Database,
-    listen: &ListenSettings,
+    listen: &ServeSettings,
 ) -> Result<Server> {
     let server = platform::server_for(program.to_path_buf(), data, state, &database.urls, Some(listen))?;
     Ok(server.with_variable("PLATFORM__AUDIT__CHECKPOINT_S", "1"))

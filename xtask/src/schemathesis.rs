@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::pg::{self, PostgresPrograms};
-use crate::platform::{self, ListenSettings, Platform};
+use crate::platform::{self, Platform, ServeSettings};
 use crate::proc::{self, Interrupt};
 use crate::progress::print_status;
 use crate::project;
@@ -44,7 +44,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut state = SavedState::load_or_create(data.path())?;
     let database = Database::start(&data, &mut state, interrupt)?;
     let port = pg::free_port()?;
-    let listen = ListenSettings::for_port(port, interrupt)?;
+    let listen = ServeSettings::for_port(port, interrupt)?;
     let program = server::build(BuildProfile::Dev, interrupt)?;
     let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
     let server = server.with_variable("PLATFORM__RATE_LIMIT__ENABLED", "false");

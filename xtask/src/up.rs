@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::data_dir::DataDir;
 use crate::database::{Database, DatabaseUrls};
 use crate::model::EmbeddedModel;
-use crate::platform::{self, ListenSettings, Platform, PlatformArgs};
+use crate::platform::{self, Platform, PlatformArgs, ServeSettings};
 use crate::proc::Interrupt;
 use crate::progress::print_status;
 use crate::running::Note;
@@ -57,7 +57,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
         Some(urls) => Database::external(urls),
         None => Database::start(&data, &mut state, interrupt)?,
     };
-    let listen = ListenSettings::with_embedded_model(port, args.embedded_model, interrupt)?;
+    let listen = ServeSettings::with_embedded_model(port, args.embedded_model, interrupt)?;
     ui::build_if_possible(interrupt)?;
     let program = server::build(args.platform.build_profile_to_run(), interrupt)?;
     state.program = Some(program.clone());

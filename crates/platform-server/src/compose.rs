@@ -43,7 +43,7 @@ use runtime::maintenance::MaintenanceService;
 use runtime::memories::MemoryService;
 use runtime::models::ModelService;
 use runtime::plant::PlantService;
-use runtime::plant_reader::PlantBroker;
+use runtime::plant_reader::DatabasePlantReader;
 use runtime::search::SearchService;
 use runtime::sessions::SessionService;
 use runtime::teams::purge::TeamPurge;
@@ -78,7 +78,7 @@ pub struct Platform {
     pub approvals: Arc<ApprovalProcessor>,
     /// Dependencies of channels.
     pub channels: ChannelPorts,
-    /// Metric of the calls of MCP servers.
+    /// Metrics of calls to MCP servers.
     pub mcp_metrics: McpMetrics,
     /// Queue of ingestion jobs.
     pub queue: Arc<dyn JobQueue>,
@@ -87,7 +87,7 @@ pub struct Platform {
     /// Readiness of the database and the storage.
     pub readiness: ServerReadiness,
     /// Reads plant systems through the plant process.
-    pub plant_reader: Arc<PlantBroker>,
+    pub plant_reader: Arc<DatabasePlantReader>,
     /// Background tasks that shutdown waits for.
     pub tasks: TaskTracker,
     store: Arc<dyn Store>,
@@ -164,11 +164,11 @@ impl Platform {
         })
     }
 
-    /// Builds the HTTP router in front of the gate. `development_sign_in` signs in without an issuer, in development
-    /// mode only.
+    /// Builds the HTTP router in front of the gate. `development_sign_in` signs in without an identity provider; `None`
+    /// outside development mode.
     ///
     /// # Errors
-    /// If the metrics cannot be registered, or `REDIS_URL` is not valid.
+    /// If the metrics cannot be registered, or `REDIS_URL` or the settings of MCP are not valid.
     pub async fn http_router(
         &self,
         settings: &Settings,
@@ -188,7 +188,7 @@ impl Platform {
             behind_proxy: settings.server.behind_proxy,
             max_in_flight: settings.server.max_in_flight,
             max_upload_bytes: settings.storage.max_upload_mib << 20,
-            form_digest_timeout: settings.storage.upload_limit(),
+            form_digest_timeout: settings.storage.upload_timeout(),
             console: ConsoleSettings { sign_in: settings.console_client() },
             mcp: settings.mcp_settings()?,
             ..GatewaySettings::default()
@@ -196,7 +196,7 @@ impl Platform {
         Ok(gateway::router(Arc::clone(&self.gate), ports, gateway_settings))
     }
 
-    /// The configured number of workers. If all tenants use the same model, they do not claim reindex jobs.
+    /// The configured number of workers. They claim reindex jobs only if tenants use different models.
     #[must_use]
     pub fn workers(&self, settings: &Settings) -> Vec<Worker> {
         let mut workers =
@@ -221,7 +221,8 @@ impl Platform {
         &*self.store
     }
 
-    /// A worker that claims reindex jobs only, and the embedding model it moves tenants to whose language has none.
+    /// A worker that claims only reindex jobs, and the model to which it moves the tenants whose language has no model
+    /// of its own.
     #[must_use]
     pub fn reindex_worker(&self, settings: &Settings) -> (Worker, EmbeddingModel) {
         let worker = Worker::new(Arc::clone(&self.queue), Arc::clone(&self.ingest), worker_settings(settings));
@@ -330,7 +331,11 @@ fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, se
     })
 }
 
-fn connector_service(settings: &Settings, ports: &SharedPorts, broker: Arc<PlantBroker>) -> Result<ConnectorService> {
+fn connector_service(
+    settings: &Settings,
+    ports: &SharedPorts,
+    broker: Arc<DatabasePlantReader>,
+) -> Result<ConnectorService> {
     let SharedPorts { store, clock, ids, .. } = ports.clone();
     let secrets = Arc::new(SealedSecrets::new(settings.plant_key_bytes()?));
     let insecure = match settings.mode {

@@ -16,7 +16,7 @@ pub fn from_settings(settings: &Settings) -> Result<IngestSettings> {
     let ocr = ocr.transpose()?.map(|launcher| settings.ingest.ocr_settings(launcher));
     Ok(IngestSettings {
         max_upload_bytes: settings.storage.max_upload_mib << 20,
-        upload_timeout: settings.storage.upload_limit(),
+        upload_timeout: settings.storage.upload_timeout(),
         parser: settings.parser.clone(),
         ocr,
         chunking: settings.ingest.chunking(),

@@ -11,7 +11,7 @@ use data::{PgPlantAnswerListener, SealedSecrets};
 use domain::ports::{PlantAnswerListener, PlantReader};
 use policy::rules::MatrixRules;
 use runtime::channels::ChannelPorts;
-use runtime::plant_reader::{PlantBroker, PlantReaderPorts};
+use runtime::plant_reader::{DatabasePlantReader, PlantReaderPorts};
 use std::sync::Arc;
 use std::time::Duration;
 use tools::gateway::{AuditedToolGateway, ToolGateway, ToolGatewayPorts};
@@ -28,7 +28,7 @@ pub struct RemoteSystems {
     /// Channels that people are told of approvals by.
     pub channels: ChannelPorts,
     /// Reads plant systems through the plant process.
-    pub plant_reader: Arc<PlantBroker>,
+    pub plant_reader: Arc<DatabasePlantReader>,
     /// Waits for notification of its answers.
     pub plant_answers: Arc<PgPlantAnswerListener>,
 }
@@ -80,8 +80,8 @@ fn plant_reader(
     settings: &Settings,
     ports: &SharedPorts,
     answer_listener: Arc<dyn PlantAnswerListener>,
-) -> Arc<PlantBroker> {
+) -> Arc<DatabasePlantReader> {
     let SharedPorts { store, clock, ids, .. } = ports.clone();
     let timeout = Duration::from_secs(settings.plant.answer_timeout_s);
-    Arc::new(PlantBroker::new(PlantReaderPorts { store, answer_listener, clock, ids }, timeout))
+    Arc::new(DatabasePlantReader::new(PlantReaderPorts { store, answer_listener, clock, ids }, timeout))
 }

@@ -39,7 +39,7 @@ pub struct PlantReaderPorts {
 }
 
 /// The [`PlantReader`] that goes through the database.
-pub struct PlantBroker {
+pub struct DatabasePlantReader {
     ports: PlantReaderPorts,
     timeout: Duration,
 }
@@ -50,7 +50,7 @@ struct Asked {
     operation: PlantOperation,
 }
 
-impl PlantBroker {
+impl DatabasePlantReader {
     /// Creates the reader. Nobody waits longer than `timeout` for an answer.
     #[must_use]
     pub fn new(ports: PlantReaderPorts, timeout: Duration) -> Self {
@@ -180,7 +180,7 @@ fn find_tag<'a>(tags: &'a [KnownTag], name: &str, clearance: Classification) -> 
 }
 
 #[async_trait]
-impl PlantReader for PlantBroker {
+impl PlantReader for DatabasePlantReader {
     async fn find_tags(
         &self,
         reader: &PlantReaderScope,

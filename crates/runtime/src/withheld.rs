@@ -62,8 +62,8 @@ fn clear(message: &mut Message) {
 }
 
 /// Withholds the answers of a conversation in the home space that are written from documents of teams, unless the
-/// reader is a member of each of these teams, and cleared there for what they are written from now. Returns the
-/// passages of these teams that the reader sees.
+/// reader is a member of each of these teams, with the clearance there for the current classification of the answer's
+/// sources. Returns the ids of the cited passages of these teams that the reader may see.
 ///
 /// # Errors
 /// If the database fails.

@@ -56,7 +56,8 @@ impl TokenVerifier {
     }
 }
 
-/// Returns the user's id from the result of the statement `membership`; an error if user or tenant is not active.
+/// Returns the user's id from the rows of the statement `identify_user`. Fails if there is no such user, or the user or
+/// the tenant is not active.
 pub fn active_user_id(rows: &[Row]) -> Result<Uuid> {
     let row = rows.first().context("no such user")?;
     if !row.get::<_, bool>("active") {

@@ -30,7 +30,7 @@ pub struct Dependency {
 }
 
 impl Package {
-    /// Names of the normal and build dependencies, which are part of what is shipped.
+    /// Names of the normal and build dependencies, which determine what is shipped.
     pub fn shipped_dependencies(&self) -> impl Iterator<Item = &str> {
         self.dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev")).map(|d| d.name.as_str())
     }
@@ -95,13 +95,16 @@ fn read_migrations(root: &Path) -> Result<Vec<TextFile>> {
     paths.iter().map(|path| read(root, path)).collect()
 }
 
+/// Collects the Rust files of a package. A package within it is another member of the workspace.
 fn collect_sources(root: &Path, dir: &Path, sources: &mut Vec<TextFile>) -> Result<()> {
     let mut entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
-        if path.is_dir() && entry.file_name() != "target" {
-            collect_sources(root, &path, sources)?;
+        if path.is_dir() {
+            if entry.file_name() != "target" && !path.join("Cargo.toml").exists() {
+                collect_sources(root, &path, sources)?;
+            }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             sources.push(read(root, &path)?);
         }

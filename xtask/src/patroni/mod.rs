@@ -17,7 +17,7 @@ use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::debian::{self, SystemProgram};
 use crate::pg::{self, PostgresPrograms};
-use crate::platform::{self, ListenSettings, Platform};
+use crate::platform::{self, Platform, ServeSettings};
 use crate::proc::Interrupt;
 use crate::progress::print_status;
 use crate::project;
@@ -58,7 +58,7 @@ fn test_in(dir: &Path, programs: &PostgresPrograms, interrupt: &Interrupt) -> Re
     let data = DataDir::open(Some(dir))?;
     let state = SavedState::load_or_create(data.path())?;
     let port = pg::free_port()?;
-    let listen = ListenSettings::for_port(port, interrupt)?;
+    let listen = ServeSettings::for_port(port, interrupt)?;
     let program = server::build(BuildProfile::Dev, interrupt)?;
     let mut cluster = PatroniCluster::start(dir, patroni, programs.clone(), &state, interrupt)?;
 

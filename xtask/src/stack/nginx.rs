@@ -17,7 +17,7 @@ use rustix::process::Signal;
 /// Writes the configuration and returns the service.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// If a file cannot be written, nginx is not installed, or no port is free.
 pub fn service(data: &DataDir, port: u16, ports: &PlatformPorts, certificate: &Certificate) -> Result<Service> {
     let dir = data.join("nginx");
     let run_dir = dir.join("run");
@@ -25,8 +25,8 @@ pub fn service(data: &DataDir, port: u16, ports: &PlatformPorts, certificate: &C
     let listen = ListenAddresses { tls: format!("{port}"), plain: format!("127.0.0.1:{}", pg::free_port()?) };
     write_configuration(&dir, &listen, &ports.api.map(|api| api.http), certificate)?;
     let mut command = Command::new(debian::find("nginx").context("nginx is not installed")?);
-    let user = if rustix::process::geteuid().is_root() { "daemon off; user root;" } else { "daemon off;" };
-    command.arg("-p").arg(&run_dir).arg("-c").arg(dir.join("nginx.conf")).args(["-g", user]);
+    let directives = if rustix::process::geteuid().is_root() { "daemon off; user root;" } else { "daemon off;" };
+    command.arg("-p").arg(&run_dir).arg("-c").arg(dir.join("nginx.conf")).args(["-g", directives]);
     Ok(Service::new("nginx", command, data).with_stop_signal(Signal::QUIT).with_ready_port(port))
 }
 
@@ -58,7 +58,7 @@ pub fn write_configuration(
     }
     upstreams += "}\n";
     let tls = format!(
-        "ssl_certificate {};\nssl_certificate_key {};\n",
+        "ssl_certificate \"{}\";\nssl_certificate_key \"{}\";\n",
         certificate.certificate.display(),
         certificate.key.display()
     );

@@ -39,7 +39,8 @@ pub(super) fn file_response(path: &str, file: ConsoleFile, request_headers: &Hea
     response
 }
 
-/// Returns the smallest version of the file that the browser accepts, and its `Content-Encoding`.
+/// Returns the brotli, gzip or plain version of the file, the first that exists and that the browser accepts, and its
+/// `Content-Encoding`.
 fn encoded(file: ConsoleFile, headers: &HeaderMap) -> (Cow<'static, [u8]>, Option<&'static str>) {
     match (file.brotli, file.gzip) {
         (Some(brotli), _) if accepts(headers, "br") => (brotli, Some("br")),

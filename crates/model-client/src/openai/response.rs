@@ -66,7 +66,7 @@ pub(super) struct WireUsage {
     pub prompt_tokens: u32,
     #[serde(deserialize_with = "null_as_default")]
     pub completion_tokens: u32,
-    /// Cost reported by LiteLLM.
+    /// Cost in US dollars, as LiteLLM reports it. Configured prices are summed up with it, so they must be dollars too.
     #[serde(deserialize_with = "null_as_default")]
     pub cost: f64,
 }
@@ -83,7 +83,7 @@ impl WireUsage {
     }
 }
 
-/// Converts an amount to millionths, rounded up; 0 for negative, huge or NaN amounts.
+/// Converts an amount to millionths, rounded up; 0 for NaN, negative amounts and those of 1e9 or more.
 pub(super) fn to_micros(amount: f64) -> MicroCost {
     let micros = (amount * 1e6).ceil();
     MicroCost(if (0.0..1e15).contains(&micros) { micros as u64 } else { 0 })
@@ -211,6 +211,20 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(des
 /// unknown models. (LiteLLM reports an unknown model only in the message.)
 const BACKEND_PROBLEMS: &[&str] = &["budget_exceeded", "no_db_connection", "insufficient_quota", "model_not_found"];
 
+/// Error types and codes of problems that pass, where no status says so: an error inside a response of status 200.
+const PASSING_PROBLEMS: &[&str] = &[
+    "server_error",
+    "internal_server_error",
+    "api_error",
+    "overloaded_error",
+    "overloaded",
+    "rate_limit_error",
+    "rate_limit_exceeded",
+    "timeout",
+    "timeout_error",
+    "service_unavailable",
+];
+
 /// An error reported by a server. Messages may repeat the prompt, so only error codes are passed on.
 #[derive(Default, Debug)]
 pub(super) struct ServerError {
@@ -222,6 +236,8 @@ pub(super) struct ServerError {
     is_filtered: bool,
     /// Whether the backend itself is misconfigured or out of budget, although the status may blame the request.
     is_backend_problem: bool,
+    /// Whether the codes name a problem that passes.
+    is_passing: bool,
     retry_after: Option<Duration>,
 }
 
@@ -251,6 +267,7 @@ impl ServerError {
             is_backend_problem: BACKEND_PROBLEMS.contains(&error_type.as_str())
                 || BACKEND_PROBLEMS.contains(&code.as_str())
                 || message.contains("Invalid model name"),
+            is_passing: [&error_type, &code].into_iter().any(|code| PASSING_PROBLEMS.contains(&code.as_str())),
             param: field("param"),
             codes: [error_type, code].into_iter().filter(|code| !code.is_empty()).collect::<Vec<_>>().join(" "),
             retry_after: None,
@@ -266,6 +283,7 @@ impl ServerError {
             Some(400) | None if self.is_filtered => ModelError::Filtered { backend },
             Some(400 | 413 | 422) | None if self.is_context_too_long => ModelError::ContextTooLong { backend },
             _ if self.is_backend_problem => ModelError::Misconfigured { backend, reason },
+            None if self.is_passing => ModelError::Unavailable { backend, reason, retry_after: self.retry_after },
             Some(408 | 425 | 429 | 500..) => ModelError::Unavailable { backend, reason, retry_after: self.retry_after },
             Some(401 | 403) => {
                 ModelError::Misconfigured { backend, reason: format!("the key is not accepted ({reason})") }
@@ -304,4 +322,26 @@ fn mentions_context_limit(text: &str) -> bool {
     ]
     .iter()
     .any(|words| text.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_error_without_a_status_passes_if_its_code_says_so() {
+        let classify = |error: Value| ServerError::from_value(&error).into_model_error("gpu1");
+        for error in [
+            json!({"type": "server_error", "code": null, "message": "upstream"}),
+            json!({"type": "rate_limit_exceeded"}),
+            json!({"code": "overloaded_error"}),
+            json!({"code": 503}),
+        ] {
+            assert!(matches!(classify(error.clone()), ModelError::Unavailable { .. }), "{error}");
+        }
+        for error in [json!({"type": "invalid_request_error"}), json!({"message": "no"})] {
+            assert!(matches!(classify(error.clone()), ModelError::Refused { .. }), "{error}");
+        }
+    }
 }

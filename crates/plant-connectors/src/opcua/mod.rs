@@ -59,13 +59,15 @@ impl OpcUaConnector {
         self.link.get(backoff, target.connect()).await
     }
 
-    /// The session; connecting is bounded in any case, because all callers wait for it.
+    /// The session. Connecting takes at most `common.timeout`, also for callers that allow more: all others wait
+    /// meanwhile.
     async fn session_in_time(&self, backoff: BackoffPolicy) -> Result<Arc<Session>, ConnectorError> {
         let connected = timeout(self.common.timeout, self.session(backoff)).await;
         connected.unwrap_or_else(|_| Err(crate::failure::timed_out(self.common.timeout)))
     }
 
-    /// Runs a call within the time limit.
+    /// Runs a call within `common.timeout`. If it takes longer, the session is closed, and the next attempt is delayed,
+    /// for all callers.
     async fn with_session<T, F, C>(&self, backoff: BackoffPolicy, call: C) -> Result<T, ConnectorError>
     where
         C: Fn(Arc<Session>) -> F,
@@ -101,23 +103,23 @@ impl OpcUaConnector {
         for mapping in tags {
             addresses.push(Address::parse(&mapping.address.0)?);
         }
-        let mut reading = Reading::of(session, &addresses);
+        let mut resolved = ResolvedNodes::of(session, &addresses);
         let by_uri = addresses.iter().any(|address| matches!(address, Address::ByUri { .. }));
-        let mut values = reading.values(session, by_uri).await?;
+        let mut values = resolved.values(session, by_uri).await?;
         // The namespace array is read with the values; if it changed, they belong to other nodes.
         if by_uri
             && let Some(namespaces) = values.pop()
             && session.note_namespaces(&namespaces)
         {
-            reading = Reading::of(session, &addresses);
-            values = reading.values(session, false).await?;
+            resolved = ResolvedNodes::of(session, &addresses);
+            values = resolved.values(session, false).await?;
         }
-        let units = session.units(&reading.found()).await;
+        let units = session.units(&resolved.found()).await;
         let now = self.context.clock.now();
         let mut read = values.into_iter().zip(units);
         Ok(tags
             .iter()
-            .zip(&reading.nodes)
+            .zip(&resolved.nodes)
             .map(|(mapping, node)| {
                 let Some((data, unit)) = node.as_ref().and_then(|_| read.next()) else {
                     return sample::without_value(value::code(StatusCode::BadNodeIdUnknown), now);
@@ -128,12 +130,13 @@ impl OpcUaConnector {
     }
 }
 
-/// The nodes of addresses, by the present namespaces; `None` where there is no such namespace.
-struct Reading {
+/// The nodes that addresses lead to with the session's current namespaces; `None` for an address whose namespace the
+/// server does not have.
+struct ResolvedNodes {
     nodes: Vec<Option<NodeId>>,
 }
 
-impl Reading {
+impl ResolvedNodes {
     fn of(session: &Session, addresses: &[Address]) -> Self {
         let namespaces = session.namespaces();
         Self { nodes: addresses.iter().map(|address| address.resolve(&namespaces)).collect() }
@@ -161,6 +164,7 @@ fn unknown_namespace(session: &Session, mapping: &TagMapping) -> Option<String> 
     let known = session.namespaces();
     (!known.contains(&namespace)).then(|| {
         let offered = crate::failure::foreign(&known.get(1..).unwrap_or_default().join(", "));
+        let namespace = crate::failure::foreign(&namespace);
         format!("; the server does not know the namespace {namespace}; it has {offered}")
     })
 }

@@ -60,7 +60,9 @@ impl SparkplugConnector {
             wanted.insert(Address::parse(&mapping.address.0)?.node);
         }
         if let Some(group) = config.groups.iter().find(|group| group.is_empty() || group.contains(['/', '+', '#'])) {
-            return Err(failure::configuration(format!("{group:?} is no Sparkplug group")));
+            return Err(failure::configuration(format!(
+                "{group:?} is not a Sparkplug group: it must have a name without /, + and #"
+            )));
         }
         let nodes = Arc::new(Nodes {
             filters: filters(&wanted, &config.groups),
@@ -113,9 +115,9 @@ struct Topic<'a> {
 impl<'a> Topic<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split('/');
-        let (namespace, group, word, edge) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (namespace, group, message_type, edge) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let device = parts.next();
-        let kind = match (word, device) {
+        let kind = match (message_type, device) {
             ("NBIRTH", None) | ("DBIRTH", Some(_)) => Kind::Birth,
             ("NDATA", None) | ("DDATA", Some(_)) => Kind::Data,
             ("NDEATH", None) | ("DDEATH", Some(_)) => Kind::Death,
@@ -135,7 +137,7 @@ impl Nodes {
             of_device.or_else(|| node.sample(&address.of_node))
         });
         let Some(mut sample) = found else {
-            let code = if self.is_refused(&address.node) { REFUSED } else { node::NO_BIRTH };
+            let code = if self.is_refused(&address) { REFUSED } else { node::NO_BIRTH };
             return Ok(sample::without_value(code, now));
         };
         sample.value = sample.value.and_then(|value| sample::scaled_value(value, mapping));
@@ -145,9 +147,16 @@ impl Nodes {
         Ok(sample)
     }
 
-    fn is_refused(&self, node: &NodeKey) -> bool {
-        let birth = format!("{NAMESPACE}/{}/NBIRTH/{}", node.group, node.edge);
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&birth)
+    /// Whether the broker refuses the subscription to the birth that the tag needs: its node's own, or that of its
+    /// group.
+    fn is_refused(&self, address: &Address) -> bool {
+        let NodeKey { group, edge } = &address.node;
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        [edge.as_str(), "+"].into_iter().any(|edge| {
+            let of_device = || refused.contains(&format!("{NAMESPACE}/{group}/DBIRTH/{edge}/+"));
+            refused.contains(&format!("{NAMESPACE}/{group}/NBIRTH/{edge}"))
+                || address.of_device.is_some() && of_device()
+        })
     }
 
     fn browse(&self, limit: usize) -> Vec<BrowsedTag> {
@@ -183,7 +192,7 @@ impl Subscriber for Nodes {
             return;
         }
         let Ok(payload) = Payload::decode(message.payload) else {
-            tracing::debug!(topic = message.topic, "a message is no Sparkplug B");
+            tracing::debug!(topic = message.topic, "ignored a message whose payload is not Sparkplug B");
             return;
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +236,7 @@ impl PlantConnector for SparkplugConnector {
         Ok(None)
     }
 
-    /// The metrics that were born since the connector connected.
+    /// The metrics of births and data since the connector was opened, also stale ones.
     async fn browse(&self, limit: usize) -> Result<Option<Vec<BrowsedTag>>, ConnectorError> {
         self.link.subscribed(BackoffPolicy::Respect, self.timeout).await?;
         Ok(Some(self.nodes.browse(limit)))

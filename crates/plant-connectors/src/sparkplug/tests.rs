@@ -171,3 +171,22 @@ fn topics_of_other_kinds_are_ignored() {
     }
     assert_eq!(Topic::parse("spBv1.0/g/DDATA/e/d").unwrap().device, Some("d"));
 }
+
+#[test]
+fn a_refused_subscription_of_the_group_is_told_apart_from_a_birth_that_has_not_come() {
+    let address = Address::parse("plant/edge1/pump/Speed").expect("an address");
+    let code = |refused: &[&str]| {
+        let nodes = Nodes {
+            filters: Vec::new(),
+            codes: QualityCodes::default(),
+            clock: Arc::new(fakes::ManualClock::default()),
+            known: Mutex::default(),
+            refused: Mutex::new(refused.iter().map(|filter| (*filter).to_owned()).collect()),
+        };
+        nodes.is_refused(&address)
+    };
+    for filter in ["NBIRTH/edge1", "NBIRTH/+", "DBIRTH/edge1/+", "DBIRTH/+/+"] {
+        assert!(code(&[&format!("spBv1.0/plant/{filter}")]), "{filter}");
+    }
+    assert!(!code(&["spBv1.0/other/NBIRTH/+", "spBv1.0/plant/NDATA/+"]));
+}

@@ -160,7 +160,7 @@ pub async fn sign_in_again(options: &GlobalOptions, no_browser: bool, console: &
         let text = format!("signed in as {}, not as {}", describe_user(&after), describe_user(&before));
         return Err(CliError::Refused(text));
     }
-    store.lock()?.save_login(&address, login)
+    store.lock()?.save_renewed(&address, login)
 }
 
 async fn sign_in_in_browser(

@@ -100,7 +100,7 @@ impl RefreshingTokenSource {
         }
         let (Some(client), Some(refresh_token)) = (&old.client, &old.refresh_token) else { return Ok(None) };
         let login = client.refresh(&self.http, refresh_token, self.clock.as_ref()).await?;
-        locked_store.save_login(&self.address, login.clone())?;
+        locked_store.save_renewed(&self.address, login.clone())?;
         Ok(Some(login))
     }
 }

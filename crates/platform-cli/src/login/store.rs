@@ -43,6 +43,13 @@ struct Contents {
     logins: BTreeMap<String, StoredTokens>,
 }
 
+impl Contents {
+    fn with_login(mut self, address: &BaseUrl, login: StoredTokens) -> Self {
+        self.logins.insert(address.to_string(), login);
+        self
+    }
+}
+
 /// The file, locked against changes by other processes.
 pub struct LockedStore<'a> {
     store: &'a CredentialStore,
@@ -98,6 +105,9 @@ impl CredentialStore {
         }
         // The message contains the position of the error, but not the text there.
         let unreadable = |error: serde_json::Error| {
+            if error.is_io() {
+                return failed(error.into());
+            }
             let (path, line) = (path.display(), error.line());
             CliError::Failed(format!("{path} is damaged at line {line}: delete it and sign in again"))
         };
@@ -114,15 +124,23 @@ impl LockedStore<'_> {
         self.store.login(address)
     }
 
-    /// Stores a login, in place of an earlier one at the same platform.
+    /// Stores a login, in place of an earlier one at the same platform, which becomes the one that the user signed in
+    /// to last.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the file cannot be read or written, is damaged, or others can read it.
     pub fn save_login(&self, address: &BaseUrl, login: StoredTokens) -> Result<(), CliError> {
-        let mut contents = self.store.read()?;
-        contents.current = Some(address.to_string());
-        contents.logins.insert(address.to_string(), login);
-        self.write(&contents)
+        let contents = Contents { current: Some(address.to_string()), ..self.store.read()? };
+        self.write(&contents.with_login(address, login))
+    }
+
+    /// Stores renewed tokens of a login. Nobody has signed in: the platform that commands go to stays the same.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written, is damaged, or others can read it.
+    pub fn save_renewed(&self, address: &BaseUrl, login: StoredTokens) -> Result<(), CliError> {
+        let contents = self.store.read()?;
+        self.write(&contents.with_login(address, login))
     }
 
     /// Deletes a login and returns it.
@@ -164,6 +182,19 @@ mod tests {
 
     fn login(token: &str) -> StoredTokens {
         StoredTokens { access_token: token.to_owned(), expires_at: None, refresh_token: None, client: None }
+    }
+
+    #[test]
+    fn renewed_tokens_do_not_change_the_platform_that_was_signed_in_to_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CredentialStore::in_dir(dir.path().to_owned());
+        let other = BaseUrl::parse("https://other.example", false).unwrap();
+        for address in [&other, &address()] {
+            store.lock().unwrap().save_login(address, login("one")).unwrap();
+        }
+        store.lock().unwrap().save_renewed(&other, login("two")).unwrap();
+        assert_eq!(store.last_address().unwrap(), Some(address().to_string()));
+        assert_eq!(store.login(&other).unwrap().unwrap().access_token, "two");
     }
 
     #[test]

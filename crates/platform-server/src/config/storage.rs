@@ -47,7 +47,7 @@ pub struct Storage {
 impl Storage {
     /// Time limit of an upload.
     #[must_use]
-    pub fn upload_limit(&self) -> Duration {
+    pub fn upload_timeout(&self) -> Duration {
         Duration::from_secs(self.upload_limit_s)
     }
 

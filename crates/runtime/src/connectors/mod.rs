@@ -3,7 +3,7 @@
 mod validate;
 
 use crate::error::RuntimeError;
-use crate::plant_reader::PlantBroker;
+use crate::plant_reader::DatabasePlantReader;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::audit::Change;
@@ -32,7 +32,7 @@ pub struct ConnectorPorts {
     /// Transactions of tenants.
     pub store: Arc<dyn Store>,
     /// Queries the plant process.
-    pub broker: Arc<PlantBroker>,
+    pub broker: Arc<DatabasePlantReader>,
     /// Encrypts secrets, with the key that the plant process also has.
     pub secrets: Arc<dyn SecretSealer>,
     /// Clock for times of creation and change.

@@ -84,7 +84,7 @@ async fn after_eight_calls_tools_are_no_longer_offered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn malformed_arguments_are_refused_by_the_gateway_and_reported_to_the_model() {
+async fn malformed_arguments_are_passed_on_and_their_refusal_is_reported_to_the_model() {
     let fixture = Fixture::new().await;
     let model = fixture.model([
         vec![Call { id: "c1", name: "rag_search", arguments: "{query: valve" }, Finish],

@@ -16,7 +16,7 @@ impl WhyRefused for AddressKind {
             Self::Loopback => "a loopback one: its network must be in the setting notifications.allow_networks",
             Self::LinkLocal => "a link-local one, which is never allowed",
             Self::CloudMetadata => "that of a cloud's metadata service, which is never allowed",
-            Self::NotAHost => "which is not that of a host",
+            Self::NotAHost => "which is not the address of a host",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One connection to an MCP server: the handshake of whichever revision it speaks, its tools, and one call.
+//! One connection to an MCP server: the handshake of whichever revision it speaks, its tools, and calls.
 
 use super::error::McpError;
 use domain::mcp::{McpServer, ToolDefinition};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Maximum size of an answer, in bytes.
 pub(super) const MAX_RESPONSE_BYTES: usize = 1 << 20;
-/// Maximum size that is read of a page that reports an HTTP error, in bytes. Its text is not used.
+/// Maximum size of the body of an HTTP error, in bytes. Its text is not used.
 const MAX_ERROR_BYTES: usize = 8 << 10;
 /// Maximum number of pages of a list of tools.
 const MAX_PAGES: usize = 10;
@@ -58,8 +58,8 @@ impl Session {
         Ok(Self { service: opened.map_err(|error| handshake_error(&error))? })
     }
 
-    /// The server's tools, without those whose definition is too large or cannot be stored. Of several with the same
-    /// name, the first counts.
+    /// The server's tools: at most [`McpServer::MAX_TOOLS`] from its first [`MAX_PAGES`] pages, without those whose
+    /// definition is too large or cannot be stored. Of several with the same name, the first of these counts.
     pub(super) async fn definitions(&self) -> Result<Vec<ToolDefinition>, McpError> {
         let mut definitions: Vec<ToolDefinition> = Vec::new();
         let mut cursor = None;
@@ -80,7 +80,7 @@ impl Session {
         Ok(definitions)
     }
 
-    /// Calls a tool, once.
+    /// Calls a tool, without retrying.
     pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<CallToolResult, McpError> {
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         match self.service.call_tool_once(params).await {

@@ -196,7 +196,8 @@ async fn an_upload_stops_when_its_user_or_tenant_is_suspended() {
     }
 }
 
-/// An open intent is closed as `unknown` after a day, so an upload must be recorded before that.
+/// An intent in the audit log that has no outcome after a day is closed as `unknown`, so an upload must be recorded
+/// before.
 #[tokio::test]
 async fn an_upload_that_was_delayed_by_a_day_has_no_effect() {
     let context = TestContext::new().await;
@@ -270,7 +271,7 @@ async fn a_file_is_deleted_if_its_record_failed_and_kept_if_it_was_recorded() {
     }
 }
 
-/// A store whose first commit fails without confirmation.
+/// A store whose first commit fails as if the connection had broken, whether or not it took effect.
 #[derive(Clone)]
 struct UnconfirmedCommitStore {
     inner: InMemoryStore,

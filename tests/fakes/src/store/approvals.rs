@@ -188,10 +188,10 @@ impl ApprovalRepo for InMemoryTx {
     async fn lock_pending(&mut self, tool: &str) -> Result<Vec<ApprovalId>, StoreError> {
         let in_tenant = self.tenant_filter();
         let rows = &self.write().await?.approvals;
-        let is_pending =
-            |row: &&Row<Approval>| in_tenant(row) && row.value.tool == tool && !row.value.status.is_final();
-        let pending = rows.iter().filter(is_pending).map(|row| &row.value);
-        Ok(pending.filter(|approval| approval.status == ApprovalStatus::Pending).map(|approval| approval.id).collect())
+        let is_pending = |row: &&Row<Approval>| {
+            in_tenant(row) && row.value.tool == tool && row.value.status == ApprovalStatus::Pending
+        };
+        Ok(rows.iter().filter(is_pending).map(|row| row.value.id).collect())
     }
 
     async fn policy(&mut self, tool: &str) -> Result<Option<ApprovalPolicy>, StoreError> {

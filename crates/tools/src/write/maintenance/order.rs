@@ -5,7 +5,7 @@ use domain::ports::{StoreError, TenantTx};
 use domain::time::Timestamp;
 use domain::work_order::WorkOrderRequest;
 
-/// Stands for the names of those who approve in what approvers see, since they are not known before.
+/// Placeholder for the approvers' names in the preview that approvers see: the names are known only once they approve.
 const APPROVERS_PLACEHOLDER: &str = "(the names of those who approve)";
 /// Maximum length of a name in an order, in characters.
 const MAX_NAME_CHARS: usize = 80;
