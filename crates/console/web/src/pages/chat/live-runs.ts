@@ -2,7 +2,8 @@
 
 import { useSyncExternalStore } from "react";
 import { ApiError } from "@/api/client";
-import { ConnectionLost, type Question, type RunEvent, ask, cancel, follow } from "@/api/run";
+import { ConnectionLost } from "@/api/events";
+import { type Question, type RunEvent, ask, cancel, follow } from "@/api/run";
 import type { Citation, TextRange } from "@/api/types";
 import { tabState } from "@/lib/storage";
 
