@@ -7,6 +7,8 @@ export const deTeams: Record<keyof typeof enTeams, string> = {
   space: "Bereich",
   "space.home": "{plant} (alle)",
   "space.unknown": "Unbekanntes Team",
+  unknownAuthor: "Jemand",
+  withheldQuestion: "Diese Frage ist höher eingestuft, als Sie sehen dürfen.",
   "space.readOnly": "In diesem Team lesen Sie nur. Fragen stellen seine Mitglieder.",
   "space.noConversations": "Dieses Team hat noch keine Gespräche.",
 

@@ -5,6 +5,8 @@ export const enTeams = {
   space: "Space",
   "space.home": "{plant} (everybody)",
   "space.unknown": "Unknown team",
+  unknownAuthor: "Somebody",
+  withheldQuestion: "This question is above what you may see.",
   "space.readOnly": "You only read in this team. Its members ask the questions.",
   "space.noConversations": "This team has no conversations yet.",
 

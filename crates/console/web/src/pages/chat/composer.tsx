@@ -5,6 +5,7 @@ import { Button } from "@/components/ui/button";
 import { Select } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
 import { drafts } from "@/lib/drafts";
+import { type AgentChoice, AgentSelect } from "./agent-select";
 
 export type Tier = "" | "fast" | "heavy";
 
@@ -15,6 +16,8 @@ interface ComposerProps {
   /** Whether an answer is being written. */
   writing: boolean;
   stopping: boolean;
+  agent: AgentChoice;
+  onAgent: (agent: AgentChoice) => void;
   onSend: (text: string, tier: Tier) => void;
   onStop: () => void;
 }
@@ -41,7 +44,8 @@ function useDraft(conversation: string) {
   return [text, change] as const;
 }
 
-export function Composer({ conversation, input, writing, stopping, onSend, onStop }: ComposerProps) {
+export function Composer(props: ComposerProps) {
+  const { conversation, input, writing, stopping, agent, onAgent, onSend, onStop } = props;
   const { t } = useI18n();
   const [text, setText] = useDraft(conversation);
   const [tier, setTier] = useState<Tier>("");
@@ -83,6 +87,7 @@ export function Composer({ conversation, input, writing, stopping, onSend, onSto
           onKeyDown={onKeyDown}
           className="min-h-target w-full min-w-0 flex-1 resize-none rounded-md border border-line bg-raised px-3 py-2.5 text-base placeholder:text-quiet"
         />
+        <AgentSelect agent={agent} onChange={onAgent} />
         <Select
           aria-label={t("tier")}
           className="hidden w-auto sm:block"

@@ -12,7 +12,8 @@ import { useI18n } from "@/i18n";
 import type { FormDraft } from "@/lib/use-form-draft";
 import { type DraftStep, MAX_STEPS, addStep, draftOf, isChanged, isComplete, toSend } from "./edits";
 import { StepForm } from "./step-form";
-import { goalKey, showGoal, useAgents } from "./use-goal";
+import { useAgents } from "./use-agents";
+import { goalKey, showGoal } from "./use-goal";
 
 /** An edit of a plan. */
 export interface PlanDraft {

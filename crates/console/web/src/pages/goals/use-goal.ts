@@ -2,9 +2,9 @@
 
 import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { ApiError, api, body } from "@/api/client";
+import { ApiError } from "@/api/client";
 import { goals, isOver } from "@/api/goals";
-import type { Agent, Goal } from "@/api/types";
+import type { Goal } from "@/api/types";
 import { advance } from "./progress";
 
 export const GOALS_KEY = ["goals"];
@@ -78,14 +78,4 @@ export function useGoal(id: string) {
 /** Whether a goal does not exist, or is another user's. */
 export function isMissing(error: unknown): boolean {
   return error instanceof ApiError && error.status === 404;
-}
-
-/** The agents that work for the user. */
-export function useAgents(enabled = true) {
-  return useQuery({
-    queryKey: ["agents"],
-    enabled,
-    staleTime: 300_000,
-    queryFn: async (): Promise<Agent[]> => (await body(api.GET("/v1/agents"))).data,
-  });
 }
