@@ -30,7 +30,10 @@ function isFinal({ name }: RunEvent) {
 /** The events of a run; which one it is, its first event tells unless it is known already. */
 async function* eventsOfRun(response: Response | undefined, known?: string): AsyncGenerator<RunEvent> {
   let run = known;
-  const open = (after: string) => (run ? send(`/v1/runs/${run}/events`, { headers: { "last-event-id": after } }) : undefined);
+  const open = (after: string) => {
+    const headers = { "last-event-id": after };
+    return run ? send(`/v1/runs/${run}/events`, { headers }) : undefined;
+  };
   for await (const { event } of readToEnd<RunEvent>({ after: "0", open, isFinal }, response)) {
     if (event.name === "run.started") run = event.data.run_id;
     yield event;

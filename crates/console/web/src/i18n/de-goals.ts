@@ -9,7 +9,8 @@ export const deGoals: Record<keyof typeof enGoals, string> = {
 
   "goal.one": "Ziel",
   "goal.hint":
-    "Sagen Sie, was Sie erreichen wollen. Der Assistent plant die Schritte, Agenten führen sie aus, und jeder Schritt nennt seine Belege.",
+    "Sagen Sie, was Sie erreichen wollen. Der Assistent plant die Schritte, Agenten führen sie aus, und jeder " +
+    "Schritt nennt seine Belege.",
   "goal.none": "Sie haben noch keine Ziele.",
   "goal.new": "Neues Ziel",
   "goal.objective": "Was wollen Sie erreichen?",
@@ -33,7 +34,8 @@ export const deGoals: Record<keyof typeof enGoals, string> = {
   "goal.cancel": "Ziel abbrechen",
   "goal.confirmCancel": "Dieses Ziel abbrechen?",
   "goal.confirmCancelHint":
-    "Laufende Schritte werden angehalten, ihre Freigabeanträge zurückgezogen. Das lässt sich nicht rückgängig machen.",
+    "Laufende Schritte werden angehalten, ihre Freigabeanträge zurückgezogen. Das lässt sich nicht rückgängig " +
+    "machen.",
   "goal.keep": "Weiterlaufen lassen",
   "goal.stale": "Der Plan wurde geändert, seit Sie ihn gelesen haben. Es wurde nichts freigegeben.",
   "goal.planChanged":
@@ -55,7 +57,8 @@ export const deGoals: Record<keyof typeof enGoals, string> = {
   "plan.discard": "Meine Änderung verwerfen",
   "plan.incomplete": "Jeder Schritt braucht einen Titel, einen Agenten und einen Auftrag.",
   "plan.stale":
-    "Der Plan wurde geändert, während Sie ihn bearbeitet haben. Ihre Änderung bleibt hier erhalten und ist noch nicht gespeichert.",
+    "Der Plan wurde geändert, während Sie ihn bearbeitet haben. Ihre Änderung bleibt hier erhalten und ist noch " +
+    "nicht gespeichert.",
   "plan.loadNew": "Den neuen Plan laden",
   "plan.kept": "Das ist der neue Plan, Fassung {version}. Ihre eigene Änderung bleibt erhalten.",
   "plan.backToMine": "Zurück zu meiner Änderung",
@@ -85,7 +88,8 @@ export const deGoals: Record<keyof typeof enGoals, string> = {
   "step.later": "Schritt {number} nach unten",
   "step.remove": "Schritt {number} entfernen",
   "step.agentGone": "{agent} (keiner Ihrer Agenten)",
-  "goalError.plan_invalid": "Das Modell hat keinen gültigen Plan geliefert. Beschreiben Sie das Ziel mit anderen Worten.",
+  "goalError.plan_invalid":
+    "Das Modell hat keinen gültigen Plan geliefert. Beschreiben Sie das Ziel mit anderen Worten.",
   "goalError.model_unavailable": "Kein Sprachmodell hat geantwortet.",
   "goalError.quota_exceeded": "Ein Budget der Anlage oder Ihr eigenes ist aufgebraucht.",
   "goalError.dependency_failed": "Übersprungen, weil ein Schritt davor nicht gelungen ist.",

@@ -12,7 +12,9 @@ export const deTeams: Record<keyof typeof enTeams, string> = {
   "space.readOnly": "In diesem Team lesen Sie nur. Fragen stellen seine Mitglieder.",
   "space.noConversations": "Dieses Team hat noch keine Gespräche.",
 
-  "team.hint": "Dokumente und Gespräche eines Teams gehören nur seinen Mitgliedern, wer auch immer sonst in der Anlage arbeitet.",
+  "team.hint":
+    "Dokumente und Gespräche eines Teams gehören nur seinen Mitgliedern, wer auch immer sonst in der Anlage " +
+    "arbeitet.",
   "team.none": "Sie gehören noch zu keinem Team.",
   "team.new": "Team gründen",
   "team.slug": "Kurzname",
@@ -29,8 +31,12 @@ export const deTeams: Record<keyof typeof enTeams, string> = {
   "team.guest": "Gast",
   "team.asGuest": "Sie sind Gast",
   "team.guestHint":
-    "Dieses Team gehört einer anderen Anlage. Sie sehen, was bis zu der Grenze eingestuft ist, die sie Gästen setzt, und nie mehr als zu Hause. Antworten und Fragen darüber werden zurückgehalten. Was Sie hier tun, steht im Protokoll jener Anlage, und dass Sie es getan haben, auch im Protokoll Ihrer eigenen.",
-  "team.guestOff": "Beendet eine der beiden Anlagen die Zusammenarbeit, ist das Team für Sie nicht erreichbar, bis sie wieder erlaubt ist.",
+    "Dieses Team gehört einer anderen Anlage. Sie sehen, was bis zu der Grenze eingestuft ist, die sie Gästen " +
+    "setzt, und nie mehr als zu Hause. Antworten und Fragen darüber werden zurückgehalten. Was Sie hier tun, " +
+    "steht im Protokoll jener Anlage, und dass Sie es getan haben, auch im Protokoll Ihrer eigenen.",
+  "team.guestOff":
+    "Beendet eine der beiden Anlagen die Zusammenarbeit, ist das Team für Sie nicht erreichbar, bis sie wieder " +
+    "erlaubt ist.",
   "team.openChat": "Gespräche des Teams",
   "team.openDocuments": "Dateien des Teams",
   "team.openSearch": "Etwas nachschlagen",
@@ -54,16 +60,19 @@ export const deTeams: Record<keyof typeof enTeams, string> = {
   "team.yourId": "Ihre Benutzer-Id, mit der ein Inhaber Sie in ein Team aufnimmt:",
   "team.invite": "Gast einladen",
   "team.inviteHint":
-    "Für Leute einer anderen Anlage, deren Administratoren das erlauben. Ob es die Person gibt, erfahren Sie nicht.",
+    "Für Leute einer anderen Anlage, deren Administratoren das erlauben. Ob es die Person gibt, erfahren Sie " +
+    "nicht.",
   "team.inviteTenant": "Kurzname der anderen Anlage",
   "team.inviteSend": "Einladen",
   "team.invited": "Die Einladung ist ausgesprochen. Sie gilt bis {at}.",
   "team.delete": "Team löschen",
   "team.deleteTitle": "„{name}“ löschen?",
   "team.deleteHint":
-    "Niemand erreicht mehr seine Dokumente und Gespräche. Ein Inhaber kann es einige Tage lang zurückholen; danach ist alles endgültig weg.",
+    "Niemand erreicht mehr seine Dokumente und Gespräche. Ein Inhaber kann es einige Tage lang zurückholen; " +
+    "danach ist alles endgültig weg.",
   "team.deleted": "Zur Löschung vorgemerkt",
-  "team.deletedHint": "Zur Löschung vorgemerkt am {at}. Der Inhalt ist noch da und kann einige Tage lang zurückgeholt werden.",
+  "team.deletedHint":
+    "Zur Löschung vorgemerkt am {at}. Der Inhalt ist noch da und kann einige Tage lang zurückgeholt werden.",
   "team.restore": "Team zurückholen",
   "team.missing": "Dieses Team gibt es nicht, oder Sie gehören nicht dazu.",
 

@@ -7,7 +7,8 @@ export const enGoals = {
 
   "goal.one": "Goal",
   "goal.hint":
-    "State what you want. The assistant plans the steps, agents carry them out, and each step names what it rests on.",
+    "State what you want. The assistant plans the steps, agents carry them out, and each step names what it " +
+    "rests on.",
   "goal.none": "You have no goals yet.",
   "goal.new": "New goal",
   "goal.objective": "What do you want?",
@@ -30,7 +31,8 @@ export const enGoals = {
   "goal.readPlan": "Read the plan. Nothing is done before you approve it.",
   "goal.cancel": "Cancel goal",
   "goal.confirmCancel": "Cancel this goal?",
-  "goal.confirmCancelHint": "Steps that run are stopped, and their requests for approval are withdrawn. This cannot be undone.",
+  "goal.confirmCancelHint":
+    "Steps that run are stopped, and their requests for approval are withdrawn. This cannot be undone.",
   "goal.keep": "Let it go on",
   "goal.stale": "The plan was changed since you read it. Nothing was approved.",
   "goal.planChanged": "The plan was changed since you read it. Read this version before you approve it.",

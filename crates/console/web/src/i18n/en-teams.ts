@@ -27,8 +27,11 @@ export const enTeams = {
   "team.guest": "Guest",
   "team.asGuest": "You are a guest",
   "team.guestHint":
-    "This team belongs to another plant. You see what is classified up to the limit that it sets for guests, and never more than at home. Answers and questions above it are withheld. What you do here is in that plant’s audit log, and in your own plant’s log that you did it.",
-  "team.guestOff": "If one of the two plants ends the cooperation, the team is not reachable for you until it is allowed again.",
+    "This team belongs to another plant. You see what is classified up to the limit that it sets for guests, and " +
+    "never more than at home. Answers and questions above it are withheld. What you do here is in that plant’s " +
+    "audit log, and in your own plant’s log that you did it.",
+  "team.guestOff":
+    "If one of the two plants ends the cooperation, the team is not reachable for you until it is allowed again.",
   "team.openChat": "Conversations of the team",
   "team.openDocuments": "Files of the team",
   "team.openSearch": "Look something up",
@@ -52,14 +55,16 @@ export const enTeams = {
   "team.yourId": "Your user id, with which an owner adds you to a team:",
   "team.invite": "Invite a guest",
   "team.inviteHint":
-    "For people of another plant, whose administrators allow it. Whether there is such a person, you are not told.",
+    "For people of another plant, whose administrators allow it. Whether there is such a person, you are not " +
+    "told.",
   "team.inviteTenant": "Short name of the other plant",
   "team.inviteSend": "Invite",
   "team.invited": "The invitation was made. It expires {at}.",
   "team.delete": "Delete the team",
   "team.deleteTitle": "Delete “{name}”?",
   "team.deleteHint":
-    "Nobody reaches its documents and conversations any more. An owner can bring it back for a few days; then everything is gone for good.",
+    "Nobody reaches its documents and conversations any more. An owner can bring it back for a few days; then " +
+    "everything is gone for good.",
   "team.deleted": "Marked for deletion",
   "team.deletedHint": "Marked for deletion {at}. Its content is still there, and can be brought back for a few days.",
   "team.restore": "Restore the team",

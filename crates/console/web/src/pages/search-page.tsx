@@ -85,7 +85,7 @@ export function SearchPage() {
         <Field label={t("tag")} className="basis-36">
           {(ids) => <Input {...ids} value={tag} maxLength={64} onChange={(event) => setTag(event.target.value)} />}
         </Field>
-        <SpaceSwitch team={wanted.team} onChange={choose} className="basis-44" />
+        <SpaceSwitch team={wanted.team} onChange={choose} className="basis-60" />
         <Button type="submit" variant="primary" disabled={!query.trim()}>
           <Search aria-hidden /> {t("find")}
         </Button>

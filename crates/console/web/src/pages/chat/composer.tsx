@@ -85,7 +85,7 @@ export function Composer(props: ComposerProps) {
           enterKeyHint="send"
           onChange={(event) => setText(event.target.value)}
           onKeyDown={onKeyDown}
-          className="min-h-target w-full min-w-0 flex-1 resize-none rounded-md border border-line bg-raised px-3 py-2.5 text-base placeholder:text-quiet"
+          className="min-h-target min-w-0 flex-1 basis-full resize-none rounded-md border border-line bg-raised px-3 py-2.5 text-base placeholder:text-quiet sm:basis-0"
         />
         <AgentSelect agent={agent} onChange={onAgent} />
         <Select
@@ -99,11 +99,11 @@ export function Composer(props: ComposerProps) {
           <option value="heavy">{t("tier.heavy")}</option>
         </Select>
         {writing ? (
-          <Button onClick={onStop} disabled={stopping}>
+          <Button className="ml-auto" onClick={onStop} disabled={stopping}>
             <Square fill="currentColor" aria-hidden /> {t("stop")}
           </Button>
         ) : (
-          <Button type="submit" variant="primary" disabled={!text.trim()}>
+          <Button type="submit" variant="primary" className="ml-auto" disabled={!text.trim()}>
             <ArrowUp aria-hidden /> {t("send")}
           </Button>
         )}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { inOrder, leaves, levels, places, waitsFor } from "./levels";
+import { inOrder, leaves, levels, nearest, places, waitsFor } from "./levels";
 
 const node = (id: string, ...depends_on: string[]) => ({ id, depends_on });
 const DIAMOND = [node("d", "b", "c"), node("b", "a"), node("c", "a"), node("a")];
@@ -26,6 +26,11 @@ describe("a plan as a graph", () => {
   it("has leaves, whose outputs are the result", () => {
     expect(ids(leaves(DIAMOND))).toEqual(["d"]);
     expect(ids(leaves([node("a"), node("b")]))).toEqual(["a", "b"]);
+  });
+
+  it("is drawn without lines that follow from others", () => {
+    expect(nearest(DIAMOND, node("e", "a", "d", "b"))).toEqual(["d"]);
+    expect(nearest(DIAMOND, node("e", "b", "c"))).toEqual(["b", "c"]);
   });
 
   it("knows what waits for what, also through others", () => {

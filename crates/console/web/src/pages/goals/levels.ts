@@ -48,6 +48,12 @@ export function places(nodes: readonly Node[]): Map<string, Place> {
   return all;
 }
 
+/** The steps that `node` waits for directly, without those for which another one of them waits anyway. */
+export function nearest(nodes: readonly Node[], node: Node): string[] {
+  const { depends_on } = node;
+  return depends_on.filter((id) => !depends_on.some((other) => other !== id && waitsFor(nodes, other, id)));
+}
+
 /** The steps in an order in which each one comes after those that it depends on. */
 export function inOrder<T extends Node>(nodes: readonly T[]): T[] {
   return levels(nodes).flat();

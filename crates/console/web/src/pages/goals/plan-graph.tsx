@@ -6,7 +6,7 @@ import type { Step } from "@/api/types";
 import { useI18n } from "@/i18n";
 import { visibleText } from "@/lib/invisible";
 import { cn } from "@/lib/utils";
-import { type Place, inOrder, places } from "./levels";
+import { type Place, inOrder, nearest, places } from "./levels";
 import { StepState } from "./state";
 
 /** Sizes in rem: the graph grows with the text. */
@@ -14,8 +14,6 @@ const WIDTH = 13;
 const HEIGHT = 7.5;
 const GAP_X = 3.5;
 const GAP_Y = 1;
-/** Length of the part of a line that is straight before a step, where its arrow is. */
-const ARROW = 0.6;
 
 const left = ({ level }: Place) => level * (WIDTH + GAP_X);
 const top = ({ row }: Place) => row * (HEIGHT + GAP_Y);
@@ -26,18 +24,25 @@ interface Line {
   path: string;
 }
 
+function curve(x1: number, y1: number, x2: number, y2: number) {
+  const bend = (x1 + x2) / 2;
+  return `C ${bend} ${y1} ${bend} ${y2} ${x2} ${y2}`;
+}
+
+/** A line from one step to another. Where columns lie between, it goes through the gap below the row. */
 function lineBetween(from: Place, to: Place): string {
-  const [x1, y1, x2, y2] = [left(from) + WIDTH, middle(from), left(to) - ARROW, middle(to)];
-  // Behind a step that lies between, the line turns just before its end.
-  const turn = Math.max(x1, x2 - GAP_X + ARROW);
-  return `M ${x1} ${y1} H ${turn} C ${turn + GAP_X / 2} ${y1} ${x2 - GAP_X / 2} ${y2} ${x2} ${y2} H ${x2 + ARROW}`;
+  const [x1, y1, x2, y2] = [left(from) + WIDTH, middle(from), left(to), middle(to)];
+  const start = `M ${x1} ${y1}`;
+  if (to.level - from.level < 2) return `${start} ${curve(x1, y1, x2, y2)}`;
+  const lane = top(from) + HEIGHT + GAP_Y / 2;
+  return `${start} ${curve(x1, y1, x1 + GAP_X, lane)} H ${x2 - GAP_X} ${curve(x2 - GAP_X, lane, x2, y2)}`;
 }
 
 function linesOf(steps: readonly Step[], all: ReadonlyMap<string, Place>): Line[] {
-  return steps.flatMap(({ id, depends_on }) =>
-    depends_on.flatMap((before) => {
-      const [from, to] = [all.get(before), all.get(id)];
-      return from && to ? [{ key: `${before} ${id}`, path: lineBetween(from, to) }] : [];
+  return steps.flatMap((step) =>
+    nearest(steps, step).flatMap((before) => {
+      const [from, to] = [all.get(before), all.get(step.id)];
+      return from && to ? [{ key: `${before} ${step.id}`, path: lineBetween(from, to) }] : [];
     }),
   );
 }
@@ -97,7 +102,7 @@ export function PlanGraph({ steps }: { steps: readonly Step[] }) {
   const number = useMemo(() => numbers(steps), [steps]);
   const extent = [...all.values()];
   const width = Math.max(0, ...extent.map((place) => left(place) + WIDTH));
-  const height = Math.max(0, ...extent.map((place) => top(place) + HEIGHT));
+  const height = Math.max(0, ...extent.map((place) => top(place) + HEIGHT + GAP_Y));
   return (
     <div
       role="region"

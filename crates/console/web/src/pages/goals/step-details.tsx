@@ -134,7 +134,7 @@ export function StepDetails({ goal, step, steps, number, isResult, onCitation }:
         </div>
       )}
       {isFailed && attempts >= MAX_ATTEMPTS && <p className="text-sm text-quiet">{t("step.noMoreTries")}</p>}
-      <details>
+      <details open={goal.status === "awaiting_approval"}>
         <summary className="flex min-h-target cursor-pointer items-center text-quiet">{t("step.instruction")}</summary>
         <p className="[overflow-wrap:anywhere] whitespace-pre-wrap">{visibleText(instruction)}</p>
       </details>
