@@ -195,10 +195,10 @@ function OneGoal({ goal, isLost, onCitation }: OneGoalProps) {
           <ErrorText error={error} />
         </Notice>
       )}
-      {status === "planning" && <Spinner label={t("goal.beingPlanned")} />}
+      {!plan && !isOver(status) && <Spinner label={t("goal.beingPlanned")} />}
       {status === "succeeded" && <Result goal={goal} onCitation={onCitation} />}
-      {isWaiting && !isEditing && <Decide key={id} goal={goal} draft={draft} />}
-      {isEditing && <PlanEditor goal={goal} draft={draft} onClose={close} />}
+      {plan && isWaiting && !isEditing && <Decide key={id} goal={goal} draft={draft} />}
+      {plan && isEditing && <PlanEditor goal={goal} draft={draft} onClose={close} />}
       {plan && !isEditing && <Plan goal={goal} onCitation={onCitation} />}
     </>
   );

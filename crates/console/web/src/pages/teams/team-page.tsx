@@ -14,6 +14,7 @@ import { useI18n } from "@/i18n";
 import { visibleText } from "@/lib/invisible";
 import { cn } from "@/lib/utils";
 import { inSpace, isGuestIn } from "@/space/space";
+import { useTeams } from "@/space/use-space";
 import { AddMember, InviteGuest } from "./add-people";
 import { Members } from "./members";
 import { useRefreshTeams, useTeam } from "./queries";
@@ -146,16 +147,20 @@ export function TeamPage() {
   const { t } = useI18n();
   const { id = "" } = useParams();
   const team = useTeam(id);
-  const isMissing = team.error instanceof ApiError && team.error.status === 404;
+  const mine = useTeams();
+  const isRefused = team.error instanceof ApiError && team.error.status === 404;
+  // A team that is marked for deletion is not reachable by itself; its owners have it in their list.
+  const shown = isRefused ? mine.data?.find((one) => one.id === id && one.deleted_at) : team.data;
+  const isMissing = isRefused && !shown && !mine.isFetching;
   return (
-    <Page title={team.data && !isMissing ? visibleText(team.data.name) : t("teams")}>
+    <Page title={shown ? visibleText(shown.name) : t("teams")}>
       <Link to="/teams" className={cn(buttonVariants(), "self-start")}>
         {t("team.backToList")}
       </Link>
-      {team.isPending && <Spinner label={t("loading")} />}
+      {(team.isPending || (isRefused && mine.isFetching)) && <Spinner label={t("loading")} />}
       {isMissing && <Notice tone="warning">{t("team.missing")}</Notice>}
-      {team.isError && !isMissing && <LoadError error={team.error} retry={() => void team.refetch()} />}
-      {team.data && !isMissing && <OneTeam key={id} team={team.data} />}
+      {team.isError && !isRefused && <LoadError error={team.error} retry={() => void team.refetch()} />}
+      {shown && <OneTeam key={id} team={shown} />}
     </Page>
   );
 }
