@@ -61,7 +61,9 @@ test("a plan is edited, approved and followed to its result", async ({ page }) =
 test("a plan that was changed meanwhile costs nobody an edit", async ({ page, context }) => {
   await signIn(page, "approver");
   await begin(page, OBJECTIVE);
-  const title = (of: Page) => of.getByRole("group", { name: "Step 1", exact: true }).getByRole("textbox", { name: "Title" });
+  const title = (of: Page) => {
+    return of.getByRole("group", { name: "Step 1", exact: true }).getByRole("textbox", { name: "Title" });
+  };
   await page.getByRole("button", { name: "Edit plan" }).click({ timeout: SLOW });
   await title(page).fill("My own first step");
 
@@ -145,7 +147,8 @@ test("another user's goal is not there", async ({ page }) => {
 test("administrators add agents, which users choose in the chat", async ({ page }) => {
   const name = `seal_expert_${Date.now()}`;
   await signIn(page, "admin", "/ui/admin/agents");
-  const row = (text: string) => page.getByRole("list", { name: "Agents" }).getByRole("listitem").filter({ hasText: text });
+  const rows = page.getByRole("list", { name: "Agents" }).getByRole("listitem");
+  const row = (text: string) => rows.filter({ hasText: text });
   await row("document_analyst").getByRole("button", { name: "Look at" }).click();
   await expect(page.getByRole("dialog")).toContainText("sha256:");
   await page.keyboard.press("Escape");

@@ -21,7 +21,7 @@ async function createTeam(page: Page): Promise<string> {
 
 const members = (page: Page) => page.getByRole("list", { name: "Members" }).getByRole("listitem");
 
-test("a team shares documents and conversations with its members alone", async ({ page, request, browser, baseURL }) => {
+test("a team shares all with its members alone", async ({ page, request, browser, baseURL }) => {
   test.slow();
   await signIn(page, "approver");
   const name = await createTeam(page);
@@ -35,7 +35,8 @@ test("a team shares documents and conversations with its members alone", async (
   await expect(page.getByRole("combobox", { name: "Space" }).locator("option:checked")).toHaveText(name);
   const file = `note-${Date.now()}.md`;
   const content = `# Strainer X-77\n\nThe strainer X-77 of ${name} is cleaned every 9 days.\n`;
-  await page.locator("input[type=file]").setInputFiles({ name: file, mimeType: "text/markdown", buffer: Buffer.from(content) });
+  const note = { name: file, mimeType: "text/markdown", buffer: Buffer.from(content) };
+  await page.locator("input[type=file]").setInputFiles(note);
   const row = page.getByRole("listitem").filter({ hasText: file }).filter({ hasText: "Ready" });
   await expect(row).toBeVisible({ timeout: 30_000 });
 

@@ -3,7 +3,8 @@ import type { Account, Team } from "@/api/types";
 import { inSpace, isGuestIn, mayContribute, spaceOf } from "./space";
 
 const account = (role: Account["role"]) => ({ role, tenant: { id: "home" } }) as Account;
-const team = (team_role: Team["team_role"], more: Partial<Team> = {}) => ({ team_role, tenant_id: "home", ...more }) as Team;
+const team = (team_role: Team["team_role"], more: Partial<Team> = {}) =>
+  ({ team_role, tenant_id: "home", ...more }) as Team;
 
 describe("a space", () => {
   it("is in the address", () => {

@@ -1,5 +1,5 @@
-// Where the user works: in the plant's own space, or in one of the user's teams. The choice is in the address, so that a
-// link to it can be sent.
+// Where the user works: in the plant's own space, or in one of the user's teams. The choice is in the address, so that
+// a link to it can be sent.
 
 import type { Account, Team } from "@/api/types";
 

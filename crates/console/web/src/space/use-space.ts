@@ -13,7 +13,9 @@ export function useTeams() {
   return useQuery({
     queryKey: [...TEAMS_KEY, "mine"],
     enabled: hasFeature("teams"),
-    queryFn: async (): Promise<Team[]> => (await body(api.GET("/v1/teams", { params: { query: { limit: 200 } } }))).data,
+    queryFn: async (): Promise<Team[]> => {
+      return (await body(api.GET("/v1/teams", { params: { query: { limit: 200 } } }))).data;
+    },
   });
 }
 

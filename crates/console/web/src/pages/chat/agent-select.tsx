@@ -3,7 +3,7 @@ import { Select } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
 import { useAgents } from "@/pages/goals/use-agents";
 
-/** Who answers: the assistant alone if empty, `auto` for the assistant with its specialists, or the name of an agent. */
+/** Who answers: the assistant alone if empty, `auto` for the assistant with specialists, or the name of an agent. */
 export type AgentChoice = string;
 
 /** Chooses who answers. A server without agents has no choice. */

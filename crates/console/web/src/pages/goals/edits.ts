@@ -28,7 +28,9 @@ export function addStep(steps: readonly DraftStep[], agent: string): DraftStep[]
   return [...steps, { id: freshId(steps), title: "", agent, instruction: "", depends_on: [] }];
 }
 
-export function changeStep(steps: readonly DraftStep[], id: string, change: Partial<Omit<DraftStep, "id">>): DraftStep[] {
+type StepChange = Partial<Omit<DraftStep, "id">>;
+
+export function changeStep(steps: readonly DraftStep[], id: string, change: StepChange): DraftStep[] {
   return steps.map((step) => (step.id === id ? { ...step, ...change } : step));
 }
 

@@ -131,7 +131,9 @@ function Plan({ goal, onCitation }: { goal: Goal; onCitation: (citation: Citatio
       <section aria-labelledby="plan" className="flex flex-col gap-2">
         <h2 id="plan">
           {t("plan.title")}{" "}
-          <span className="text-sm font-normal text-quiet">{t("plan.version", { version: goal.plan?.version ?? 0 })}</span>
+          <span className="text-sm font-normal text-quiet">
+            {t("plan.version", { version: goal.plan?.version ?? 0 })}
+          </span>
         </h2>
         <PlanGraph steps={steps} />
       </section>

@@ -22,7 +22,7 @@ function Row({ goal }: { goal: Goal }) {
       <div className="min-w-0 flex-1 basis-64">
         <Link
           to={`/goals/${id}`}
-          className="inline-flex min-h-target min-w-target items-center font-semibold underline-offset-4 hover:underline"
+          className="inline-flex min-h-target min-w-target items-center font-semibold hover:underline"
         >
           <span className="line-clamp-2 [overflow-wrap:anywhere]">{visibleText(objective)}</span>
         </Link>

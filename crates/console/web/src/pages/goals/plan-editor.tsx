@@ -84,8 +84,9 @@ export function PlanEditor({ goal, draft: { fields, set }, onClose }: EditorProp
   const change = (next: DraftStep[]) => set({ ...fields, steps: next });
   const loadNew = async () => {
     save.reset();
-    const newest = await queries.fetchQuery({ queryKey: goalKey(goal.id), queryFn: () => goals.get(goal.id), staleTime: 0 });
-    set({ version: newest.plan?.version ?? current, steps: draftOf(newest.plan?.steps ?? []), kept: fields.kept ?? steps });
+    const load = { queryKey: goalKey(goal.id), queryFn: () => goals.get(goal.id), staleTime: 0 };
+    const { plan } = await queries.fetchQuery(load);
+    set({ version: plan?.version ?? current, steps: draftOf(plan?.steps ?? []), kept: fields.kept ?? steps });
   };
   const back = () => set({ version: current, steps: fields.kept ?? steps, kept: null });
   const submit = (event: FormEvent) => {

@@ -1,7 +1,7 @@
 // The plan at a glance: a column for all that can run at the same time, with lines from what each step waits for. On a
 // small screen it is a list, which says the same in words; screen readers get these words at any size.
 
-import { useMemo } from "react";
+import { type CSSProperties, useMemo } from "react";
 import type { Step } from "@/api/types";
 import { useI18n } from "@/i18n";
 import { visibleText } from "@/lib/invisible";
@@ -95,6 +95,11 @@ function Node({ step, steps, number }: { step: Step; steps: readonly Step[]; num
   );
 }
 
+/** Sizes in rem, as variables of the style sheet. */
+function variables(sizes: Record<`--${string}`, number>) {
+  return Object.fromEntries(Object.entries(sizes).map(([name, size]) => [name, `${size}rem`])) as CSSProperties;
+}
+
 export function PlanGraph({ steps }: { steps: readonly Step[] }) {
   const { t } = useI18n();
   const all = useMemo(() => places(steps), [steps]);
@@ -110,7 +115,7 @@ export function PlanGraph({ steps }: { steps: readonly Step[] }) {
       tabIndex={0}
       className="md:overflow-x-auto md:rounded-lg md:border md:border-line md:bg-surface md:p-4"
     >
-      <div className="plan-graph relative" style={{ "--w": `${width}rem`, "--h": `${height}rem` } as React.CSSProperties}>
+      <div className="plan-graph relative" style={variables({ "--w": width, "--h": height })}>
         <svg
           aria-hidden
           className="absolute inset-0 hidden size-full text-quiet md:block"
@@ -131,9 +136,8 @@ export function PlanGraph({ steps }: { steps: readonly Step[] }) {
         <ol className="flex flex-col gap-2">
           {inOrder(steps).map((step) => {
             const place = all.get(step.id) ?? { level: 0, row: 0 };
-            const at = { "--x": `${left(place)}rem`, "--y": `${top(place)}rem` } as React.CSSProperties;
             return (
-              <li key={step.id} className="plan-node" style={at}>
+              <li key={step.id} className="plan-node" style={variables({ "--x": left(place), "--y": top(place) })}>
                 <Node step={step} steps={steps} number={number.get(step.id) ?? 0} />
               </li>
             );

@@ -31,10 +31,12 @@ const started = (attempt: number): GoalEvent => ({
   name: "step.started",
   data: { step_id: "a", agent: "calculator", title: "a", attempt },
 });
+const LATE = { code: "timeout", detail: "Late." };
 const finished = (status: StepStatus, attempt?: number): GoalEvent => ({
   name: "step.finished",
-  data: { step_id: "a", status, attempt, error: status === "failed" ? { code: "timeout", detail: "Late." } : undefined },
+  data: { step_id: "a", status, attempt, error: status === "failed" ? LATE : undefined },
 });
+const status = (name: Goal["status"]): GoalEvent => ({ name: "goal.status", data: { status: name } });
 const play = (from: Goal, ...events: GoalEvent[]) => events.reduce(advance, from);
 const first = (of: Goal) => of.plan?.steps[0];
 
@@ -44,16 +46,14 @@ describe("advance", () => {
     expect(first(running)).toMatchObject({ status: "running", attempts: 1 });
     expect(first(play(running, finished("waiting_approval", 1)))).toMatchObject({ status: "waiting_approval" });
     expect(first(play(running, finished("succeeded", 1)))).toMatchObject({ status: "succeeded", error: null });
-    const failed = { status: "failed", error: { code: "timeout", detail: "Late." } };
-    expect(first(play(running, finished("failed", 1)))).toMatchObject(failed);
+    expect(first(play(running, finished("failed", 1)))).toMatchObject({ status: "failed", error: LATE });
   });
 
   it("is not taken back by the past, which a stream begins with", () => {
     const again = goal("running", step("a", "running", 2));
-    const past: GoalEvent = { name: "goal.status", data: { status: "failed" } };
-    expect(play(again, started(1), finished("failed", 1), past, started(2))).toBe(again);
+    expect(play(again, started(1), finished("failed", 1), status("failed"), started(2))).toBe(again);
     const done = goal("succeeded", step("a", "succeeded", 1));
-    expect(play(done, started(1), finished("failed", 1), { name: "goal.status", data: { status: "running" } })).toBe(done);
+    expect(play(done, started(1), finished("failed", 1), status("running"))).toBe(done);
   });
 
   it("does not end a step whose try is not known", () => {
@@ -63,7 +63,6 @@ describe("advance", () => {
 
   it("goes on to the next state, but leaves the end to what is loaded", () => {
     const planning = goal("planning");
-    const status = (name: Goal["status"]): GoalEvent => ({ name: "goal.status", data: { status: name } });
     expect(play(planning, status("awaiting_approval")).status).toBe("awaiting_approval");
     expect(play(planning, status("succeeded")).status).toBe("planning");
   });
@@ -76,7 +75,8 @@ describe("advance", () => {
 
 describe("countDone", () => {
   it("counts what ended well", () => {
-    expect(countDone(goal("running", step("a", "succeeded", 1), step("b", "failed", 1)))).toEqual({ done: 1, count: 2 });
+    const running = goal("running", step("a", "succeeded", 1), step("b", "failed", 1));
+    expect(countDone(running)).toEqual({ done: 1, count: 2 });
     expect(countDone({ ...goal("planning"), plan: null })).toEqual({ done: 0, count: 0 });
   });
 });

@@ -27,7 +27,13 @@ function PersonField({ team, value, onChange }: { team: Team; value: string; onC
     return (
       <Field label={t("team.personId")} hint={t("team.personIdHint")} className="flex-1 basis-64">
         {(ids) => (
-          <Input {...ids} required pattern={UUID} value={value} onChange={(event) => onChange(event.target.value.trim())} />
+          <Input
+            {...ids}
+            required
+            pattern={UUID}
+            value={value}
+            onChange={(event) => onChange(event.target.value.trim())}
+          />
         )}
       </Field>
     );
@@ -74,7 +80,11 @@ export function AddMember({ team, onClose }: { team: Team; onClose: () => void }
       <PersonField team={team} value={fields.user} onChange={(user) => set({ ...fields, user })} />
       <Field label={t("role")}>
         {(ids) => (
-          <Select {...ids} value={fields.role} onChange={(event) => set({ ...fields, role: event.target.value as TeamRole })}>
+          <Select
+            {...ids}
+            value={fields.role}
+            onChange={(event) => set({ ...fields, role: event.target.value as TeamRole })}
+          >
             {TEAM_ROLES.map((role) => (
               <option key={role} value={role}>
                 {t(`team.role.${role}`)}: {t(`team.roleHint.${role}`)}
@@ -113,6 +123,7 @@ export function InviteGuest({ team }: { team: Team }) {
     event.preventDefault();
     invite.mutate();
   };
+  const isComplete = fields.tenant.trim() && fields.email.trim();
   return (
     <form onSubmit={submit} className="flex flex-col gap-3">
       <Field label={t("team.inviteTenant")}>
@@ -142,7 +153,7 @@ export function InviteGuest({ team }: { team: Team }) {
         {expires && <Notice tone="plain">{t("team.invited", { at: moment(expires) })}</Notice>}
       </div>
       {invite.isError && <Notice>{invite.error.message || t("notSaved")}</Notice>}
-      <Button type="submit" variant="primary" disabled={invite.isPending || !fields.tenant.trim() || !fields.email.trim()}>
+      <Button type="submit" variant="primary" disabled={invite.isPending || !isComplete}>
         {t("team.inviteSend")}
       </Button>
     </form>

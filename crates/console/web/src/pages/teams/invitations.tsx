@@ -66,7 +66,8 @@ export function Invitations() {
     staleTime: 0,
     load: (cursor) => body(api.GET("/v1/invitations", { params: { query: { cursor, limit: 50 } } })),
   });
-  const pending = list.items.filter(({ status, expires_at }) => status === "pending" && Date.parse(expires_at) > Date.now());
+  const isPending = ({ status, expires_at }: Invitation) => status === "pending" && Date.parse(expires_at) > Date.now();
+  const pending = list.items.filter(isPending);
   if (list.query.isError) return <LoadError error={list.query.error} retry={() => void list.query.refetch()} />;
   if (pending.length === 0) return null;
   return (

@@ -51,7 +51,13 @@ export function TeamForm({ team, onClose }: TeamFormProps) {
     <form onSubmit={submit} className="flex flex-col gap-3">
       <Field label={t("name")}>
         {(ids) => (
-          <Input {...ids} required maxLength={MAX_NAME} value={fields.name} onChange={(event) => rename(event.target.value)} />
+          <Input
+            {...ids}
+            required
+            maxLength={MAX_NAME}
+            value={fields.name}
+            onChange={(event) => rename(event.target.value)}
+          />
         )}
       </Field>
       <Field label={t("team.slug")} hint={t("team.slugHint")}>

@@ -26,7 +26,7 @@ function Row({ team }: { team: Team }) {
       <div className="min-w-0 flex-1 basis-56">
         <Link
           to={`/teams/${id}`}
-          className="inline-flex min-h-target min-w-target items-center font-semibold underline-offset-4 [overflow-wrap:anywhere] hover:underline"
+          className="inline-flex min-h-target min-w-target items-center font-semibold [overflow-wrap:anywhere] hover:underline"
         >
           {visibleText(name)}
         </Link>

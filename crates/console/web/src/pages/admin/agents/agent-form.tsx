@@ -43,7 +43,8 @@ function useToolNames() {
 export function AgentForm({ agent, onSaved, onClose }: AgentFormProps) {
   const { t } = useI18n();
   const tools = useToolNames();
-  const { fields, set, discard } = useFormDraft<Fields>(`agent.${agent?.name ?? "new"}`, agent ? fieldsOf(agent) : EMPTY);
+  const initial = agent ? fieldsOf(agent) : EMPTY;
+  const { fields, set, discard } = useFormDraft<Fields>(`agent.${agent?.name ?? "new"}`, initial);
   const save = useMutation({
     mutationFn: () => {
       const { name, ...change } = fields;
@@ -68,7 +69,14 @@ export function AgentForm({ agent, onSaved, onClose }: AgentFormProps) {
       {!agent && (
         <Field label={t("name")} hint={t("agents.nameHint")}>
           {(ids) => (
-            <Input {...ids} required maxLength={64} pattern="[a-z][a-z0-9_]*" value={fields.name} onChange={change("name")} />
+            <Input
+              {...ids}
+              required
+              maxLength={64}
+              pattern="[a-z][a-z0-9_]*"
+              value={fields.name}
+              onChange={change("name")}
+            />
           )}
         </Field>
       )}
