@@ -53,8 +53,8 @@ async function findings(page: Page) {
 /** Opens a page and waits until all of it is there. The events of a goal keep their connection open. */
 async function open(page: Page, path: string) {
   await page.goto(path);
-  if (path.includes("/goals/")) await expect(page.getByRole("button", { name: "Approve" })).toBeVisible({ timeout: 30_000 });
-  else await page.waitForLoadState("networkidle");
+  if (!path.includes("/goals/")) return page.waitForLoadState("networkidle");
+  await expect(page.getByRole("button", { name: "Approve" })).toBeVisible({ timeout: 30_000 });
 }
 
 for (const theme of ["light", "dark", "contrast"]) {

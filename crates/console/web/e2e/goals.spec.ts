@@ -177,3 +177,20 @@ test("administrators add agents, which users choose in the chat", async ({ page 
   await dialog.getByRole("button", { name: "Delete" }).click();
   await expect(row(name)).toHaveCount(0);
 });
+
+test("an answer in parts tells who works on what, and a simple one does not", async ({ page }) => {
+  test.slow();
+  await signIn(page, "user");
+  await page.getByRole("combobox", { name: "Who answers" }).selectOption("auto");
+  await ask(page, QUESTION);
+  const parts = page.getByRole("list", { name: "Who works on what" });
+  await expect(parts).toHaveCount(0);
+  const question = "Find the torque and compare it with the isolation of P-101A.";
+  await page.getByRole("textbox", { name: "Message" }).fill(question);
+  await page.getByRole("button", { name: "Send" }).click();
+  const [first, second] = [parts.getByRole("listitem").first(), parts.getByRole("listitem").nth(1)];
+  await expect(first).toContainText("document_analyst: Find the torque", { timeout: SLOW });
+  await expect(second).toContainText("procedure_lookup", { timeout: SLOW });
+  await expect(page.getByRole("button", { name: "Regenerate" })).toHaveCount(2, { timeout: SLOW });
+  await expect(parts).toHaveCount(0);
+});

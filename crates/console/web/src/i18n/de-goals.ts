@@ -70,7 +70,7 @@ export const deGoals: Record<keyof typeof enGoals, string> = {
   "step.by": "von {agent}",
   "step.status.pending": "Noch nicht begonnen",
   "step.status.running": "Läuft",
-  "step.status.waiting_approval": "Wartet auf eine Freigabe",
+  "step.status.waiting_approval": "Wartet auf Freigabe",
   "step.status.succeeded": "Erledigt",
   "step.status.failed": "Gescheitert",
   "step.status.skipped": "Übersprungen",

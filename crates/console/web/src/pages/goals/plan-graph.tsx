@@ -10,9 +10,9 @@ import { type Place, inOrder, nearest, places } from "./levels";
 import { StepState } from "./state";
 
 /** Sizes in rem: the graph grows with the text. */
-const WIDTH = 13;
+const WIDTH = 14;
 const HEIGHT = 7.5;
-const GAP_X = 3.5;
+const GAP_X = 3;
 const GAP_Y = 1;
 
 const left = ({ level }: Place) => level * (WIDTH + GAP_X);
@@ -87,7 +87,7 @@ function Node({ step, steps, number }: { step: Step; steps: readonly Step[]; num
       </span>
       <span className="mt-auto flex flex-wrap items-center gap-x-2">
         <StepState status={status} />
-        {citations.length > 0 && (
+        {status === "succeeded" && citations.length > 0 && (
           <span className="text-sm text-quiet">{t("step.sources", { count: citations.length })}</span>
         )}
       </span>

@@ -25,7 +25,7 @@ function AgentField({ step, steps, agents, onChange }: StepFormProps) {
   const { t } = useI18n();
   const isKnown = step.agent === "" || agents.includes(step.agent);
   return (
-    <Field label={t("step.agent")} className="basis-52">
+    <Field label={t("step.agent")} className="basis-60">
       {(ids) => (
         <Select
           {...ids}
