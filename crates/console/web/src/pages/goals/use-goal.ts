@@ -13,6 +13,8 @@ export const GOALS_KEY = ["goals"];
 const SETTLE_MS = 700;
 /** How often the goal is loaded while its events cannot be followed. */
 const POLL_MS = 10_000;
+/** When it is tried to follow them again: the connection, or a login, may be back. */
+const FOLLOW_AGAIN_MS = 30_000;
 
 export function goalKey(id: string) {
   return [...GOALS_KEY, "one", id];
@@ -28,9 +30,11 @@ export function showGoal(queries: QueryClient, goal: Goal) {
 function useEvents(id: string, isFollowed: boolean): boolean {
   const queries = useQueryClient();
   const [isLost, setLost] = useState(false);
+  const [attempt, setAttempt] = useState(0);
   useEffect(() => {
     if (!isFollowed) return;
     const reading = new AbortController();
+    let again: ReturnType<typeof setTimeout> | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const load = () => queries.refetchQueries({ queryKey: goalKey(id) });
     const loadSoon = () => {
@@ -45,19 +49,24 @@ function useEvents(id: string, isFollowed: boolean): boolean {
       do {
         for await (const { id: number, event } of goals.follow(id, after, reading.signal)) {
           if (number) after = number;
+          setLost(false);
           queries.setQueryData<Goal>(goalKey(id), (goal) => goal && advance(goal, event));
           loadSoon();
         }
         if (!reading.signal.aborted) await load();
       } while (!reading.signal.aborted && !isOver(queries.getQueryData<Goal>(goalKey(id))?.status ?? "failed"));
     };
-    setLost(false);
-    read().catch(() => !reading.signal.aborted && setLost(true));
+    read().catch(() => {
+      if (reading.signal.aborted) return;
+      setLost(true);
+      again = setTimeout(() => setAttempt((count) => count + 1), FOLLOW_AGAIN_MS);
+    });
     return () => {
       reading.abort();
       clearTimeout(timer);
+      clearTimeout(again);
     };
-  }, [queries, id, isFollowed]);
+  }, [queries, id, isFollowed, attempt]);
   return isLost;
 }
 
