@@ -94,6 +94,10 @@ async fn fill_demo_tenant(app: &TestApp) {
         ana.patch(&path, &json!({ "grants": [grant] })).await.expect_json(200);
     }
     app.as_platform_admin_in(DEMO_TENANT).get("/v1/me").await.expect_json(200);
+    // Tokens of the tests have neither a name nor an email address.
+    let mut db = SuperuserDb::connect(app).await;
+    let of_tenant = "tenant_id = (SELECT id FROM tenants WHERE slug = $1)";
+    db.execute(&format!("UPDATE users SET name = external_id WHERE {of_tenant}"), &[DEMO_TENANT]).await;
     for name in DOCUMENTS {
         assert_eq!(ana.ingest(name, &files::demo_document(name), &[]).await["status"], "ready", "{name}");
     }

@@ -59,7 +59,7 @@ async function open(page: Page, path: string) {
 
 for (const theme of ["light", "dark", "contrast"]) {
   test(`axe finds nothing on any page in the theme ${theme}`, async ({ page }) => {
-    test.slow();
+    test.setTimeout(300_000);
     await page.addInitScript((name) => localStorage.setItem("console.theme", name), theme);
     await page.goto("/ui/");
     await expect(page.getByRole("button", { name: /^ana/i })).toBeVisible();

@@ -34,14 +34,23 @@ const TEAM_MS = 15_000;
 /** When to look for the title of a conversation that had none: a moment after its first answer. */
 const TITLE_DELAY_MS = 3_000;
 
-function useTranscript(id: string | undefined) {
-  return useQuery({
+/** When to look for an answer that is complete but not in its conversation yet. */
+const STORED_DELAYS_MS = [0, 500, 2_000];
+
+function transcriptQuery(id: string | undefined) {
+  return {
     queryKey: ["conversation", id],
-    enabled: id !== undefined,
     queryFn: async () => {
       const params = { path: { id: id as string }, query: { branches: "all" as const } };
       return (await body(api.GET("/v1/conversations/{id}", { params }))) as unknown as Transcript;
     },
+  };
+}
+
+function useTranscript(id: string | undefined) {
+  return useQuery({
+    ...transcriptQuery(id),
+    enabled: id !== undefined,
     refetchInterval: ({ state }) => {
       const isWatched = state.data?.messages.some(({ status }) => status === "streaming");
       if (id && liveRuns.get(id)) return false;
@@ -62,10 +71,19 @@ function useAsk(conversation: string | undefined, team: string | undefined) {
     async (id: string, run: LiveRun) => {
       const wasNotStarted = run.status === "failed" && !run.runId;
       if (wasNotStarted && run.question?.message) restoreDraft(user, id, run.question.message);
-      await queries.refetchQueries({ queryKey: ["conversation", id] });
-      const transcript = queries.getQueryData<{ messages: Message[] }>(["conversation", id]);
-      if (run.status === "ended" && transcript && isStored(transcript.messages, run)) liveRuns.forget(id);
-      const isUntitled = !queries.getQueryData<{ title?: string | null }>(["conversation", id])?.title;
+      const query = transcriptQuery(id);
+      for (const delay of STORED_DELAYS_MS) {
+        await new Promise((resolve) => setTimeout(resolve, delay));
+        // A request that was sent before the end may be answered without it; and a new conversation, whose answer
+        // comes at once, may not be on the page yet.
+        await queries.cancelQueries({ queryKey: query.queryKey });
+        const transcript = await queries.fetchQuery({ ...query, staleTime: 0 }).catch(() => undefined);
+        if (run.status !== "ended") break;
+        if (!transcript || !isStored(transcript.messages, run)) continue;
+        liveRuns.forget(id);
+        break;
+      }
+      const isUntitled = !queries.getQueryData<Transcript>(query.queryKey)?.title;
       if (isUntitled) setTimeout(() => void refreshList(), TITLE_DELAY_MS);
     },
     [queries, refreshList, user],
