@@ -97,7 +97,7 @@ async fn fill_demo_tenant(app: &TestApp) {
     // Tokens of the tests have neither a name nor an email address.
     let mut db = SuperuserDb::connect(app).await;
     let of_tenant = "tenant_id = (SELECT id FROM tenants WHERE slug = $1)";
-    db.execute(&format!("UPDATE users SET name = external_id WHERE {of_tenant}"), &[DEMO_TENANT]).await;
+    db.execute(&format!("UPDATE users SET display_name = external_id WHERE {of_tenant}"), &[DEMO_TENANT]).await;
     for name in DOCUMENTS {
         assert_eq!(ana.ingest(name, &files::demo_document(name), &[]).await["status"], "ready", "{name}");
     }

@@ -93,7 +93,10 @@ function useAsk(conversation: string | undefined, team: string | undefined) {
     let id = conversation;
     try {
       if (!id) {
-        id = (await body(api.POST("/v1/conversations", { body: team ? { team_id: team } : {} }))).id;
+        const created = await body(api.POST("/v1/conversations", { body: team ? { team_id: team } : {} }));
+        id = created.id;
+        // It is known to be empty: that need not be asked for.
+        queries.setQueryData<Transcript>(transcriptQuery(id).queryKey, { ...created, messages: [] });
         await navigate(inSpace(`/chat/${id}`, team), { replace: true });
       }
       await settle(id, await liveRuns.start(id, question));
