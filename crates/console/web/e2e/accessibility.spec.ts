@@ -1,5 +1,6 @@
 import AxeBuilder from "@axe-core/playwright";
-import { QUESTION, ask, documentPath, expect, signIn, test } from "./console";
+import type { Page } from "@playwright/test";
+import { QUESTION, ask, documentPath, expect, goalPath, signIn, teamPath, test } from "./console";
 
 const PATHS = [
   "/ui/chat",
@@ -7,6 +8,8 @@ const PATHS = [
   "/ui/documents",
   "/ui/approvals",
   "/ui/approvals?status=all&role=requester",
+  "/ui/goals",
+  "/ui/teams",
   "/ui/plant/work-orders",
   "/ui/plant/tags?q=pressure",
   "/ui/memories",
@@ -21,6 +24,7 @@ const PATHS = [
   "/ui/admin/plant-mode",
   "/ui/admin/connectors",
   "/ui/admin/mcp-servers",
+  "/ui/admin/agents",
   "/ui/admin/maintenance",
   "/ui/admin/audit",
   "/ui/admin/usage",
@@ -40,15 +44,22 @@ const SIZES = [
 const TARGET = 48;
 const GLOVE_TARGET = 64;
 
-async function findings(page: Parameters<typeof signIn>[0]) {
+async function findings(page: Page) {
   const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
   const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`);
 }
 
+/** Opens a page and waits until all of it is there. The events of a goal keep their connection open. */
+async function open(page: Page, path: string) {
+  await page.goto(path);
+  if (!path.includes("/goals/")) return page.waitForLoadState("networkidle");
+  await expect(page.getByRole("button", { name: "Approve" })).toBeVisible({ timeout: 30_000 });
+}
+
 for (const theme of ["light", "dark", "contrast"]) {
   test(`axe finds nothing on any page in the theme ${theme}`, async ({ page }) => {
-    test.slow();
+    test.setTimeout(300_000);
     await page.addInitScript((name) => localStorage.setItem("console.theme", name), theme);
     await page.goto("/ui/");
     await expect(page.getByRole("button", { name: /^ana/i })).toBeVisible();
@@ -60,8 +71,7 @@ for (const theme of ["light", "dark", "contrast"]) {
     await expect(page.locator("mark").first()).toBeVisible();
     expect(await findings(page), "a document beside it").toEqual([]);
     for (const path of PATHS) {
-      await page.goto(path);
-      await page.waitForLoadState("networkidle");
+      await open(page, path);
       expect(await findings(page), path).toEqual([]);
     }
     const steps = `${await documentPath(page, "LOTO-002")}/steps`;
@@ -77,6 +87,17 @@ for (const theme of ["light", "dark", "contrast"]) {
     expect(await findings(page), "the sessions of a user").toEqual([]);
   });
 
+  test(`axe finds nothing on a goal and a team in the theme ${theme}`, async ({ page, request }) => {
+    await page.addInitScript((name) => localStorage.setItem("console.theme", name), theme);
+    await signIn(page, "admin");
+    await open(page, await goalPath(request, "admin"));
+    expect(await findings(page), "a plan").toEqual([]);
+    await page.getByRole("button", { name: "Edit plan" }).click();
+    expect(await findings(page), "the form of a plan").toEqual([]);
+    await open(page, await teamPath(request, "admin"));
+    expect(await findings(page), "a team").toEqual([]);
+  });
+
   test(`axe finds nothing on the plants in the theme ${theme}`, async ({ page }) => {
     await page.addInitScript((name) => localStorage.setItem("console.theme", name), theme);
     await signIn(page, "platform", "/ui/admin/plants");
@@ -90,13 +111,14 @@ for (const theme of ["light", "dark", "contrast"]) {
 }
 
 for (const size of SIZES) {
-  test(`every page fits ${size.width} pixels`, async ({ page }) => {
+  test(`every page fits ${size.width} pixels`, async ({ page, request }) => {
+    test.slow();
     await page.setViewportSize(size);
     await signIn(page, "admin");
     await ask(page, QUESTION);
-    for (const path of [page.url(), ...PATHS]) {
-      await page.goto(path);
-      await page.waitForLoadState("networkidle");
+    const [goal, team] = [await goalPath(request, "admin"), await teamPath(request, "admin")];
+    for (const path of [page.url(), goal, team, `/ui/chat?team=${team.split("/").at(-1)}`, ...PATHS]) {
+      await open(page, path);
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       expect(overflow, path).toBeLessThanOrEqual(0);
     }
@@ -122,13 +144,13 @@ for (const { gloves, size } of [
   { gloves: false, size: TARGET },
   { gloves: true, size: GLOVE_TARGET },
 ]) {
-  test(`every target of every page has ${size} pixels${gloves ? " with gloves" : ""}`, async ({ page }) => {
+  test(`every target of every page has ${size} pixels${gloves ? " with gloves" : ""}`, async ({ page, request }) => {
     test.slow();
     if (gloves) await page.addInitScript(() => localStorage.setItem("console.gloves", "on"));
     await signIn(page, "admin");
-    for (const path of [...PATHS, `${await documentPath(page, "LOTO-002")}/steps`]) {
-      await page.goto(path);
-      await page.waitForLoadState("networkidle");
+    const steps = `${await documentPath(page, "LOTO-002")}/steps`;
+    for (const path of [...PATHS, steps, await goalPath(request, "admin"), await teamPath(request, "admin")]) {
+      await open(page, path);
       const small = await page.locator(TARGETS).evaluateAll((elements, least) => {
         const boxes = elements.map((element) => ({ element, box: element.getBoundingClientRect() }));
         const tooSmall = boxes.filter(({ box }) => box.width > 0 && Math.min(box.width, box.height) < least - 0.5);

@@ -87,6 +87,21 @@ export async function authorizationOf(request: APIRequestContext, role: Role): P
   return { authorization: `Bearer ${access_token}` };
 }
 
+/** States a goal as one of the users, and returns the path of its page. */
+export async function goalPath(request: APIRequestContext, role: Role): Promise<string> {
+  const headers = await authorizationOf(request, role);
+  const created = await request.post("/v1/goals", { headers, data: { objective: "Report the torque of the bolts." } });
+  return `/ui/goals/${((await created.json()) as { id: string }).id}`;
+}
+
+/** Creates a team as one of the users, and returns the path of its page. */
+export async function teamPath(request: APIRequestContext, role: Role): Promise<string> {
+  const headers = await authorizationOf(request, role);
+  const data = { name: "Accessible", slug: `accessible-${Date.now()}` };
+  const created = await request.post("/v1/teams", { headers, data });
+  return `/ui/teams/${((await created.json()) as { id: string }).id}`;
+}
+
 /** Whether the server has a resource of the API, such as `admin/channels`. */
 export async function hasResource(page: Page, name: string): Promise<boolean> {
   const settings = await page.locator('meta[name="console-settings"]').getAttribute("content");

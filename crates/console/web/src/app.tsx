@@ -24,6 +24,10 @@ const DocumentPage = lazy(async () => ({ default: (await import("@/pages/documen
 const ProcedurePage = lazy(async () => ({ default: (await import("@/pages/procedure/procedure-page")).ProcedurePage }));
 const ApprovalsPage = lazy(async () => ({ default: (await import("@/pages/approvals/approvals-page")).ApprovalsPage }));
 const ApprovalPage = lazy(async () => ({ default: (await import("@/pages/approvals/approval-page")).ApprovalPage }));
+const GoalsPage = lazy(async () => ({ default: (await import("@/pages/goals/goals-page")).GoalsPage }));
+const GoalPage = lazy(async () => ({ default: (await import("@/pages/goals/goal-page")).GoalPage }));
+const TeamsPage = lazy(async () => ({ default: (await import("@/pages/teams/teams-page")).TeamsPage }));
+const TeamPage = lazy(async () => ({ default: (await import("@/pages/teams/team-page")).TeamPage }));
 const PlantPages = lazy(async () => ({ default: (await import("@/pages/plant/plant-pages")).PlantPages }));
 const MemoriesPage = lazy(async () => ({ default: (await import("@/pages/memories-page")).MemoriesPage }));
 const TokensPage = lazy(async () => ({ default: (await import("@/pages/tokens/tokens-page")).TokensPage }));
@@ -89,6 +93,10 @@ function Pages() {
         <Route path="/documents/:id/steps" element={<ProcedurePage />} />
         <Route path="/approvals" element={<ApprovalsPage />} />
         <Route path="/approvals/:id" element={<ApprovalPage />} />
+        <Route path="/goals" element={<GoalsPage />} />
+        <Route path="/goals/:id" element={<GoalPage />} />
+        <Route path="/teams" element={<TeamsPage />} />
+        <Route path="/teams/:id" element={<TeamPage />} />
         <Route path="/plant/*" element={<PlantPages />} />
         <Route path="/memories" element={<MemoriesPage />} />
         <Route path="/tokens" element={<TokensPage />} />

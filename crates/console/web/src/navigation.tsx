@@ -8,9 +8,11 @@ import {
   Search,
   Settings2,
   ShieldCheck,
+  Target,
+  UsersRound,
 } from "lucide-react";
 import { type ComponentType, useEffect, useRef } from "react";
-import { NavLink, useLocation } from "react-router";
+import { NavLink, useLocation, useSearchParams } from "react-router";
 import { isAuditor, isPlatformAdmin, useAccount } from "@/account";
 import { type Feature, hasFeature } from "@/api/features";
 import type { Account } from "@/api/types";
@@ -18,6 +20,7 @@ import { type MessageKey, useI18n } from "@/i18n";
 import { displayName } from "@/lib/display-name";
 import { cn } from "@/lib/utils";
 import { useWaitingBadge } from "@/pages/approvals/queries";
+import { SPACED_PAGES, inSpace, spaceOf } from "@/space/space";
 
 interface PageLink {
   path: string;
@@ -35,6 +38,8 @@ const PAGES: readonly PageLink[] = [
   { path: "/search", name: "search", picture: Search },
   { path: "/documents", name: "documents", picture: FileText },
   { path: "/approvals", name: "approvals", picture: ClipboardCheck, feature: "approvals" },
+  { path: "/goals", name: "goals", picture: Target, feature: "goals" },
+  { path: "/teams", name: "teams", picture: UsersRound, feature: "teams" },
   { path: "/plant", name: "plant", picture: Factory, feature: "workOrders" },
   { path: "/memories", name: "memories", picture: Brain },
   { path: "/admin", name: "admin", picture: ShieldCheck, isFor: (account) => isAuditor(account) || isPlatformAdmin(account) },
@@ -76,6 +81,8 @@ export function Navigation({ onSignOut }: { onSignOut: () => void }) {
   const account = useAccount();
   const bar = useRef<HTMLElement>(null);
   const { pathname } = useLocation();
+  // From one page of a space, the others are in it, too.
+  const team = spaceOf(useSearchParams()[0]);
   const waiting = useWaitingBadge();
   useEffect(() => {
     // On a small screen the bar scrolls sideways.
@@ -88,7 +95,7 @@ export function Navigation({ onSignOut }: { onSignOut: () => void }) {
         {pages.map(({ path, name, picture: Picture }) => (
           <NavLink
             key={path}
-            to={path}
+            to={SPACED_PAGES.includes(path) ? inSpace(path, team) : path}
             aria-describedby={name === "approvals" && waiting ? WAITING : undefined}
             className={({ isActive }) => cn(item, isActive ? current : "text-quiet")}
           >

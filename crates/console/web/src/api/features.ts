@@ -3,11 +3,13 @@ import { settings } from "@/settings";
 /** Parts of the platform that not every version has, with their resource in the API. */
 const RESOURCES = {
   approvals: "approvals",
+  agents: "agents",
   goals: "goals",
   teams: "teams",
   sessions: "sessions",
   tokens: "tokens",
   tenants: "admin/tenants",
+  ownAgents: "admin/agents",
   models: "admin/models",
   feedback: "admin/feedback",
   channels: "admin/channels",

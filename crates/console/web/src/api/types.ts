@@ -4,16 +4,23 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type Account = Schemas["Account"];
+export type Agent = Schemas["Agent"];
 export type Approval = Schemas["Approval"];
 export type ApprovalPolicy = Schemas["ApprovalPolicy"];
 export type AuditEvent = Schemas["AuditEvent"];
 export type Classification = Account["clearance"];
 export type Conversation = Schemas["Conversation"];
 export type Document = Schemas["Document"];
+export type Invitation = Schemas["Invitation"];
+export type ManagedAgent = Schemas["ManagedAgent"];
 export type Memory = Schemas["Memory"];
+export type PlannedStep = Schemas["PlannedStep"];
 export type Role = Account["role"];
 export type SearchAnswer = Schemas["SearchAnswer"];
 export type SearchResult = Schemas["SearchResult"];
+export type Team = Schemas["Team"];
+export type TeamMember = Schemas["TeamMember"];
+export type TeamRole = Team["team_role"];
 export type User = Schemas["User"];
 export type UsageReport = Schemas["UsageReport"];
 export type WorkOrder = Schemas["WorkOrder"];
@@ -62,3 +69,13 @@ export interface TextRange {
   start: number;
   end: number;
 }
+
+/** A step of a plan, of which the generated type knows only citations in general. */
+export type Step = Omit<Schemas["Step"], "citations"> & { citations: Citation[] };
+export type StepStatus = Step["status"];
+
+/** A goal with its plan. */
+export type Goal = Omit<Schemas["Goal"], "plan"> & {
+  plan?: (Omit<Schemas["Plan"], "steps"> & { steps: Step[] }) | null;
+};
+export type GoalStatus = Goal["status"];

@@ -3,7 +3,9 @@
 import type { Messages } from ".";
 import { deAdmin } from "./de-admin";
 import { deApprovals } from "./de-approvals";
+import { deGoals } from "./de-goals";
 import { dePlant } from "./de-plant";
+import { deTeams } from "./de-teams";
 
 export const de: Messages = {
   product: "Anlagen-Assistent",
@@ -243,5 +245,7 @@ export const de: Messages = {
 
   ...deAdmin,
   ...deApprovals,
+  ...deGoals,
   ...dePlant,
+  ...deTeams,
 };

@@ -2,7 +2,9 @@
 
 import { enAdmin } from "./en-admin";
 import { enApprovals } from "./en-approvals";
+import { enGoals } from "./en-goals";
 import { enPlant } from "./en-plant";
+import { enTeams } from "./en-teams";
 
 export const en = {
   product: "Plant agent platform",
@@ -240,5 +242,7 @@ export const en = {
 
   ...enAdmin,
   ...enApprovals,
+  ...enGoals,
   ...enPlant,
+  ...enTeams,
 } as const;

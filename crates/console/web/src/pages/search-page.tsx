@@ -9,6 +9,8 @@ import { Button } from "@/components/ui/button";
 import { Empty, LoadError, Notice, Spinner } from "@/components/ui/feedback";
 import { Field, Input } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
+import { SPACE, spaceOf } from "@/space/space";
+import { SpaceSwitch } from "@/space/space-switch";
 import { documentPath, resultLocation } from "@/viewer/location";
 
 const RESULTS = 20;
@@ -17,14 +19,16 @@ const RESULTS = 20;
 interface Wanted {
   query: string;
   tag: string;
+  /** Whose documents are searched; everybody's in the plant without it. */
+  team: string | undefined;
 }
 
-function useResults({ query, tag }: Wanted) {
+function useResults({ query, tag, team }: Wanted) {
   return useQuery({
-    queryKey: ["search", query, tag],
+    queryKey: ["search", query, tag, team],
     enabled: query !== "",
     queryFn: () => {
-      const filters = tag ? { tags: [tag] } : undefined;
+      const filters = { ...(tag && { tags: [tag] }), ...(team && { team_ids: [team] }) };
       return body(api.POST("/v1/search", { body: { query, top_k: RESULTS, filters } }));
     },
   });
@@ -52,7 +56,7 @@ function Result({ result }: { result: SearchResult }) {
 export function SearchPage() {
   const { t, number } = useI18n();
   const [parameters, setParameters] = useSearchParams();
-  const wanted = { query: parameters.get("q") ?? "", tag: parameters.get("tag") ?? "" };
+  const wanted = { query: parameters.get("q") ?? "", tag: parameters.get("tag") ?? "", team: spaceOf(parameters) };
   const [query, setQuery] = useState(wanted.query);
   const [tag, setTag] = useState(wanted.tag);
   const results = useResults(wanted);
@@ -61,6 +65,13 @@ export function SearchPage() {
     const next = new URLSearchParams();
     if (query.trim()) next.set("q", query.trim());
     if (tag.trim()) next.set("tag", tag.trim());
+    if (wanted.team) next.set(SPACE, wanted.team);
+    setParameters(next);
+  };
+  const choose = (team: string | undefined) => {
+    const next = new URLSearchParams(parameters);
+    if (team) next.set(SPACE, team);
+    else next.delete(SPACE);
     setParameters(next);
   };
   return (
@@ -74,6 +85,7 @@ export function SearchPage() {
         <Field label={t("tag")} className="basis-36">
           {(ids) => <Input {...ids} value={tag} maxLength={64} onChange={(event) => setTag(event.target.value)} />}
         </Field>
+        <SpaceSwitch team={wanted.team} onChange={choose} className="basis-60" />
         <Button type="submit" variant="primary" disabled={!query.trim()}>
           <Search aria-hidden /> {t("find")}
         </Button>

@@ -78,6 +78,13 @@ const PAGES: readonly AdminPage[] = [
     isFor: isAdmin,
   },
   {
+    path: "agents",
+    name: "agents",
+    component: lazy(async () => ({ default: (await import("./agents/agents-page")).AgentsPage })),
+    feature: "ownAgents",
+    isFor: isAdmin,
+  },
+  {
     path: "maintenance",
     name: "maintenance",
     component: lazy(async () => ({ default: (await import("./maintenance-page")).MaintenancePage })),

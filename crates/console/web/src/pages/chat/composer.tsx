@@ -5,6 +5,7 @@ import { Button } from "@/components/ui/button";
 import { Select } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
 import { drafts } from "@/lib/drafts";
+import { type AgentChoice, AgentSelect } from "./agent-select";
 
 export type Tier = "" | "fast" | "heavy";
 
@@ -15,6 +16,8 @@ interface ComposerProps {
   /** Whether an answer is being written. */
   writing: boolean;
   stopping: boolean;
+  agent: AgentChoice;
+  onAgent: (agent: AgentChoice) => void;
   onSend: (text: string, tier: Tier) => void;
   onStop: () => void;
 }
@@ -41,7 +44,8 @@ function useDraft(conversation: string) {
   return [text, change] as const;
 }
 
-export function Composer({ conversation, input, writing, stopping, onSend, onStop }: ComposerProps) {
+export function Composer(props: ComposerProps) {
+  const { conversation, input, writing, stopping, agent, onAgent, onSend, onStop } = props;
   const { t } = useI18n();
   const [text, setText] = useDraft(conversation);
   const [tier, setTier] = useState<Tier>("");
@@ -81,8 +85,9 @@ export function Composer({ conversation, input, writing, stopping, onSend, onSto
           enterKeyHint="send"
           onChange={(event) => setText(event.target.value)}
           onKeyDown={onKeyDown}
-          className="min-h-target w-full min-w-0 flex-1 resize-none rounded-md border border-line bg-raised px-3 py-2.5 text-base placeholder:text-quiet"
+          className="min-h-target min-w-0 flex-1 basis-full resize-none rounded-md border border-line bg-raised px-3 py-2.5 text-base placeholder:text-quiet sm:basis-0"
         />
+        <AgentSelect agent={agent} onChange={onAgent} />
         <Select
           aria-label={t("tier")}
           className="hidden w-auto sm:block"
@@ -94,11 +99,11 @@ export function Composer({ conversation, input, writing, stopping, onSend, onSto
           <option value="heavy">{t("tier.heavy")}</option>
         </Select>
         {writing ? (
-          <Button onClick={onStop} disabled={stopping}>
+          <Button className="ml-auto" onClick={onStop} disabled={stopping}>
             <Square fill="currentColor" aria-hidden /> {t("stop")}
           </Button>
         ) : (
-          <Button type="submit" variant="primary" disabled={!text.trim()}>
+          <Button type="submit" variant="primary" className="ml-auto" disabled={!text.trim()}>
             <ArrowUp aria-hidden /> {t("send")}
           </Button>
         )}

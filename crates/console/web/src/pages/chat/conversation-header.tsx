@@ -8,12 +8,16 @@ import { Dialog } from "@/components/ui/dialog";
 import { Notice } from "@/components/ui/feedback";
 import { Field, Input } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
+import { visibleText } from "@/lib/invisible";
 import { cn, download } from "@/lib/utils";
+import { inSpace } from "@/space/space";
+import type { Space } from "@/space/use-space";
 import { useRefreshConversations } from "./conversation-list";
 
 interface HeaderProps {
   /** Missing before there is one. */
   conversation: Conversation | undefined;
+  space: Space;
   /** Whether the list makes room for a document on screens that are wide enough for one of them. */
   isListHidden: boolean;
   onChanged: () => void;
@@ -72,7 +76,13 @@ function fileName(response: Response, fallback: string) {
   return encoded ? decodeURIComponent(encoded) : (plain ?? fallback);
 }
 
-function Actions({ conversation, onChanged }: { conversation: Conversation; onChanged: () => void }) {
+interface ActionsProps {
+  conversation: Conversation;
+  space: Space;
+  onChanged: () => void;
+}
+
+function Actions({ conversation, space: { team, mayContribute }, onChanged }: ActionsProps) {
   const { t } = useI18n();
   const navigate = useNavigate();
   const refreshList = useRefreshConversations();
@@ -99,29 +109,35 @@ function Actions({ conversation, onChanged }: { conversation: Conversation; onCh
     setDialog(undefined);
     await api.DELETE("/v1/conversations/{id}", { params });
     void refreshList();
-    await navigate("/chat");
+    await navigate(inSpace("/chat", team));
   };
   return (
     <div className="no-print flex items-center">
       {failed && <Notice>{t("notSaved")}</Notice>}
-      <IconButton label={t("rename")} onClick={() => setDialog("rename")}>
-        <Pencil />
-      </IconButton>
-      <IconButton
-        label={conversation.archived ? t("restore") : t("archive")}
-        onClick={() => attempt(setArchived(!conversation.archived))}
-      >
-        {conversation.archived ? <ArchiveRestore /> : <Archive />}
-      </IconButton>
+      {mayContribute && (
+        <>
+          <IconButton label={t("rename")} onClick={() => setDialog("rename")}>
+            <Pencil />
+          </IconButton>
+          <IconButton
+            label={conversation.archived ? t("restore") : t("archive")}
+            onClick={() => attempt(setArchived(!conversation.archived))}
+          >
+            {conversation.archived ? <ArchiveRestore /> : <Archive />}
+          </IconButton>
+        </>
+      )}
       <IconButton label={t("export")} onClick={() => attempt(exportFile())}>
         <Download />
       </IconButton>
       <IconButton label={t("print")} onClick={() => window.print()}>
         <Printer />
       </IconButton>
-      <IconButton label={t("delete")} onClick={() => setDialog("delete")}>
-        <Trash2 />
-      </IconButton>
+      {mayContribute && (
+        <IconButton label={t("delete")} onClick={() => setDialog("delete")}>
+          <Trash2 />
+        </IconButton>
+      )}
       {dialog === "rename" && (
         <RenameDialog conversation={conversation} onClose={() => setDialog(undefined)} onChanged={changed} />
       )}
@@ -130,7 +146,7 @@ function Actions({ conversation, onChanged }: { conversation: Conversation; onCh
   );
 }
 
-export function ConversationHeader({ conversation, isListHidden, onChanged, onList }: HeaderProps) {
+export function ConversationHeader({ conversation, space, isListHidden, onChanged, onList }: HeaderProps) {
   const { t } = useI18n();
   const withoutList = cn("no-print", isListHidden ? "2xl:hidden" : "lg:hidden");
   const navigate = useNavigate();
@@ -139,11 +155,20 @@ export function ConversationHeader({ conversation, isListHidden, onChanged, onLi
       <IconButton label={t("conversations")} onClick={onList} className={withoutList}>
         <PanelLeft />
       </IconButton>
-      <h1 className="min-w-0 flex-1 basis-40 truncate text-lg">{conversation ? (conversation.title ?? t("untitled")) : t("chat")}</h1>
-      <IconButton label={t("newConversation")} onClick={() => void navigate("/chat")} className={withoutList}>
-        <Plus />
-      </IconButton>
-      {conversation && <Actions conversation={conversation} onChanged={onChanged} />}
+      <div className="min-w-0 flex-1 basis-40">
+        <h1 className="truncate text-lg">{conversation ? (conversation.title ?? t("untitled")) : t("chat")}</h1>
+        {space.details && <p className="truncate text-sm text-quiet">{visibleText(space.details.name)}</p>}
+      </div>
+      {space.mayContribute && (
+        <IconButton
+          label={t("newConversation")}
+          onClick={() => void navigate(inSpace("/chat", space.team))}
+          className={withoutList}
+        >
+          <Plus />
+        </IconButton>
+      )}
+      {conversation && <Actions conversation={conversation} space={space} onChanged={onChanged} />}
     </header>
   );
 }

@@ -8,6 +8,9 @@ import { Empty, LoadError, Spinner } from "@/components/ui/feedback";
 import { Checkbox, Input } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
 import { cn } from "@/lib/utils";
+import { inSpace } from "@/space/space";
+import { SpaceSwitch } from "@/space/space-switch";
+import type { Space } from "@/space/use-space";
 
 export const CONVERSATIONS = "conversations";
 
@@ -18,17 +21,25 @@ export function useRefreshConversations() {
 }
 
 /** The title of a conversation in the list, if that has been loaded. */
-export function useListedTitle(id: string | undefined): string | null | undefined {
-  const list = useConversations("", false, false);
+export function useListedTitle(id: string | undefined, team: string | undefined): string | null | undefined {
+  const list = useConversations({ words: "", archived: false, team }, false);
   return list.data?.pages.flatMap((page) => page.data).find((conversation) => conversation.id === id)?.title;
 }
 
-function useConversations(words: string, archived: boolean, enabled = true) {
+interface Listed {
+  words: string;
+  archived: boolean;
+  /** Whose conversations are listed; the user's own without it. */
+  team: string | undefined;
+}
+
+function useConversations({ words, archived, team }: Listed, enabled = true) {
   return useInfiniteQuery({
-    queryKey: [CONVERSATIONS, words, archived],
+    queryKey: [CONVERSATIONS, words, archived, team],
     enabled,
     queryFn: ({ pageParam }) => {
-      const query = { q: words || undefined, archived: archived ? ("true" as const) : undefined, cursor: pageParam, limit: 30 };
+      const wanted = { q: words || undefined, archived: archived ? ("true" as const) : undefined, team_id: team };
+      const query = { ...wanted, cursor: pageParam, limit: 30 };
       return body(api.GET("/v1/conversations", { params: { query } }));
     },
     initialPageParam: undefined as string | undefined,
@@ -36,23 +47,32 @@ function useConversations(words: string, archived: boolean, enabled = true) {
   });
 }
 
-/** The user's conversations: to search, to open, to start. */
-export function ConversationList({ onChosen }: { onChosen?: () => void }) {
+interface ConversationListProps {
+  space: Space;
+  onChosen?: () => void;
+}
+
+/** The conversations of a space, or the user's own: to search, to open, to start. */
+export function ConversationList({ space: { team, mayContribute }, onChosen }: ConversationListProps) {
   const { t } = useI18n();
   const navigate = useNavigate();
   const [words, setWords] = useState("");
   const [archived, setArchived] = useState(false);
-  const list = useConversations(useDeferredValue(words.trim()), archived);
+  const list = useConversations({ words: useDeferredValue(words.trim()), archived, team });
   const conversations = list.data?.pages.flatMap((page) => page.data) ?? [];
   const begin = () => {
-    void navigate("/chat");
+    void navigate(inSpace("/chat", team));
     onChosen?.();
   };
+  const choose = (chosen: string | undefined) => void navigate(inSpace("/chat", chosen));
   return (
     <div className="flex h-full min-h-0 flex-col gap-2 p-3">
-      <Button variant="primary" onClick={begin}>
-        <Plus aria-hidden /> {t("newConversation")}
-      </Button>
+      <SpaceSwitch team={team} onChange={choose} className="max-w-none" />
+      {mayContribute && (
+        <Button variant="primary" onClick={begin}>
+          <Plus aria-hidden /> {t("newConversation")}
+        </Button>
+      )}
       <Input
         type="search"
         aria-label={t("findConversations")}
@@ -65,12 +85,12 @@ export function ConversationList({ onChosen }: { onChosen?: () => void }) {
       <nav aria-label={t("conversations")} className="min-h-0 flex-1 overflow-y-auto">
         {list.isPending && <Spinner label={t("loading")} />}
         {list.isError && <LoadError error={list.error} retry={() => void list.refetch()} />}
-        {list.isSuccess && conversations.length === 0 && <Empty>{words ? t("nothingFound") : t("noConversations")}</Empty>}
+        {list.isSuccess && conversations.length === 0 && <Empty>{t(words ? "nothingFound" : team ? "space.noConversations" : "noConversations")}</Empty>}
         <ul>
           {conversations.map(({ id, title }) => (
             <li key={id}>
               <NavLink
-                to={`/chat/${id}`}
+                to={inSpace(`/chat/${id}`, team)}
                 onClick={onChosen}
                 className={({ isActive }) =>
                   cn("flex min-h-target items-center rounded-md px-3 hover:bg-ground", isActive && "bg-ground font-semibold")

@@ -7,6 +7,7 @@ const start: LiveRun = {
   reasoning: "",
   citations: [],
   tools: [],
+  steps: [],
   approvals: [],
   unsupported: [],
   privacyWarnings: [],
@@ -62,7 +63,19 @@ describe("advance", () => {
     });
   });
 
+  it("tells who works on which part of the question", () => {
+    const run = play(
+      { name: "step.started", data: { step_id: "1", agent: "calculator", title: "The sum" } },
+      { name: "step.started", data: { step_id: "2", agent: "document_analyst", title: "The limit" } },
+      { name: "step.finished", data: { step_id: "1", status: "succeeded" } },
+    );
+    expect(run.steps).toEqual([
+      { id: "1", agent: "calculator", title: "The sum", status: "succeeded" },
+      { id: "2", agent: "document_analyst", title: "The limit", status: "running" },
+    ]);
+  });
+
   it("passes over events of later versions", () => {
-    expect(play({ name: "step.started", data: {} })).toEqual(start);
+    expect(play({ name: "step.postponed", data: {} })).toEqual(start);
   });
 });

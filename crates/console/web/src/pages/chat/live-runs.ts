@@ -2,8 +2,9 @@
 
 import { useSyncExternalStore } from "react";
 import { ApiError } from "@/api/client";
-import { ConnectionLost, type Question, type RunEvent, ask, cancel, follow } from "@/api/run";
-import type { Citation, TextRange } from "@/api/types";
+import { ConnectionLost } from "@/api/events";
+import { type Question, type RunEvent, ask, cancel, follow } from "@/api/run";
+import type { Citation, StepStatus, TextRange } from "@/api/types";
 import { tabState } from "@/lib/storage";
 
 export interface ToolCall {
@@ -12,6 +13,14 @@ export interface ToolCall {
   /** The words that are searched, where it searches. */
   query?: string | null;
   status: string;
+}
+
+/** A part of the question that a specialist works on. */
+export interface RunStep {
+  id: string;
+  agent: string;
+  title: string;
+  status: StepStatus;
 }
 
 /** A write that the model asked for and that waits for people. */
@@ -37,6 +46,7 @@ export interface LiveRun extends RunFacts {
   reasoning: string;
   citations: Citation[];
   tools: ToolCall[];
+  steps: RunStep[];
   approvals: ApprovalRequest[];
   unsupported: TextRange[];
   degraded?: boolean;
@@ -54,6 +64,7 @@ const EMPTY: LiveRun = {
   reasoning: "",
   citations: [],
   tools: [],
+  steps: [],
   approvals: [],
   unsupported: [],
   privacyWarnings: [],
@@ -79,6 +90,14 @@ export function advance(run: LiveRun, event: RunEvent): LiveRun {
     case "tool.finished": {
       const { call_id, status } = event.data;
       return { ...run, tools: run.tools.map((tool) => (tool.id === call_id ? { ...tool, status } : tool)) };
+    }
+    case "step.started": {
+      const { step_id, agent, title } = event.data;
+      return { ...run, steps: [...run.steps, { id: step_id, agent, title, status: "running" }] };
+    }
+    case "step.finished": {
+      const { step_id, status } = event.data;
+      return { ...run, steps: run.steps.map((step) => (step.id === step_id ? { ...step, status } : step)) };
     }
     case "citation":
       return { ...run, citations: [...run.citations, event.data] };

@@ -2,11 +2,13 @@
 
 import { ChevronLeft, ChevronRight, Pencil, RefreshCw, ThumbsDown, ThumbsUp } from "lucide-react";
 import { type ReactNode, useState } from "react";
+import { useAccount } from "@/account";
 import type { Citation, Message } from "@/api/types";
 import { CopyButton } from "@/components/copy-button";
 import { Button, IconButton } from "@/components/ui/button";
 import { Badge, Notice } from "@/components/ui/feedback";
 import { useI18n } from "@/i18n";
+import { visibleText } from "@/lib/invisible";
 import { useFormDraft } from "@/lib/use-form-draft";
 import { AnswerFacts } from "./answer-facts";
 import { AnswerText } from "./answer-text";
@@ -19,6 +21,8 @@ import { Sources } from "./sources";
 export interface MessageActions {
   /** Nothing that changes the conversation while an answer is written. */
   busy: boolean;
+  /** Whether the user only reads here. */
+  readOnly: boolean;
   onCitation: (citation: Citation) => void;
   onEdit: (message: Message, text: string) => void;
   onRegenerate: (question: string) => void;
@@ -33,13 +37,13 @@ function Versions({ entry, actions }: { entry: BranchMessage; actions: MessageAc
   const show = (version: Message | undefined) => version && actions.onVersion(version);
   return (
     <span className="inline-flex items-center">
-      <IconButton label={t("previousVersion")} disabled={index === 0 || actions.busy} onClick={() => show(versions[index - 1])}>
+      <IconButton label={t("previousVersion")} disabled={index === 0 || actions.busy || actions.readOnly} onClick={() => show(versions[index - 1])}>
         <ChevronLeft />
       </IconButton>
       <span className="text-sm text-quiet">{t("versionOf", { index: index + 1, count: versions.length })}</span>
       <IconButton
         label={t("nextVersion")}
-        disabled={index === versions.length - 1 || actions.busy}
+        disabled={index === versions.length - 1 || actions.busy || actions.readOnly}
         onClick={() => show(versions[index + 1])}
       >
         <ChevronRight />
@@ -93,11 +97,19 @@ function EditForm({ id, text, onSave, onCancel }: EditFormProps) {
   );
 }
 
+interface QuestionBubbleProps {
+  text: string;
+  /** Who asked, if it was somebody else. */
+  author?: string;
+  children?: ReactNode;
+}
+
 /** What a user asked. */
-export function QuestionBubble({ text, children }: { text: string; children?: ReactNode }) {
+export function QuestionBubble({ text, author, children }: QuestionBubbleProps) {
   const { t } = useI18n();
   return (
-    <article aria-label={t("you")} className="flex flex-col items-end gap-1">
+    <article aria-label={author ?? t("you")} className="flex flex-col items-end gap-1">
+      {author && <p className="max-w-[85%] truncate text-sm text-quiet">{author}</p>}
       <p className="max-w-[85%] rounded-lg bg-primary px-4 py-2.5 [overflow-wrap:anywhere] whitespace-pre-wrap text-on-primary">
         {text}
       </p>
@@ -106,9 +118,18 @@ export function QuestionBubble({ text, children }: { text: string; children?: Re
   );
 }
 
+/** Who wrote a message of a team's conversation, unless it was the user. */
+function useAuthor({ author }: Message): string | undefined {
+  const { t } = useI18n();
+  const { id } = useAccount();
+  if (!author || author.id === id) return undefined;
+  return visibleText(author.name) || t("unknownAuthor");
+}
+
 export function UserMessage({ entry, actions }: { entry: BranchMessage; actions: MessageActions }) {
   const { t } = useI18n();
   const { message } = entry;
+  const author = useAuthor(message);
   const [editing, setEditing] = useState(false);
   if (editing) {
     const save = (text: string) => {
@@ -118,12 +139,14 @@ export function UserMessage({ entry, actions }: { entry: BranchMessage; actions:
     return <EditForm id={message.id} text={message.content} onSave={save} onCancel={() => setEditing(false)} />;
   }
   return (
-    <QuestionBubble text={message.content}>
+    <QuestionBubble text={message.withheld ? t("withheldQuestion") : message.content} author={author}>
       <div className="no-print flex items-center">
         <Versions entry={entry} actions={actions} />
-        <IconButton label={t("edit")} disabled={actions.busy} onClick={() => setEditing(true)}>
-          <Pencil />
-        </IconButton>
+        {!author && !actions.readOnly && (
+          <IconButton label={t("edit")} disabled={actions.busy} onClick={() => setEditing(true)}>
+            <Pencil />
+          </IconButton>
+        )}
       </div>
     </QuestionBubble>
   );
@@ -152,7 +175,7 @@ function AnswerActions({ entry, actions, feedback }: { entry: BranchMessage; act
     <div className="no-print -ml-2 flex flex-wrap items-center">
       <Versions entry={entry} actions={actions} />
       <CopyButton text={message.content} />
-      {question && (
+      {question && !actions.readOnly && (
         <IconButton label={t("regenerate")} disabled={actions.busy} onClick={() => actions.onRegenerate(question)}>
           <RefreshCw />
         </IconButton>

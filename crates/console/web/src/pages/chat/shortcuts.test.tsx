@@ -6,7 +6,7 @@ import { useChatShortcuts } from "./shortcuts";
 
 function Chat({ onStop }: { onStop: () => void }) {
   const input = useRef<HTMLTextAreaElement>(null);
-  useChatShortcuts({ input, onStop });
+  useChatShortcuts({ input, onStop, begin: "/chat" });
   return (
     <>
       <textarea ref={input} aria-label="Message" />

@@ -4,6 +4,8 @@ import { useNavigate } from "react-router";
 interface ChatShortcuts {
   input: RefObject<HTMLTextAreaElement | null>;
   onStop: () => void;
+  /** Where a conversation begins. */
+  begin: string;
 }
 
 function isTyping(target: EventTarget | null) {
@@ -11,7 +13,7 @@ function isTyping(target: EventTarget | null) {
 }
 
 /** `/` goes to the message, Alt+N begins a conversation, Escape stops the answer. */
-export function useChatShortcuts({ input, onStop }: ChatShortcuts) {
+export function useChatShortcuts({ input, onStop, begin }: ChatShortcuts) {
   const navigate = useNavigate();
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -21,12 +23,12 @@ export function useChatShortcuts({ input, onStop }: ChatShortcuts) {
         input.current?.focus();
       } else if (event.altKey && event.key.toLowerCase() === "n") {
         event.preventDefault();
-        void navigate("/chat");
+        void navigate(begin);
       } else if (event.key === "Escape" && event.target instanceof Element && !event.target.closest("aside")) {
         onStop();
       }
     };
     window.addEventListener("keydown", onKey);
     return () => window.removeEventListener("keydown", onKey);
-  }, [input, onStop, navigate]);
+  }, [input, onStop, begin, navigate]);
 }

@@ -13,6 +13,7 @@ import type { LiveRun } from "./live-runs";
 import { AnswerMessage, type MessageActions, QuestionBubble, UserMessage } from "./message";
 import { isMidSentence } from "./sentences";
 import { Sources } from "./sources";
+import { StepProgress } from "./step-progress";
 import { ToolCalls } from "./tool-calls";
 
 interface ThreadProps {
@@ -62,6 +63,7 @@ function LiveAnswer({ live, onCitation, onRetry }: { live: LiveRun; onCitation: 
   const isWriting = live.status === "writing" || live.status === "stopping";
   return (
     <article aria-label={t("assistant")} className="flex flex-col gap-3 rounded-lg border border-line bg-raised p-4">
+      <StepProgress steps={live.steps} />
       <ToolCalls calls={live.tools} />
       {live.privacyWarnings.length > 0 && (
         <Badge tone="warning">{t("privacyWarning", { patterns: live.privacyWarnings.join(", ") })}</Badge>

@@ -11,7 +11,10 @@ import { Dialog } from "@/components/ui/dialog";
 import { LoadError, Notice, Spinner } from "@/components/ui/feedback";
 import { Field, Input, Select } from "@/components/ui/field";
 import { type MessageKey, useI18n } from "@/i18n";
+import { visibleText } from "@/lib/invisible";
 import { cn, download } from "@/lib/utils";
+import { inSpace } from "@/space/space";
+import { useSpaceOf } from "@/space/use-space";
 import { DocumentView, useDocument } from "@/viewer/document-view";
 import { parseLocation } from "@/viewer/location";
 import { ReprocessButton } from "./documents-page";
@@ -22,7 +25,9 @@ import { WhoCanSee } from "./who-can-see";
 
 function Facts({ document }: { document: Document }) {
   const { t, moment, number } = useI18n();
+  const { team, details } = useSpaceOf(document.team_id);
   const facts: [string, string | null | undefined][] = [
+    [t("space"), team && visibleText(details?.name ?? t("space.unknown"))],
     [t("fileName"), document.filename],
     [t("size"), `${number(document.file_size_bytes / 1024, { maximumFractionDigits: 0 })} KiB`],
     [t("pages"), document.page_count?.toString()],
@@ -99,6 +104,7 @@ function EditForm({ document, onClose }: { document: Document; onClose: () => vo
 function Actions({ document }: { document: Document }) {
   const { t } = useI18n();
   const account = useAccount();
+  const { team, mayContribute } = useSpaceOf(document.team_id);
   const navigate = useNavigate();
   const queries = useQueryClient();
   const [dialog, setDialog] = useState<"change" | "delete" | "revision" | "who">();
@@ -113,7 +119,7 @@ function Actions({ document }: { document: Document }) {
     mutationFn: () => api.DELETE("/v1/documents/{id}", { params: { path: { id: document.id } } }),
     onSuccess: () => {
       void queries.invalidateQueries({ queryKey: ["documents"] });
-      void navigate("/documents");
+      void navigate(inSpace("/documents", team));
     },
   });
   const error = save.error ?? remove.error;
@@ -125,7 +131,7 @@ function Actions({ document }: { document: Document }) {
       <Link to={`/documents/${document.id}/steps`} className={cn(buttonVariants())}>
         <Printer aria-hidden /> {t("printSteps")}
       </Link>
-      {account.role !== "viewer" && (
+      {account.role !== "viewer" && mayContribute && (
         <>
           <ReprocessButton document={document} />
           {!document.superseded_by && (
@@ -139,7 +145,7 @@ function Actions({ document }: { document: Document }) {
           </Button>
         </>
       )}
-      {isAdmin(account) && <Button onClick={() => setDialog("who")}>{t("whoCanSee")}</Button>}
+      {isAdmin(account) && !team && <Button onClick={() => setDialog("who")}>{t("whoCanSee")}</Button>}
       {error && <Notice>{error.message}</Notice>}
       <Dialog open={dialog === "change"} onClose={close} title={t("changeProperties")}>
         <EditForm document={document} onClose={close} />

@@ -11,6 +11,9 @@ import { Button } from "@/components/ui/button";
 import { Badge, Empty, LoadError, Spinner } from "@/components/ui/feedback";
 import { Field, Input, Select } from "@/components/ui/field";
 import { type MessageKey, useI18n } from "@/i18n";
+import { SPACE } from "@/space/space";
+import { SpaceSwitch } from "@/space/space-switch";
+import { useSpace } from "@/space/use-space";
 import { POLL_MS, isBeingIngested } from "@/viewer/document-view";
 import { ORDERS, type Order, orderOf, useSorted } from "./sorting";
 import { DocumentStatus } from "./status";
@@ -28,13 +31,13 @@ interface Filter {
   sort: Order;
 }
 
-function useDocuments({ status, tag, sort }: Filter) {
+function useDocuments({ status, tag, sort }: Filter, team: string | undefined) {
   const list = useInfiniteQuery({
-    queryKey: ["documents", status, tag],
+    queryKey: ["documents", status, tag, team],
     staleTime: POLL_MS,
     queryFn: ({ pageParam }) => {
       const wanted = { status: (status || undefined) as Document["status"] | undefined, tag: tag || undefined };
-      const query = { ...wanted, cursor: pageParam, limit: PAGE_SIZE };
+      const query = { team_id: team, ...wanted, cursor: pageParam, limit: PAGE_SIZE };
       return body(api.GET("/v1/documents", { params: { query } }));
     },
     initialPageParam: undefined as string | undefined,
@@ -111,13 +114,15 @@ function Row({ document, mayChange, item }: RowProps) {
 export function DocumentsPage() {
   const { t } = useI18n();
   const { role } = useAccount();
+  const space = useSpace();
+  const mayChange = role !== "viewer" && space.mayContribute;
   const [parameters, setParameters] = useSearchParams();
   const sort = orderOf(parameters.get("sort"));
   const filter = { status: parameters.get("status") ?? "", tag: parameters.get("tag") ?? "", sort };
-  const list = useDocuments(filter);
+  const list = useDocuments(filter, space.team);
   const loaded = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
   const documents = useSorted(loaded, sort);
-  const change = (name: keyof Filter, value: string) => {
+  const change = (name: keyof Filter | typeof SPACE, value: string) => {
     const next = new URLSearchParams(parameters);
     if (value) next.set(name, value);
     else next.delete(name);
@@ -125,7 +130,8 @@ export function DocumentsPage() {
   };
   return (
     <Page title={t("documents")}>
-      {role !== "viewer" && <Uploader />}
+      <SpaceSwitch team={space.team} onChange={(team) => change(SPACE, team ?? "")} />
+      {mayChange && <Uploader key={space.team} team={space.team} />}
       <div className="flex flex-wrap gap-3">
         <Field label={t("state")} className="max-w-60 flex-1 basis-32">
           {(ids) => (
@@ -164,7 +170,7 @@ export function DocumentsPage() {
         estimate={ROW_HEIGHT}
         hasMore={list.hasNextPage}
       >
-        {(document, item) => <Row key={document.id} document={document} mayChange={role !== "viewer"} item={item} />}
+        {(document, item) => <Row key={document.id} document={document} mayChange={mayChange} item={item} />}
       </LongList>
       {list.hasNextPage && (
         <Button disabled={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>

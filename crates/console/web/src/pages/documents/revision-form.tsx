@@ -19,6 +19,7 @@ export function replacing(document: Document, revision: string, effectiveFrom: s
     tags: JSON.stringify(document.tags),
     docType: document.doc_type ?? undefined,
     supersedes: document.id,
+    team: document.team_id ?? undefined,
     revision: revision.trim() || undefined,
     effectiveFrom: effectiveFrom || undefined,
   };

@@ -9,6 +9,8 @@ export interface UploadOptions {
   /** Separated by commas, or a JSON array. */
   tags: string;
   docType?: string;
+  /** The team that the document is for; everybody's in the plant without it. */
+  team?: string;
   /** The document that the file replaces. */
   supersedes?: string;
   /** The plant's own label of the revision. */
@@ -47,6 +49,7 @@ export function uploadForm(file: File, options: UploadOptions): FormData {
     classification: options.classification,
     tags: options.tags.trim(),
     doc_type: options.docType,
+    team_id: options.team,
     supersedes: options.supersedes,
     revision: options.revision,
     effective_from: options.effectiveFrom,

@@ -10,7 +10,7 @@ import { Badge } from "@/components/ui/feedback";
 import { Field, Input, Select } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
 import { cn } from "@/lib/utils";
-import { type Upload, upload } from "./upload";
+import { type Upload, type UploadOptions, upload } from "./upload";
 
 export const CLASSES: readonly Classification[] = ["public", "internal", "confidential", "restricted"];
 export const ACCEPTED =
@@ -18,7 +18,7 @@ export const ACCEPTED =
 /** Files that are sent at the same time. */
 const CONCURRENT = 2;
 
-function useUploads(classification: Classification, tags: string) {
+function useUploads({ classification, tags, team }: UploadOptions) {
   const { t } = useI18n();
   const queries = useQueryClient();
   const [uploads, setUploads] = useState<Upload[]>([]);
@@ -32,7 +32,7 @@ function useUploads(classification: Classification, tags: string) {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
         const { file, index } = next;
         try {
-          change(index, await upload(file, { classification, tags }, (progress) => change(index, { progress })));
+          change(index, await upload(file, { classification, tags, team }, (progress) => change(index, { progress })));
         } catch (error) {
           const detail = error instanceof ApiError ? error.message : t("error.connection");
           change(index, { status: "failed", error: detail });
@@ -73,13 +73,13 @@ function UploadState({ upload: { name, progress, status, documentId, error } }: 
 }
 
 /** Chooses files, or takes those that are dropped, and sends them. */
-export function Uploader() {
+export function Uploader({ team }: { team: string | undefined }) {
   const { t } = useI18n();
   const { limits, clearance } = useAccount();
   const [classification, setClassification] = useState<Classification>("internal");
   const [tags, setTags] = useState("");
   const [isOver, setOver] = useState(false);
-  const { uploads, sendAll, clear } = useUploads(classification, tags);
+  const { uploads, sendAll, clear } = useUploads({ classification, tags, team });
   const input = useRef<HTMLInputElement>(null);
   const allowed = CLASSES.slice(0, CLASSES.indexOf(clearance) + 1);
   const onDrop = (event: DragEvent) => {

@@ -9,8 +9,8 @@ const VIEW: SettingsView = {
   rate_limits: { viewer: null, user: { per_minute: 60, per_hour: 600 }, admin: null } as never,
   quotas: { documents: 10, cost_per_month: 2.5 } as never,
   language: "german",
-  goals: {} as never,
-  teams: {} as never,
+  goals: { max_parallel_steps: 4 } as never,
+  teams: { host_guests: true, guest_classification: "public" } as never,
 };
 
 function patchOf(change: (fields: ReturnType<typeof fieldsOf>) => void) {
@@ -52,6 +52,17 @@ describe("a change of settings", () => {
       fields.quotas.cost_per_month = "2.75";
     });
     expect(patch).toEqual({ access_token_max_days: 90, quotas: { cost_per_month: 2.75 } });
+  });
+
+  it("permits guests and plans without approval by what is there alone", () => {
+    const patch = patchOf((fields) => {
+      fields.goals = { requireApproval: true, maxParallelSteps: "" };
+      fields.teams = { ...fields.teams, hostGuests: false, joinOthers: true, deleteAfterDays: "0" };
+    });
+    expect(patch).toEqual({
+      goals: { require_approval: true, max_parallel_steps: null },
+      teams: { host_guests: null, join_others: true, delete_after_days: 0 },
+    });
   });
 
   it("leaves all privacy patterns on while none is chosen", () => {

@@ -35,6 +35,8 @@ export interface SettingsFields {
   clearance: { viewer: string; user: string };
   roleMappings: { value: string; role: Role }[];
   pii: { enabled: boolean; action: PiiAction; patterns: PiiPattern[]; custom: { name: string; pattern: string }[] };
+  goals: { requireApproval: boolean; maxParallelSteps: string };
+  teams: { hostGuests: boolean; joinOthers: boolean; guestClassification: string; deleteAfterDays: string };
   rateLimits: Record<Role, RateFields>;
   quotas: Record<Quota, string>;
 }
@@ -80,6 +82,16 @@ export function fieldsOf(view: SettingsView): SettingsFields {
       patterns: pii.patterns ?? [...PII_PATTERNS],
       custom: pii.custom ?? [],
     },
+    goals: {
+      requireApproval: member(view.goals, "require_approval") === true,
+      maxParallelSteps: text(member(view.goals, "max_parallel_steps")),
+    },
+    teams: {
+      hostGuests: member(view.teams, "host_guests") === true,
+      joinOthers: member(view.teams, "join_others") === true,
+      guestClassification: text(member(view.teams, "guest_classification")),
+      deleteAfterDays: text(member(view.teams, "delete_after_days")),
+    },
     rateLimits: { viewer: rateFields(view, "viewer"), user: rateFields(view, "user"), admin: rateFields(view, "admin") },
     quotas: Object.fromEntries(quotas) as Record<Quota, string>,
   };
@@ -91,8 +103,14 @@ function given(fields: Record<string, string>, parse: (value: string) => string 
   return Object.fromEntries(entries.map(([name, value]) => [name, parse(value)]));
 }
 
+/** Members that are on. Those that are off are left to the platform, for which off is the default. */
+function permitted(fields: Record<string, boolean>): JsonObject {
+  return Object.fromEntries(Object.entries(fields).filter(([, isOn]) => isOn));
+}
+
 /** The settings that the fields say, without what is left to the platform. Patches are made of two of these. */
-export function settingsOf({ single, clearance, roleMappings, pii, rateLimits, quotas }: SettingsFields): JsonObject {
+export function settingsOf(fields: SettingsFields): JsonObject {
+  const { single, clearance, roleMappings, pii, goals, teams, rateLimits, quotas } = fields;
   const { access_token_max_days: days, ...texts } = single;
   const rates: JsonObject = {};
   for (const role of ROLES) {
@@ -111,6 +129,15 @@ export function settingsOf({ single, clearance, roleMappings, pii, rateLimits, q
       action: pii.action,
       ...(isAllPatterns ? {} : { patterns: PII_PATTERNS.filter((pattern) => pii.patterns.includes(pattern)) }),
       custom: pii.custom.filter(({ name, pattern }) => name.trim() || pattern.trim()),
+    },
+    goals: {
+      ...permitted({ require_approval: goals.requireApproval }),
+      ...given({ max_parallel_steps: goals.maxParallelSteps }, Number),
+    },
+    teams: {
+      ...permitted({ host_guests: teams.hostGuests, join_others: teams.joinOthers }),
+      ...given({ guest_classification: teams.guestClassification }),
+      ...given({ delete_after_days: teams.deleteAfterDays }, Number),
     },
     rate_limits: rates,
     quotas: given(quotas, Number),

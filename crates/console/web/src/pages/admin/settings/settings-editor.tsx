@@ -3,12 +3,14 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { ApiError } from "@/api/client";
+import { hasFeature } from "@/api/features";
 import type { components } from "@/api/schema";
 import { Button } from "@/components/ui/button";
 import { LoadError, Notice, Spinner } from "@/components/ui/feedback";
 import { useI18n } from "@/i18n";
 import { type JsonObject, mergePatch } from "@/lib/merge-patch";
 import { useFormDraft } from "@/lib/use-form-draft";
+import { GoalsGroup, TeamsGroup } from "./cooperation";
 import { fieldsOf, hasDuplicates, settingsOf, toChange } from "./fields";
 import { GeneralGroup, LimitsGroup, PrivacyGroup, RolesGroup } from "./groups";
 import { type VersionSource, SettingsHistory } from "./settings-history";
@@ -66,6 +68,8 @@ function SettingsForm({ settings: { settings: view, version, tenant_id }, source
       <GeneralGroup fields={fields} set={set} />
       <RolesGroup fields={fields} set={set} />
       <PrivacyGroup fields={fields} set={set} />
+      {hasFeature("goals") && <GoalsGroup fields={fields} set={set} />}
+      {hasFeature("teams") && <TeamsGroup fields={fields} set={set} />}
       {source.hasLimits && <LimitsGroup fields={fields} set={set} />}
       {save.isError && <SaveError error={save.error} onReload={reset} />}
       <div className="flex flex-wrap items-center gap-4 border-t border-line pt-3">

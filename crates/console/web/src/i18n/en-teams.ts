@@ -1,0 +1,82 @@
+// English texts of teams and spaces.
+
+export const enTeams = {
+  teams: "Teams",
+  space: "Space",
+  "space.home": "{plant} (everybody)",
+  "space.unknown": "Unknown team",
+  unknownAuthor: "Somebody",
+  withheldQuestion: "This question is above what you may see.",
+  "space.readOnly": "You only read in this team. Its members ask the questions.",
+  "space.noConversations": "This team has no conversations yet.",
+
+  "team.hint": "A team’s documents and conversations are its members’ alone, whoever else works in the plant.",
+  "team.none": "You belong to no team yet.",
+  "team.new": "Create a team",
+  "team.slug": "Short name",
+  "team.slugHint": "Small letters, digits and hyphens; unique in the plant",
+  "team.backToList": "Back to the list",
+  "team.role.owner": "Owner",
+  "team.role.member": "Member",
+  "team.role.viewer": "Reader",
+  "team.roleHint.owner": "manages members and the team",
+  "team.roleHint.member": "asks questions and adds documents",
+  "team.roleHint.viewer": "reads and searches",
+  "team.yourRole": "Your role: {role}, who {may}.",
+  "team.lowered": "As a reader in your plant you only read and search here, whatever your role in the team.",
+  "team.guest": "Guest",
+  "team.asGuest": "You are a guest",
+  "team.guestHint":
+    "This team belongs to another plant. You see what is classified up to the limit that it sets for guests, and " +
+    "never more than at home. Answers and questions above it are withheld. What you do here is in that plant’s " +
+    "audit log, and in your own plant’s log that you did it.",
+  "team.guestOff":
+    "If one of the two plants ends the cooperation, the team is not reachable for you until it is allowed again.",
+  "team.openChat": "Conversations of the team",
+  "team.openDocuments": "Files of the team",
+  "team.openSearch": "Look something up",
+  "team.change": "Change name",
+  "team.changeTitle": "Name of the team",
+  "team.members": "Members",
+  "team.roleOf": "Role of {name}",
+  "team.joined": "since {at}",
+  "team.remove": "Remove",
+  "team.removeTitle": "Remove {name}?",
+  "team.removeHint": "Access ends within seconds, and running answers within a minute.",
+  "team.leave": "Leave the team",
+  "team.leaveTitle": "Leave this team?",
+  "team.leaveHint": "You reach its documents and conversations no more. An owner can add you again.",
+  "team.lastOwner": "The last owner cannot leave: make somebody else an owner first.",
+  "team.addMember": "Add a member",
+  "team.person": "Person",
+  "team.choosePerson": "Choose a person",
+  "team.personId": "User id",
+  "team.personIdHint": "Of somebody in your plant. People find their own below the list of their teams.",
+  "team.yourId": "Your user id, with which an owner adds you to a team:",
+  "team.invite": "Invite a guest",
+  "team.inviteHint":
+    "For people of another plant, whose administrators allow it. Whether there is such a person, you are not " +
+    "told.",
+  "team.inviteTenant": "Short name of the other plant",
+  "team.inviteSend": "Invite",
+  "team.invited": "The invitation was made. It expires {at}.",
+  "team.delete": "Delete the team",
+  "team.deleteTitle": "Delete “{name}”?",
+  "team.deleteHint":
+    "Nobody reaches its documents and conversations any more. An owner can bring it back for a few days; then " +
+    "everything is gone for good.",
+  "team.deleted": "Marked for deletion",
+  "team.deletedHint": "Marked for deletion {at}. Its content is still there, and can be brought back for a few days.",
+  "team.restore": "Restore the team",
+  "team.missing": "This team does not exist, or you do not belong to it.",
+
+  "invitation.title": "Invitations for you",
+  "invitation.expires": "expires {at}",
+
+  "settings.teams": "Teams across plants",
+  "settings.hostGuests": "People of other plants may be guests in teams of this plant",
+  "settings.joinOthers": "People of this plant may be guests in teams of other plants",
+  "settings.guestClassification": "Guests see up to",
+  "settings.deleteAfterDays": "Days until a deleted team is gone for good",
+  "settings.deleteAfterDaysHint": "Empty: 7",
+} as const;
