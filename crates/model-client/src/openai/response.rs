@@ -267,7 +267,7 @@ impl ServerError {
             is_backend_problem: BACKEND_PROBLEMS.contains(&error_type.as_str())
                 || BACKEND_PROBLEMS.contains(&code.as_str())
                 || message.contains("Invalid model name"),
-            is_passing: [&error_type, &code].into_iter().any(|code| PASSING_PROBLEMS.contains(&code.as_str())),
+            is_passing: PASSING_PROBLEMS.contains(&error_type.as_str()) || PASSING_PROBLEMS.contains(&code.as_str()),
             param: field("param"),
             codes: [error_type, code].into_iter().filter(|code| !code.is_empty()).collect::<Vec<_>>().join(" "),
             retry_after: None,
