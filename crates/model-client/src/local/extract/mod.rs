@@ -119,9 +119,8 @@ struct Quote {
     spans: Vec<Range<usize>>,
 }
 
-/// The units that answer, best first, without those that are much worse than the best. Besides, one of the search's
-/// best passage if it has none among them, because the search compares meaning, the scores only words; and one that
-/// gives a reason if the question asks for one.
+/// The units that answer, best first, without those that are much worse than the best, and one of the search's best
+/// passage if it has none among them: the search compares meaning, the scores only words.
 fn best_answers(candidates: &[Candidate]) -> Vec<&Candidate> {
     let answers = || candidates.iter().filter(|candidate| candidate.is_answer);
     let min_score = answers().next().map_or(0.0, |best| MIN_RELATIVE_SCORE * best.score);
@@ -129,9 +128,6 @@ fn best_answers(candidates: &[Candidate]) -> Vec<&Candidate> {
         answers().filter(|candidate| candidate.score >= min_score).take(MAX_QUOTES).collect();
     if !selected.is_empty() && selected.iter().all(|candidate| candidate.passage_index > 0) {
         selected.extend(best_unit(candidates, 0).filter(|candidate| candidate.is_answer));
-    }
-    if !selected.is_empty() && !selected.iter().any(|candidate| candidate.gives_wanted_reason) {
-        selected.extend(answers().find(|candidate| candidate.gives_wanted_reason));
     }
     selected
 }
@@ -256,29 +252,6 @@ mod tests {
         let content = "The seal fitted is BX-50 [7], see [2, 3] and [Annex].";
         let text = answer(&input("Which seal is fitted?", content, false));
         assert!(text.contains("> \"The seal fitted is BX-50 (7), see (2, 3) and [Annex].\" [1]"), "{text}");
-    }
-
-    #[test]
-    fn a_question_why_is_answered_with_a_reason_too() {
-        let summary = "On 5 February 2026 the mechanical seal of the pump P-302B failed.";
-        let cause = NumberedPassage { n: 2, score: 0.7, ..numbered_passage("") };
-        let cause = NumberedPassage {
-            passage: Passage {
-                section: Some("Direct cause".to_owned()),
-                title: "Release at P-302B".to_owned(),
-                content: "The seal faces ran dry. Acid had frozen in the suction line.".to_owned(),
-                ..cause.passage.clone()
-            },
-            ..cause
-        };
-        let ask = |question: &str| {
-            let passages = vec![numbered_passage(summary), cause.clone()];
-            answer(&ExtractiveInput { question: question.to_owned(), passages, ..ExtractiveInput::default() })
-        };
-        let why = ask("Why did the seal of P-302B fail in February 2026?");
-        assert!(why.contains("failed.\" [1]") && why.contains("[2]"), "{why}");
-        let when = ask("When did the seal of P-302B fail in February 2026?");
-        assert!(when.contains("[1]") && !when.contains("[2]"), "{when}");
     }
 
     #[test]

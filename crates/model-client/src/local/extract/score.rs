@@ -94,8 +94,6 @@ pub(super) struct Candidate {
     pub score: f32,
     /// Whether the unit covers enough of the question to be an answer.
     pub is_answer: bool,
-    /// Whether the question asks for a reason, and the unit or its section heading gives one.
-    pub gives_wanted_reason: bool,
 }
 
 /// Scores the units of all passages, best first. If the question contains plant tags, passages that lack one of them
@@ -127,7 +125,6 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
                 unit: unit.source.clone(),
                 score,
                 is_answer: coverage >= min_coverage,
-                gives_wanted_reason: question.wants_reason && gives_reason(unit, passage),
             });
         }
     }
