@@ -12,13 +12,6 @@ use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-async fn set_quotas(app: &TestApp, tenant: &str, quotas: &Value) {
-    let id =
-        app.as_admin(tenant).get("/v1/me").await.expect_json(200)["tenant"]["id"].as_str().expect("an id").to_owned();
-    let path = format!("/v1/admin/tenants/{id}/settings");
-    app.as_platform_admin().patch(&path, &json!({ "quotas": quotas })).await.expect_json(200);
-}
-
 async fn user_id(caller: &ApiClient<'_>) -> String {
     caller.get("/v1/me").await.expect_json(200)["id"].as_str().expect("an id").to_owned()
 }
@@ -43,7 +36,7 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
     const BUDGET: i64 = 13_000;
     let model = ModelServer::start((0..TURNS).map(|_| Reply::PauseThenReportMaxUsage("Every 14 days."))).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    set_quotas(&app, TENANT_A, &json!({ "tokens_per_day": BUDGET })).await;
+    app.set_quotas(TENANT_A, &json!({ "tokens_per_day": BUDGET })).await;
     let users: Vec<_> = (0..4).map(|n| app.caller(TENANT_A, &format!("parallel-{n}"), Role::User)).collect();
     let conversations = join_all((0..TURNS).map(|n| users[n % 4].create_conversation())).await;
     let mut turns: FuturesUnordered<_> = conversations
@@ -101,13 +94,13 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
 async fn each_user_has_their_own_budget_and_reservations_of_dead_processes_expire() {
     let model = ModelServer::start((0..3).map(|_| Reply::Text(vec!["Every 14 days."]))).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    set_quotas(&app, TENANT_A, &json!({ "user_tokens_per_day": 2_000, "soft_percent": 4 })).await;
+    app.set_quotas(TENANT_A, &json!({ "user_tokens_per_day": 2_000, "soft_percent": 4 })).await;
     let (first_user, second_user) = (app.as_user(TENANT_A), app.caller(TENANT_A, "other", Role::User));
     let (first_conversation, second_conversation) =
         (first_user.create_conversation().await, second_user.create_conversation().await);
     first_user.chat(&first_conversation, "How often?").await;
     // A turn is refused if its shortest prompt and reply, about 500 tokens, do not fit into what is left.
-    set_quotas(&app, TENANT_A, &json!({ "user_tokens_per_day": 300, "soft_percent": 4 })).await;
+    app.set_quotas(TENANT_A, &json!({ "user_tokens_per_day": 300, "soft_percent": 4 })).await;
     let refusal = first_user.post(&format!("/v1/conversations/{first_conversation}/chat"), &chat_body()).await;
     let problem = refusal.expect_problem(429, "quota_exceeded");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("user_tokens_per_day")), "{problem}");
@@ -119,7 +112,7 @@ async fn each_user_has_their_own_budget_and_reservations_of_dead_processes_expir
         (&json!(28), &json!(300), &json!(true))
     );
 
-    set_quotas(&app, TENANT_A, &json!({ "user_tokens_per_day": 900 })).await;
+    app.set_quotas(TENANT_A, &json!({ "user_tokens_per_day": 900 })).await;
     let mut db = SuperuserDb::connect(&app).await;
     let insert_reservation =
         "INSERT INTO budget_reservations SELECT gen_random_uuid(), tenant_id, id, 800, 0, now(), now() + interval '1 h'
@@ -269,7 +262,7 @@ async fn the_ledger_records_the_cost_of_a_fallback_and_the_cost_budget_is_enforc
     assert_eq!((&usage["totals"]["fallbacks"], &usage["totals"]["cost"]), (&json!(1), &json!(0.035)), "{usage}");
     assert_eq!(usage["groups"][0]["key"], "second");
 
-    set_quotas(&app, TENANT_A, &json!({ "cost_per_month": 0.035 })).await;
+    app.set_quotas(TENANT_A, &json!({ "cost_per_month": 0.035 })).await;
     let refusal = user.post(&path, &chat_body()).await;
     let problem = refusal.expect_problem(429, "quota_exceeded");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("cost_per_month")), "{problem}");
@@ -279,7 +272,7 @@ async fn the_ledger_records_the_cost_of_a_fallback_and_the_cost_budget_is_enforc
         (&budget["limit"], &budget["spent"], &budget["soft_exceeded"]),
         (&json!(0.035), &json!(0.035), &json!(true))
     );
-    set_quotas(&app, TENANT_A, &json!({ "cost_per_month": 10 })).await;
+    app.set_quotas(TENANT_A, &json!({ "cost_per_month": 10 })).await;
     user.post(&path, &chat_body()).await.expect_json(200);
 }
 

@@ -9,6 +9,7 @@ use platform_server::config::{Environment, PlatformAdmin, ServiceType, Settings}
 use platform_server::dev::DevelopmentPlatform;
 use platform_server::dev::issuer::{DevelopmentIssuer, TokenSubject};
 use platform_server::system::SystemClock;
+use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -174,6 +175,14 @@ impl TestApp {
     /// An admin of a tenant.
     pub fn as_admin(&self, tenant: &str) -> ApiClient<'_> {
         self.caller(tenant, "ada", Role::Admin)
+    }
+
+    /// Sets quotas of a tenant, as the platform's administrator.
+    pub async fn set_quotas(&self, tenant: &str, quotas: &Value) {
+        let me = self.as_admin(tenant).get("/v1/me").await.expect_json(200);
+        let id = me["tenant"]["id"].as_str().expect("the tenant's id");
+        let path = format!("/v1/admin/tenants/{id}/settings");
+        self.as_platform_admin().patch(&path, &json!({ "quotas": quotas })).await.expect_json(200);
     }
 
     /// The platform administrator, who is a viewer of the first tenant.
