@@ -3,14 +3,14 @@
 //! An agent never extends the rights of its caller: what it may call is the intersection of its own tools with what the
 //! caller's role and credential allow.
 
+use crate::digest;
 use crate::ids::UserId;
 use crate::model::TierChoice;
 use crate::time::Timestamp;
 use crate::tool::ToolName;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+use serde_json::json;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 /// Specification of an agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,7 +82,7 @@ impl AgentSpec {
     /// their text.
     #[must_use]
     pub fn instructions_digest(&self) -> String {
-        to_digest(self.instructions.as_bytes())
+        digest::of_bytes(self.instructions.as_bytes())
     }
 
     /// `sha256:` and the hex SHA-256 of all that decides on how the agent works: instructions, tools in any order,
@@ -91,7 +91,7 @@ impl AgentSpec {
     pub fn digest(&self) -> String {
         let tools: BTreeSet<_> = self.tools.iter().collect();
         let required_tool = self.required_tool.map(ToolName::as_str);
-        to_digest(serde_json::json!([self.instructions, tools, required_tool, self.model]).to_string().as_bytes())
+        digest::of_bytes(json!([self.instructions, tools, required_tool, self.model]).to_string().as_bytes())
     }
 
     /// Whether the agent has the tool.
@@ -111,15 +111,6 @@ impl AgentSpec {
             ..self
         }
     }
-}
-
-fn to_digest(bytes: &[u8]) -> String {
-    let mut text = String::from("sha256:");
-    for byte in Sha256::digest(bytes) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// The agents that the platform provides.

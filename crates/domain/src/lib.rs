@@ -32,6 +32,7 @@ pub mod command;
 pub mod conversation;
 pub mod credential;
 pub mod decision;
+mod digest;
 pub mod document;
 pub mod error;
 pub mod feedback;

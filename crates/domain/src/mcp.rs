@@ -7,6 +7,7 @@ mod names;
 
 pub use names::{InvalidServerName, McpServerName, McpToolName};
 
+use crate::digest;
 use crate::ids::McpServerId;
 use crate::json_value;
 use crate::role::{Classification, string_enum};
@@ -14,8 +15,7 @@ use crate::time::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// Unix time from which the versions of rules count.
 const START_OF_2020: i64 = 1_577_836_800;
@@ -86,13 +86,7 @@ impl ToolDefinition {
     /// # Errors
     /// If a number of the schema has no canonical form.
     pub fn digest(&self) -> Result<String, serde_json::Error> {
-        let canonical = serde_json_canonicalizer::to_vec(self)?;
-        let mut text = String::from("sha256:");
-        for byte in Sha256::digest(&canonical) {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Ok(text)
+        digest::of_json(self)
     }
 
     /// Whether both have the same canonical JSON. PostgreSQL's `jsonb` may return a number in another notation (`100.0`
@@ -170,8 +164,9 @@ string_enum! {
 pub struct McpTool {
     /// The administrator's rule.
     pub rule: ToolRule,
-    /// Grows each time the rules are set, even if this one stays the same, and is never used again, not even by another
-    /// server of the same name. An approval is executed only if it was given for the current version.
+    /// Grows each time the rules are set, even if this one stays the same; the seconds since 2020, at least, so that what
+    /// is set at a later second for a server of the same name has another one. An approval is executed only if it was
+    /// given for the current version.
     pub version: u32,
     /// The definition that the rule allows; `None` if it allows none, or none was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,9 @@
 //! The digest of a request for approval: what an approver agrees to, and what is checked again before the execution.
 
+use crate::digest;
 use crate::ids::UserId;
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// Everything that an approval covers. A change of any of these is another request.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -29,13 +28,7 @@ impl ApprovedContent<'_> {
     /// # Errors
     /// If the arguments cannot be written as JSON.
     pub fn digest(&self) -> Result<String, serde_json::Error> {
-        let canonical = serde_json_canonicalizer::to_vec(self)?;
-        let mut text = String::from("sha256:");
-        for byte in Sha256::digest(&canonical) {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Ok(text)
+        digest::of_json(self)
     }
 }
 
@@ -63,11 +56,7 @@ mod tests {
         let canonical = "{\"arguments\":{\"a\":\"\u{e9}\",\"b\":1,\"\u{20ac}\":[true,null]},\"policy_version\":2,\
                          \"requested_by\":\"00000000-0000-0000-0000-000000000007\",\"target\":\"P-101A\",\
                          \"tool\":\"plant_system_write\",\"tool_version\":1}";
-        let mut expected = String::from("sha256:");
-        for byte in Sha256::digest(canonical.as_bytes()) {
-            let _ = write!(expected, "{byte:02x}");
-        }
-        assert_eq!(content(&arguments).digest().expect("a digest"), expected);
+        assert_eq!(content(&arguments).digest().expect("a digest"), digest::of_bytes(canonical.as_bytes()));
     }
 
     #[test]

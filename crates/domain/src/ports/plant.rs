@@ -33,23 +33,27 @@ pub trait PlantConnector: Send + Sync {
         1
     }
 
-    /// The source's own history of a tag, oldest first, at most `limit` samples; `None` if the source keeps none.
-    /// It may take longer than a read: the caller bounds the time.
+    /// The source's own history of a tag, oldest first, at most `limit` samples; `None`, as by default, if the source
+    /// keeps none. It may take longer than a read: the caller bounds the time.
     ///
     /// # Errors
     /// If the source cannot be read.
     async fn history(
         &self,
-        tag: &TagMapping,
-        period: Range<Timestamp>,
-        limit: usize,
-    ) -> Result<Option<Vec<Sample>>, ConnectorError>;
+        _tag: &TagMapping,
+        _period: Range<Timestamp>,
+        _limit: usize,
+    ) -> Result<Option<Vec<Sample>>, ConnectorError> {
+        Ok(None)
+    }
 
-    /// The tags that the source offers, at most `limit`; `None` if its protocol cannot list them.
+    /// The tags that the source offers, at most `limit`; `None`, as by default, if its protocol cannot list them.
     ///
     /// # Errors
     /// If the source cannot be read.
-    async fn browse(&self, limit: usize) -> Result<Option<Vec<BrowsedTag>>, ConnectorError>;
+    async fn browse(&self, _limit: usize) -> Result<Option<Vec<BrowsedTag>>, ConnectorError> {
+        Ok(None)
+    }
 }
 
 /// A tag that a source offers. Texts come from the source and are as untrusted as any document.

@@ -19,11 +19,10 @@ use decode::Layout;
 use domain::plant::{
     ByteOrder, ConnectorCheck, ConnectorError, ConnectorSettings, Quality, Sample, TagMapping, TagValue,
 };
-use domain::ports::{BrowsedTag, PlantConnector};
+use domain::ports::PlantConnector;
 use domain::time::Timestamp;
 use plan::Block;
 use serde::Deserialize;
-use std::ops::Range;
 use tokio::time::timeout;
 
 /// IANA's port of Modbus TCP.
@@ -204,18 +203,5 @@ impl PlantConnector for ModbusConnector {
     fn request_count(&self, tags: &[TagMapping]) -> usize {
         let addresses: Vec<_> = tags.iter().filter_map(|tag| Address::of(tag).ok()).collect();
         plan::blocks(&addresses).len().max(1)
-    }
-
-    async fn history(
-        &self,
-        _tag: &TagMapping,
-        _period: Range<Timestamp>,
-        _limit: usize,
-    ) -> Result<Option<Vec<Sample>>, ConnectorError> {
-        Ok(None)
-    }
-
-    async fn browse(&self, _limit: usize) -> Result<Option<Vec<BrowsedTag>>, ConnectorError> {
-        Ok(None)
     }
 }

@@ -11,12 +11,11 @@ use crate::link::BackoffPolicy;
 use crate::{check, failure, sample};
 use async_trait::async_trait;
 use domain::plant::{ConnectorCheck, ConnectorError, ConnectorSettings, Quality, Sample, TagMapping};
-use domain::ports::{BrowsedTag, Clock, PlantConnector};
+use domain::ports::{Clock, PlantConnector};
 use domain::time::Timestamp;
 pub use link::{BrokerLink, Message, Subscriber};
 pub use options::BrokerOptions;
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -145,18 +144,5 @@ impl PlantConnector for MqttConnector {
 
     async fn read(&self, tags: &[TagMapping]) -> Result<Vec<Sample>, ConnectorError> {
         self.read_all(BackoffPolicy::Respect, tags).await
-    }
-
-    async fn history(
-        &self,
-        _tag: &TagMapping,
-        _period: Range<Timestamp>,
-        _limit: usize,
-    ) -> Result<Option<Vec<Sample>>, ConnectorError> {
-        Ok(None)
-    }
-
-    async fn browse(&self, _limit: usize) -> Result<Option<Vec<BrowsedTag>>, ConnectorError> {
-        Ok(None)
     }
 }

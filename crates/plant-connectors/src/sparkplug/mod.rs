@@ -23,7 +23,6 @@ use prost::Message as _;
 use quality::QualityCodes;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -225,15 +224,6 @@ impl PlantConnector for SparkplugConnector {
 
     async fn read(&self, tags: &[TagMapping]) -> Result<Vec<Sample>, ConnectorError> {
         self.read_all(BackoffPolicy::Respect, tags).await
-    }
-
-    async fn history(
-        &self,
-        _tag: &TagMapping,
-        _period: Range<Timestamp>,
-        _limit: usize,
-    ) -> Result<Option<Vec<Sample>>, ConnectorError> {
-        Ok(None)
     }
 
     /// The metrics of births and data since the connector was opened, also stale ones.
