@@ -18,7 +18,7 @@ const QUESTION: &str = "What torque do the casing tie bolts of P-101A get?";
 ///
 /// # Errors
 /// If the server rejects the plant, its documents or the token.
-pub fn run(server: &Server, address: &str, interrupt: &Interrupt) -> Result<()> {
+pub fn run(server: &Server, address: &str, token_command: &str, interrupt: &Interrupt) -> Result<()> {
     proc::run_checked(&mut seed::command(server, None)?, interrupt, "seeding the sample plant")?;
     wait_for_ingestion(server, interrupt)?;
     println!("\nQuestion: {QUESTION}\n");
@@ -26,7 +26,8 @@ pub fn run(server: &Server, address: &str, interrupt: &Interrupt) -> Result<()> 
         print_status("the question was not answered; the server's log shows the reason");
     }
     let token = token::issue(server, DEMO_TOKEN_REQUEST, interrupt)?;
-    println!("{}", next_steps(address, &token, &server.command_line().display().to_string()));
+    let command_line = server.command_line().display().to_string();
+    println!("{}", next_steps(address, &token, Commands { command_line: &command_line, token: token_command }));
     Ok(())
 }
 
@@ -41,7 +42,16 @@ fn wait_for_ingestion(server: &Server, interrupt: &Interrupt) -> Result<()> {
     Ok(())
 }
 
-fn next_steps(address: &str, token: &str, command_line: &str) -> String {
+/// Commands as they are printed.
+struct Commands<'a> {
+    /// The platform's command line.
+    command_line: &'a str,
+    /// What prints a token, without its arguments.
+    token: &'a str,
+}
+
+fn next_steps(address: &str, token: &str, commands: Commands<'_>) -> String {
+    let Commands { command_line, token: token_command } = commands;
     let TokenRequest { tenant, user, ttl, .. } = DEMO_TOKEN_REQUEST;
     format!(
         "\nAddress: {address} (in a browser: the console; API documentation: {address}/docs)\n\
@@ -56,11 +66,11 @@ fn next_steps(address: &str, token: &str, command_line: &str) -> String {
          {command_line} chat 'What is the discharge pressure of P-101 now, and is that normal?'\n\n\
          A write that people approve: ask for a work order as the admin ana, approve it as ines.\n\n\
          curl -s {address}/v1/tools/plant_system_write/invoke -H 'Content-Type: application/json' \\\n  \
-         -H \"Authorization: Bearer $(cargo xtask token --tenant {tenant} --user ana --role admin)\" \\\n  \
+         -H \"Authorization: Bearer $({token_command} --tenant {tenant} --user ana --role admin)\" \\\n  \
          -d '{{\"arguments\": {{\"action\": \"create_work_order\", \"target\": \"P-101A\", \"data\": {{\"title\": \
          \"Replace the seal\", \"description\": \"It leaks.\", \"priority\": 2}}}}}}'\n\
          curl -s {address}/v1/approvals?status=pending \\\n  \
-         -H \"Authorization: Bearer $(cargo xtask token --tenant {tenant} --user ines --role user)\"\n\n\
+         -H \"Authorization: Bearer $({token_command} --tenant {tenant} --user ines --role user)\"\n\n\
          Then POST {{\"decision\": \"approve\", \"digest\": …}} to /v1/approvals/ID/decision with a new token of ines, \
          and GET /v1/work-orders."
     )
@@ -88,7 +98,12 @@ mod tests {
 
     #[test]
     fn the_token_is_alone_on_its_line() {
-        let text = next_steps("http://127.0.0.1:8000", "ey.J.x", "target/release/platform");
+        let commands = Commands {
+            command_line: "target/release/platform",
+            token: &token::command_text(Some(std::path::Path::new("/srv/plant"))),
+        };
+        let text = next_steps("http://127.0.0.1:8000", "ey.J.x", commands);
+        assert!(text.contains("$(cargo xtask token --data-dir '/srv/plant' --tenant demo-plant --user ana"), "{text}");
         assert!(text.lines().any(|line| line == "ey.J.x"), "{text}");
         assert!(text.contains("curl -s http://127.0.0.1:8000/v1/search"));
         assert!(text.contains("\ntarget/release/platform chat "), "{text}");

@@ -1,5 +1,6 @@
 //! `cargo xtask token`: prints a token of the development issuer to standard output, and nothing else.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,6 +9,14 @@ use clap::{Parser, ValueEnum};
 use crate::platform::{Platform, PlatformArgs};
 use crate::proc::{self, Interrupt};
 use crate::server::Server;
+
+/// The command that prints tokens of the platform in this data directory; `None` is the default one.
+pub fn command_text(data_dir: Option<&Path>) -> String {
+    match data_dir {
+        Some(dir) => format!("cargo xtask token --data-dir '{}'", dir.display()),
+        None => "cargo xtask token".to_owned(),
+    }
+}
 
 /// Arguments of `token`.
 #[derive(Parser)]

@@ -16,6 +16,7 @@ use crate::progress::print_status;
 use crate::running::Note;
 use crate::server::{self, BuildProfile, RunningServer};
 use crate::state::SavedState;
+use crate::token;
 use crate::{demo, pg, ui};
 
 /// Arguments of `up`.
@@ -71,10 +72,11 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     print_status("starting the server …");
     let mut running = platform.server.start(&log_path(&data), &pid_file(&data))?;
     platform.server.wait_until_ready(&mut running, interrupt)?;
+    let token_command = token::command_text(args.platform.data_dir.as_deref());
     if args.no_demo {
-        print_empty_platform_hint(&address);
+        print_empty_platform_hint(&address, &token_command);
     } else {
-        demo::run(&platform.server, &address, interrupt)?;
+        demo::run(&platform.server, &address, &token_command, interrupt)?;
     }
     println!("\nServing on {address} until Ctrl-C; the log is {}", log_path(&data).display());
     serve(&mut running, &mut platform.database, interrupt)
@@ -92,9 +94,9 @@ fn serve(running: &mut RunningServer, database: &mut Database, interrupt: &Inter
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_empty_platform_hint(address: &str) {
+fn print_empty_platform_hint(address: &str, token_command: &str) {
     println!("The platform is empty. Create a tenant and a token for its first user:");
-    println!("  cargo xtask token --tenant acme --user eva --role admin");
+    println!("  {token_command} --tenant acme --user eva --role admin");
     println!("API documentation: {address}/docs");
 }
 
