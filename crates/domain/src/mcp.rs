@@ -164,9 +164,9 @@ string_enum! {
 pub struct McpTool {
     /// The administrator's rule.
     pub rule: ToolRule,
-    /// Grows each time the rules are set, even if this one stays the same; the seconds since 2020, at least, so that what
-    /// is set at a later second for a server of the same name has another one. An approval is executed only if it was
-    /// given for the current version.
+    /// Grows each time the rules are set, even if this one stays the same; the seconds since 2020, at least, so that
+    /// what is set at a later second for a server of the same name has another one. An approval is executed only if it
+    /// was given for the current version.
     pub version: u32,
     /// The definition that the rule allows; `None` if it allows none, or none was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
